@@ -1,0 +1,56 @@
+"""The ledger of decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from mainspring.adapters.memory.journal import Journal
+from mainspring.adapters.memory.values import each_isolated, isolated
+from mainspring.errors import ConflictError
+from mainspring.model.decision import Decision
+
+
+class MemoryDecisionTable:
+    """`DecisionTable` in dictionaries, by job."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._decisions: dict[str, dict[tuple[datetime, str], Decision]] = {}
+        self._ranges: dict[str, dict[tuple[datetime, str], Decision]] = {}
+        self._of_execution: dict[str, Decision] = {}
+
+    def add(self, decisions: Sequence[Decision]) -> None:
+        for decision in map(isolated, decisions):
+            of_job, key = self._decisions.setdefault(decision.job_id, {}), (decision.scheduled_at, decision.key)
+            if key in of_job:
+                raise ConflictError(f"{decision.scheduled_at} of job {decision.job_id} is decided already")
+            self._journal.put(of_job, key, decision)
+            if decision.until_at is not None:
+                self._journal.put(self._ranges.setdefault(decision.job_id, {}), key, decision)
+            if decision.execution_id is not None:
+                self._journal.put(self._of_execution, decision.execution_id, decision)
+
+    def get(self, job_id: str, scheduled_at: datetime, key: str = "") -> Decision | None:
+        exact = self._decisions.get(job_id, {}).get((scheduled_at, key))
+        if exact is not None:
+            return isolated(exact)
+        ranges = self._ranges.get(job_id, {}).values()
+        covering = [
+            r for r in ranges if r.key == key and r.scheduled_at <= scheduled_at <= (r.until_at or scheduled_at)
+        ]
+        return isolated(max(covering, key=lambda r: r.scheduled_at)) if covering else None
+
+    def find(
+        self, job_id: str, *, since: datetime | None = None, until: datetime | None = None, limit: int = 50
+    ) -> list[Decision]:
+        found = (
+            decision
+            for decision in self._decisions.get(job_id, {}).values()
+            if (since is None or decision.scheduled_at >= since) and (until is None or decision.scheduled_at < until)
+        )
+        return each_isolated(sorted(found, key=lambda d: (d.scheduled_at, d.key), reverse=True)[:limit])
+
+    def of_execution(self, execution_id: str) -> Decision | None:
+        decision = self._of_execution.get(execution_id)
+        return None if decision is None else isolated(decision)

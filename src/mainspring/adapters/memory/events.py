@@ -1,0 +1,73 @@
+"""Events: the outbox on their way out, the inbox for those that came in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import count
+
+from mainspring.adapters.memory.journal import Journal
+from mainspring.adapters.memory.values import each_isolated, isolated
+from mainspring.errors import ConflictError
+from mainspring.model.events import Event
+
+
+class MemoryOutboxTable:
+    """`OutboxTable` in dictionaries. A published event is kept as its id and when; nobody asks for more."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._numbers = count()
+        self._unpublished: dict[str, tuple[int, Event]] = {}
+        self._published: dict[str, datetime] = {}
+
+    def add(self, events: Sequence[Event]) -> None:
+        for event in events:
+            if event.id in self._unpublished or event.id in self._published:
+                raise ConflictError(f"event {event.id} is in the outbox already")
+            self._journal.put(self._unpublished, event.id, (next(self._numbers), isolated(event)))
+
+    def unpublished(self, limit: int) -> list[Event]:
+        return each_isolated(self._in_order()[:limit])
+
+    def mark_published(self, event_ids: Sequence[str]) -> set[str]:
+        marked = {event_id for event_id in event_ids if event_id in self._unpublished}
+        for event_id in marked:
+            self._journal.drop(self._unpublished, event_id)
+            self._journal.put(self._published, event_id, self._journal.now)
+        return marked
+
+    def oldest_unpublished_at(self) -> datetime | None:
+        return min((event.at for _, event in self._unpublished.values()), default=None)
+
+    def delete_published(self, before: datetime, limit: int) -> int:
+        old = sorted(event_id for event_id, at in self._published.items() if at < before)[:limit]
+        for event_id in old:
+            self._journal.drop(self._published, event_id)
+        return len(old)
+
+    def undelivered_subjects(self) -> set[str | None]:
+        """Return what the unpublished events are about."""
+        return {event.subject for _, event in self._unpublished.values()}
+
+    def _in_order(self) -> list[Event]:
+        return [event for _, event in sorted(self._unpublished.values(), key=lambda row: row[0])]
+
+
+class MemoryInboxTable:
+    """`InboxTable` in a dictionary."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._events: dict[tuple[str, str, str], Event] = {}
+
+    def accept(self, event: Event) -> bool:
+        key = (event.platform_id, event.source, event.id)
+        if key in self._events:
+            return False
+        self._journal.put(self._events, key, isolated(event))
+        return True
+
+    def get(self, platform_id: str, source: str, event_id: str) -> Event | None:
+        event = self._events.get((platform_id, source, event_id))
+        return None if event is None else isolated(event)

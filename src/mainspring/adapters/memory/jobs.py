@@ -1,0 +1,158 @@
+"""Jobs, their revisions and their rollups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from mainspring.adapters.memory.journal import Journal
+from mainspring.adapters.memory.values import each_isolated, isolated, plain
+from mainspring.errors import ConflictError
+from mainspring.model.job import Job, JobCursor, JobStats, JobStatus, JobType
+from mainspring.model.wire import definition_to_wire
+
+Revision = tuple[int, datetime, str, Mapping[str, Any]]
+
+
+class MemoryJobTable:
+    """`JobTable` in dictionaries."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._jobs: dict[str, Job] = {}
+        self._ids: dict[tuple[str, str], str] = {}  # (platform, name) of the jobs not archived
+        self._revisions: dict[str, list[Revision]] = {}
+        self._stats: dict[str, JobStats] = {}
+
+    def add(self, job: Job, *, actor: str) -> None:
+        if job.id in self._jobs:
+            raise ConflictError(f"job {job.id} exists already")
+        self._put(job)
+        self._journal.put(self._revisions, job.id, [_revision(job, actor)])
+
+    def save(self, job: Job, *, expected_revision: int, actor: str) -> bool:
+        before = self._jobs.get(job.id)
+        if before is None or before.revision != expected_revision:
+            return False
+        self._put(job)
+        if job.revision > expected_revision:
+            self._journal.extend(self._revisions[job.id], [_revision(job, actor)])
+        return True
+
+    def _put(self, job: Job) -> None:
+        before = self._jobs.get(job.id)
+        if before is not None and before.status is not JobStatus.ARCHIVED:
+            self._journal.drop(self._ids, (before.platform_id, before.name))
+        if job.status is not JobStatus.ARCHIVED:
+            if (job.platform_id, job.name) in self._ids:
+                raise ConflictError(f"there is a job {job.name!r} already")
+            self._journal.put(self._ids, (job.platform_id, job.name), job.id)
+        self._journal.put(self._jobs, job.id, isolated(job))
+
+    def get(self, platform_id: str, name_or_id: str, *, lock: bool = False) -> Job | None:
+        job = self._jobs.get(name_or_id)
+        if job is None or job.platform_id != platform_id:
+            job = self._named(platform_id, name_or_id)
+        return None if job is None else isolated(job)
+
+    def _named(self, platform_id: str, name: str) -> Job | None:
+        if (platform_id, name) in self._ids:
+            return self._jobs[self._ids[platform_id, name]]
+        archived = (job for job in self._jobs.values() if job.name == name and job.platform_id == platform_id)
+        return max(archived, key=lambda job: job.id, default=None)
+
+    def by_id(self, job_ids: Sequence[str]) -> dict[str, Job]:
+        return {job_id: isolated(self._jobs[job_id]) for job_id in job_ids if job_id in self._jobs}
+
+    def find(
+        self,
+        platform_id: str,
+        *,
+        status: JobStatus | None = None,
+        type: JobType | None = None,  # noqa: A002 - the field's name
+        handler: str | None = None,
+        name_contains: str | None = None,
+        after: str | None = None,
+        limit: int = 50,
+    ) -> list[Job]:
+        def matches(job: Job) -> bool:
+            return (
+                job.platform_id == platform_id
+                and (job.status is not JobStatus.ARCHIVED if status is None else job.status is status)
+                and (type is None or job.definition.type is type)
+                and (handler is None or job.definition.handler == handler)
+                and (name_contains is None or name_contains.lower() in job.name.lower())
+                and (after is None or job.name > after)
+            )
+
+        return self._first(limit, matches, lambda job: (job.name, job.id))
+
+    def due(self, limit: int) -> list[Job]:
+        return self._first(limit, self._is_due, lambda job: (job.next_run_at, job.id))
+
+    def _is_due(self, job: Job) -> bool:
+        active = job.status is JobStatus.ACTIVE
+        return active and job.next_run_at is not None and job.next_run_at <= self._journal.now
+
+    def next_due_at(self) -> datetime | None:
+        active = (job.next_run_at for job in self._jobs.values() if job.status is JobStatus.ACTIVE)
+        return min((at for at in active if at is not None), default=None)
+
+    def advance(self, cursors: Sequence[JobCursor]) -> None:
+        for cursor in cursors:
+            job = self._jobs.get(cursor.job_id)
+            if job is not None and job.cursor_at <= cursor.cursor_at:
+                self._put(_advanced(job, cursor))
+
+    def event_jobs(self, platform_id: str) -> list[Job]:
+        return self.find(platform_id, status=JobStatus.ACTIVE, type=JobType.EVENT, limit=len(self._jobs))
+
+    def paused_until_passed(self, limit: int) -> list[Job]:
+        def passed(job: Job) -> bool:
+            paused = job.status is JobStatus.PAUSED
+            return paused and job.paused_until is not None and job.paused_until <= self._journal.now
+
+        return self._first(limit, passed, lambda job: (job.paused_until, job.id))
+
+    def outdated(self, tzdb_version: str, limit: int, *, after: str | None = None) -> list[Job]:
+        def computed_otherwise(job: Job) -> bool:
+            timed = job.status is JobStatus.ACTIVE and job.definition.type.timed
+            return timed and job.tzdb_version not in (None, tzdb_version) and (after is None or job.id > after)
+
+        return self._first(limit, computed_otherwise, lambda job: job.id)
+
+    def count(self, platform_id: str) -> int:
+        return sum(platform == platform_id for platform, _ in self._ids)
+
+    def revisions(self, job_id: str) -> list[Revision]:
+        kept = sorted(self._revisions.get(job_id, ()), key=lambda revision: revision[0], reverse=True)
+        return [(number, at, actor, plain(definition)) for number, at, actor, definition in kept]
+
+    def stats(self, job_ids: Sequence[str]) -> dict[str, JobStats]:
+        return {job_id: self._stats[job_id] for job_id in job_ids if job_id in self._stats}
+
+    def put_stats(self, stats: Sequence[JobStats]) -> None:
+        for row in stats:
+            self._journal.put(self._stats, row.job_id, row)
+
+    def _first(self, limit: int, matches: Callable[[Job], bool], order: Callable[[Job], Any]) -> list[Job]:
+        return each_isolated(sorted(filter(matches, self._jobs.values()), key=order)[:limit])
+
+
+def _revision(job: Job, actor: str) -> Revision:
+    return job.revision, job.updated_at, actor, plain(definition_to_wire(job.definition))
+
+
+def _advanced(job: Job, cursor: JobCursor) -> Job:
+    return replace(
+        job,
+        cursor_at=cursor.cursor_at,
+        next_run_at=cursor.next_run_at,
+        cursor_wall=cursor.cursor_wall,
+        tzdb_version=cursor.tzdb_version,
+        scheduled_count=job.scheduled_count + cursor.made,
+        status=cursor.status,
+        status_reason=cursor.status_reason,
+    )

@@ -1,0 +1,139 @@
+"""The store itself: one transaction at a time, undone by a journal if its work raises.
+
+Async calls run their work at once, without awaiting anything: within one event loop a transaction is a single step,
+which is what the simulation interleaves. Rows are copied on the way in and out: callers share nothing with the store.
+"""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime
+from random import Random
+from typing import TypeVar
+
+from mainspring.adapters.memory.decisions import MemoryDecisionTable
+from mainspring.adapters.memory.events import MemoryInboxTable, MemoryOutboxTable
+from mainspring.adapters.memory.execution_rows import ExecutionRows
+from mainspring.adapters.memory.executions import MemoryExecutionTable
+from mainspring.adapters.memory.fleet import MemoryNodeTable, MemoryPlatformTable
+from mainspring.adapters.memory.jobs import MemoryJobTable
+from mainspring.adapters.memory.journal import Journal
+from mainspring.adapters.memory.records import MemoryDeadLetterTable, MemoryLogTable
+from mainspring.errors import StoreError, StoreUnavailableError
+from mainspring.model.ids import Ids
+from mainspring.ports.clock import Clock, Wakeups
+from mainspring.ports.store import (
+    DeadLetterTable,
+    DecisionTable,
+    ExecutionTable,
+    InboxTable,
+    JobTable,
+    LogTable,
+    NodeTable,
+    OutboxTable,
+    PlatformTable,
+    Work,
+)
+
+T = TypeVar("T")
+
+
+class MemoryTx:
+    """`Tx` over the dictionaries. One object serves every transaction of its store, one after the other."""
+
+    def __init__(self, journal: Journal, ids: Ids, *, record_transitions: bool) -> None:
+        self._journal = journal
+        self._ids = ids
+        self.topics: dict[str, None] = {}
+        rows = ExecutionRows(journal)
+        logs, outbox = MemoryLogTable(journal, rows), MemoryOutboxTable(journal)
+        self.jobs: JobTable = MemoryJobTable(journal)
+        self.decisions: DecisionTable = MemoryDecisionTable(journal)
+        self.executions: ExecutionTable = MemoryExecutionTable(
+            journal, rows, logs, outbox, record_transitions=record_transitions
+        )
+        self.logs: LogTable = logs
+        self.dead_letters: DeadLetterTable = MemoryDeadLetterTable(journal)
+        self.outbox: OutboxTable = outbox
+        self.inbox: InboxTable = MemoryInboxTable(journal)
+        self.nodes: NodeTable = MemoryNodeTable(journal)
+        self.platforms: PlatformTable = MemoryPlatformTable(journal)
+
+    @property
+    def now(self) -> datetime:
+        return self._journal.now
+
+    def new_id(self) -> str:
+        return self._ids.new(self.now)
+
+    def new_ids(self, count: int) -> list[str]:
+        return [self.new_id() for _ in range(count)]
+
+    def wake(self, *topics: str) -> None:
+        self.topics.update(dict.fromkeys(topics))
+
+
+class MemoryStore:
+    """`Store` in dictionaries: gone with the process, exact while it lasts.
+
+    Closing keeps what is stored, so that opening again is a restart. Work must not call the store it runs in.
+    """
+
+    def __init__(
+        self, clock: Clock, *, random: Random, wakeups: Wakeups | None = None, record_transitions: bool = False
+    ) -> None:
+        self._clock = clock
+        self._wakeups = wakeups
+        self._journal = Journal()
+        self._tx = MemoryTx(self._journal, Ids(random), record_transitions=record_transitions)
+        # Reentrant, so that work calling the store of its own thread is told so instead of waiting for ever.
+        self._lock = threading.RLock()
+        self._open = self._busy = False
+
+    async def open(self) -> None:
+        """Start serving."""
+        self._open = True
+
+    async def close(self) -> None:
+        """Refuse further calls."""
+        self._open = False
+
+    async def write(self, work: Work[T]) -> T:
+        """Run ``work`` as one transaction; what it raises undoes all of it."""
+        return self.write_blocking(work)
+
+    async def read(self, work: Work[T]) -> T:
+        """Run ``work``, which gets a `StoreError` if it writes."""
+        return self.read_blocking(work)
+
+    def write_blocking(self, work: Work[T]) -> T:
+        """Do `write` from any thread."""
+        with self._lock:
+            result = self._run(work, writing=True)
+            topics = tuple(self._tx.topics)
+        if topics and self._wakeups is not None:
+            self._wakeups.notify(*topics)
+        return result
+
+    def read_blocking(self, work: Work[T]) -> T:
+        """Do `read` from any thread."""
+        with self._lock:
+            return self._run(work, writing=False)
+
+    def _run(self, work: Work[T], *, writing: bool) -> T:
+        if not self._open:
+            raise StoreUnavailableError("the store is not open")
+        if self._busy:
+            raise StoreError("work called the store it runs in: use its transaction instead")
+        self._busy = True
+        self._tx.topics.clear()
+        self._journal.begin(self._clock.now(), writing=writing)
+        try:
+            result = work(self._tx)
+        except BaseException:
+            self._journal.rollback()
+            raise
+        finally:
+            self._busy = False
+        self._journal.commit()
+        return result

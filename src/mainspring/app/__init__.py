@@ -1,0 +1,7 @@
+"""The composition root: settings in, wired engine out; the `Mainspring` class and its decorators."""
+
+from mainspring.app.handle import Handle, Run
+from mainspring.app.mainspring import Mainspring
+from mainspring.app.node import Node
+
+__all__ = ["Handle", "Mainspring", "Node", "Run"]

@@ -1,0 +1,163 @@
+"""One process of a fleet: the store, a dispatcher, a worker and its heartbeats, started and stopped together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from mainspring._version import __version__
+from mainspring.app.wiring import Roles
+from mainspring.control.payloads import announced, check_payload, with_defaults
+from mainspring.engine.dispatcher import JobDispatcherWorker
+from mainspring.engine.heartbeat import HeartbeatThread
+from mainspring.engine.service import Loop
+from mainspring.engine.worker import Worker, announce_handlers
+from mainspring.errors import EngineBusyError
+from mainspring.moves.jobs import put_job
+from mainspring.ports.store import Store, Tx
+
+if TYPE_CHECKING:
+    from mainspring.app.mainspring import Mainspring
+
+logger = logging.getLogger("mainspring")
+
+
+class Node:
+    """Runs an application's roles. On one SQLite file an OS lock names the engine; on standby it is waited for."""
+
+    def __init__(self, app: Mainspring, roles: Roles, *, standby: bool = False) -> None:
+        self._app, self.roles, self._standby = app, roles, standby
+        self.id = f"{self._app.parts.random.getrandbits(64):016x}"
+        self.dispatcher: JobDispatcherWorker | None = None
+        self.worker: Worker | None = None
+        self._heartbeat: HeartbeatThread | None = None
+        self._cancels: Loop | None = None
+        self._waiting: asyncio.Task[None] | None = None
+        self._lock = None
+
+    async def start(self) -> None:
+        """Open the store, register what the code defines, and start the roles.
+
+        Raises `EngineBusyError` where another process is the engine of this SQLite file, unless on standby.
+        """
+        store = await self._app.open()
+        await store.write(self._register)
+        if self._become_engine(store):
+            await self._start_roles(store)
+        else:
+            self._waiting = asyncio.create_task(self._take_over(store), name="mainspring:standby")
+
+    async def stop(self) -> None:
+        """Drain the worker, stop the dispatcher, let go of the store."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+            await asyncio.gather(self._waiting, return_exceptions=True)
+        # The worker first: while it drains, the dispatcher still promotes and relays.
+        if self.worker is not None:
+            await self.worker.stop()
+        if self._cancels is not None:
+            await self._cancels.stop()
+        if self._heartbeat is not None:
+            await self._heartbeat.stop()
+        if self.dispatcher is not None:
+            await self.dispatcher.stop()
+        await self._app.close()
+
+    def release(self) -> None:
+        """Stop waiting for running handlers: tell them to stop, so that they are released."""
+        if self.worker is not None:
+            self.worker.release()
+
+    @property
+    def is_engine(self) -> bool:
+        """Whether this process runs its roles now, rather than standing by."""
+        return self.dispatcher is not None or self.worker is not None
+
+    def _become_engine(self, store: Store) -> bool:
+        acquire = getattr(store, "become_engine", None)
+        if acquire is None:
+            return True
+        try:
+            acquire(str(self.roles))
+        except EngineBusyError:
+            if not self._standby:
+                raise
+            return False
+        return True
+
+    async def _take_over(self, store: Store) -> None:
+        while not self._become_engine(store):  # noqa: ASYNC110 - a file lock tells nobody when it frees
+            await asyncio.sleep(self._app.settings.poll_ms / 1000)
+        logger.info("the former engine is gone: this process takes over")
+        await self._start_roles(store)
+
+    async def _start_roles(self, store: Store) -> None:
+        app, parts = self._app, self._app.parts
+        dispatcher = JobDispatcherWorker(
+            f"dispatcher-{self.id}",
+            store,
+            parts.bus,
+            parts.wakeups,
+            app.settings.dispatcher(),
+            random=parts.random,
+            schedules=app.schedules,
+            version=__version__,
+        )
+        if hasattr(store, "become_engine"):
+            # Whoever held these leases held the file's lock as well, and does so no longer.
+            await dispatcher.take_over()
+        if self.roles.worker:
+            await self._start_worker(store)
+        if self.roles.dispatcher:
+            await dispatcher.start()
+            self.dispatcher = dispatcher
+
+    async def _start_worker(self, store: Store) -> None:
+        app, parts = self._app, self._app.parts
+        settings = app.settings.worker()
+        self.worker = Worker(
+            f"worker-{self.id}",
+            store,
+            app.registry,
+            parts.wakeups,
+            settings,
+            random=parts.random,
+            version=__version__,
+        )
+        await self.worker.start()
+        heartbeat = HeartbeatThread(
+            store,
+            asyncio.get_running_loop(),
+            interval=settings.heartbeat.total_seconds(),
+            work=self.worker.beat,
+            on_beat=self.worker.on_beat,
+        )
+        heartbeat.start()
+        self._heartbeat = heartbeat
+
+        async def beat_now() -> None:
+            heartbeat.beat_now()
+
+        self._cancels = Loop(
+            "cancels",
+            beat_now,
+            wakeups=parts.wakeups,
+            topics=("cancel",),
+            poll=settings.heartbeat.total_seconds(),
+        )
+        self._cancels.start()
+
+    def _register(self, tx: Tx) -> None:
+        """Announce the code's handlers and put its jobs; equal ones write nothing, whoever else does the same."""
+        app = self._app
+        if app.settings.timezone is not None:
+            tx.platforms.put_timezone(app.platform_id, app.settings.timezone)
+        announce_handlers(tx, app.registry)
+        for fields in app.jobs:
+            row = announced(tx, app.platform_id, fields["handler"])
+            check_payload(row, fields.get("payload") or {})
+            exists = tx.jobs.get(app.platform_id, fields["name"]) is not None
+            named = fields if exists else with_defaults(row, fields)
+            for warning in put_job(tx, app.schedules, app.platform_id, named).warnings:
+                logger.warning("job %s: %s", fields["name"], warning)

@@ -1,0 +1,56 @@
+"""Which adapter stands behind which port: the only module that knows drivers, and it imports them when asked to."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+from mainspring.adapters.memory.bus import InProcessBus
+from mainspring.adapters.memory.wakeups import InProcessWakeups
+from mainspring.adapters.system import SystemClock, system_random
+from mainspring.errors import SettingsError
+from mainspring.ports.bus import Bus
+from mainspring.ports.clock import Clock, Wakeups
+from mainspring.ports.store import Store
+from mainspring.settings import Settings
+
+
+@dataclass(frozen=True)
+class Roles:
+    """What a process does. Any mix is allowed."""
+
+    dispatcher: bool = True
+    worker: bool = True
+
+    def __str__(self) -> str:
+        return "+".join(name for name in ("dispatcher", "worker") if getattr(self, name)) or "client"
+
+
+@dataclass
+class SystemParts:
+    """What an application takes from its surroundings; tests and simulations put their own here."""
+
+    clock: Clock = field(default_factory=SystemClock)
+    random: random.Random = field(default_factory=system_random)
+    wakeups: Wakeups = field(default_factory=InProcessWakeups)
+    bus: Bus = field(default_factory=InProcessBus)
+    store: Store | None = None
+
+
+def open_store(settings: Settings, parts: SystemParts) -> Store:
+    """Return the store a database URL names, not yet connected. Raises `SettingsError`."""
+    if parts.store is not None:
+        return parts.store
+    if not settings.database_url.startswith("sqlite:"):
+        kind, source = settings.database_url.split(":")[0], settings.origin.get("database_url", "argument")
+        raise SettingsError(f"database_url ({source}): cannot use {kind!r} databases yet. Write sqlite:///jobs.db")
+    from mainspring.adapters.sql.store import SqlStore
+
+    return SqlStore(
+        settings.database_url,
+        clock=parts.clock,
+        random=parts.random,
+        wakeups=parts.wakeups,
+        synchronous=settings.sqlite_synchronous,
+        record_transitions=settings.record_transitions,
+    )

@@ -1,0 +1,306 @@
+"""Why did it (not) run at 09:00? Answered from the ledger; what is undecided, from what would decide it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from mainspring.control.explain_execution import advise, describe_execution, facts
+from mainspring.control.explanation import Check, Explanation, span
+from mainspring.errors import ValidationError
+from mainspring.model.decision import Decision, Verdict
+from mainspring.model.execution import Execution
+from mainspring.model.job import Job, JobStatus, JobType
+from mainspring.model.wire import instant
+from mainspring.moves.jobs import existing
+from mainspring.moves.schedules import Schedules
+from mainspring.ports.store import Tx
+from mainspring.schedule import CompiledSchedule, compile_schedule
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+#: What each decision means, to be filled in with the reason the ledger kept.
+_MEANING: Mapping[Verdict, str] = {
+    Verdict.COALESCED: "it was folded into a later instant",
+    Verdict.SKIPPED_OVERLAP: "an earlier execution still held the job's slot",
+    Verdict.SKIPPED_MISFIRE: "it was decided too late",
+    Verdict.SKIPPED_PAUSED: "the job was paused",
+    Verdict.SKIPPED_CALENDAR: "a calendar or the zone's clock excludes it",
+    Verdict.SKIPPED_LIMIT: "a limit of the schedule was reached",
+    Verdict.DROPPED_BUFFER_FULL: "too many executions were waiting already",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """The instant asked about, with what is needed to show it in the job's zone."""
+
+    tx: Tx
+    job: Job
+    schedule: CompiledSchedule
+    at: datetime
+
+    def local(self, at: datetime) -> str:
+        return f"{self.schedule.local(at):%Y-%m-%d %H:%M:%S %z} {self.schedule.timezone}"
+
+
+def explain_job(
+    tx: Tx, schedules: Schedules, platform_id: str, name: str, at: datetime | str | None = None
+) -> Explanation:
+    """Explain what a job did, or will do, at an instant.
+
+    Args:
+        at: An instant, or a wall time in the job's zone; by default its last due instant that has passed, else its
+            next one.
+
+    Raises:
+        NotFoundError: If there is no such job.
+        ValidationError: If ``at`` cannot be read.
+    """
+    job = existing(tx, platform_id, name)
+    if not job.definition.type.timed:
+        return _untimed(tx, job)
+    schedule = schedules.of(tx, job)
+    moment = _moment(job, schedule, at, tx.now)
+    subject = _Subject(tx, job, schedule, moment)
+    checks = [_job_check(job), _due_check(subject)]
+    decision = tx.decisions.get(job.id, moment)
+    if decision is not None:
+        return _decided(subject, decision, checks)
+    return _undecided(subject, checks)
+
+
+def explain(tx: Tx, schedules: Schedules, platform_id: str, name: str, at: datetime | str | None = None) -> Explanation:
+    """Explain a job by name or id, or an execution by id."""
+    execution = tx.executions.get(name) if at is None else None
+    if execution is not None and execution.platform_id == platform_id:
+        return explain_execution(tx, platform_id, name)
+    return explain_job(tx, schedules, platform_id, name, at)
+
+
+def explain_execution(tx: Tx, platform_id: str, execution_id: str) -> Explanation:
+    """Explain where an execution stands and why. Raises `NotFoundError`."""
+    execution, checks = describe_execution(tx, platform_id, execution_id)
+    verdict, summary = facts(tx, execution)
+    return Explanation(execution_id, verdict, summary, tuple(checks), tuple(advise(execution, checks)))
+
+
+def _moment(job: Job, schedule: CompiledSchedule, at: datetime | str | None, now: datetime) -> datetime:
+    if isinstance(at, datetime):
+        if at.tzinfo is None:
+            raise ValidationError("needs a zone", field="at", fix="Give an instant, or text as a wall time")
+        return at.astimezone(UTC)
+    if isinstance(at, str):
+        # A one-time schedule reads an instant or a wall time of the zone just as a job would.
+        found = compile_schedule({"run_at": at}, timezone=schedule.timezone).next(_EPOCH)
+        if found is None:
+            raise ValidationError(f"{at!r} is no time that can be asked about", field="at")
+        return found.at
+    last = schedule.previous(now + timedelta(milliseconds=1))
+    if last is not None and last.at >= job.created_at:
+        return last.at
+    following = schedule.next(max(now, job.cursor_at))
+    return following.at if following is not None else now
+
+
+def _job_check(job: Job) -> Check:
+    evidence = {"job_id": job.id, "status": job.status.value, "revision": job.revision}
+    if job.status is JobStatus.ACTIVE:
+        return Check("job_active", "yes", f"job {job.name!r} is active, at revision {job.revision}", evidence)
+    why = f": {job.status_reason}" if job.status_reason else ""
+    until = f", until {instant(job.paused_until)}" if job.paused_until else ""
+    return Check("job_active", "no", f"job {job.name!r} is {job.status.value}{why}{until}", evidence)
+
+
+def _due_check(subject: _Subject) -> Check:
+    schedule, at = subject.schedule, subject.at
+    occurrence = schedule.at(at)
+    if occurrence is not None:
+        notes = f" ({'; '.join(occurrence.notes)})" if occurrence.notes else ""
+        detail = f"{subject.local(at)} is an instant of: {schedule.sentence}{notes}"
+        return Check("due_by_schedule", "yes", detail, {"scheduled_at": instant(at), "notes": list(occurrence.notes)})
+    before, after = schedule.previous(at), schedule.next(at)
+    evidence = {
+        "nearest_before": instant(before.at) if before else None,
+        "nearest_after": instant(after.at) if after else None,
+    }
+    near = " and ".join(subject.local(o.at) for o in (before, after) if o is not None) or "none at all"
+    gap = [n for o in (before, after) if o is not None for n in o.notes]
+    notes = f"; {'; '.join(gap)}" if gap else ""
+    return Check(
+        "due_by_schedule",
+        "no",
+        f"{subject.local(at)} is no instant of: {schedule.sentence}. The nearest are {near}{notes}",
+        evidence,
+    )
+
+
+def _decided(subject: _Subject, decision: Decision, checks: list[Check]) -> Explanation:
+    job, tx = subject.job, subject.tx
+    when = subject.local(subject.at)
+    if decision.revision != job.revision:
+        detail = f"decided under revision {decision.revision}; the job is at revision {job.revision} now"
+        checks.append(Check("revision", "info", detail, {"revision": decision.revision}))
+    checks.append(_ledger_check(subject, decision))
+    if decision.execution_id is not None:
+        execution = tx.executions.get(decision.execution_id)
+        if execution is None:
+            summary = f"Decided at {when}: {decision.decision.value}; its execution is past its retention."
+            return Explanation(job.name, "ran", summary, tuple(checks), (), subject.at)
+        _, more = describe_execution(tx, job.platform_id, execution.id)
+        verdict, summary = facts(tx, execution)
+        advice = tuple(advise(execution, more))
+        return Explanation(job.name, verdict, f"{when}: {summary}", (*checks, *more), advice, subject.at)
+    checks.extend(_blocker(tx, decision))
+    summary = f"{when}: did not run, because {_why(subject, decision)}."
+    return Explanation(job.name, "did_not_run", summary, tuple(checks), tuple(_advice(job, decision)), subject.at)
+
+
+def _ledger_check(subject: _Subject, decision: Decision) -> Check:
+    late = f", {span(decision.late)} late" if decision.late >= timedelta(milliseconds=1) else ", on time"
+    detail = f"decided {decision.decision.value} at {subject.local(decision.decided_at)}{late}"
+    if decision.until_at is not None:
+        many = f"{decision.count} instants" if decision.count is not None else "a long run of instants"
+        detail += (
+            f", as one of {many} from {subject.local(decision.scheduled_at)} to {subject.local(decision.until_at)}"
+        )
+    if decision.dispatcher_id is not None:
+        detail += f", by {decision.dispatcher_id}"
+    evidence = {
+        "decision": decision.decision.value,
+        "scheduled_at": instant(decision.scheduled_at),
+        "decided_at": instant(decision.decided_at),
+        "reason": dict(decision.reason),
+        "execution_id": decision.execution_id,
+    }
+    return Check("ledger", "yes" if decision.decision.runs else "no", detail, evidence)
+
+
+def _why(subject: _Subject, decision: Decision) -> str:
+    reason: Mapping[str, Any] = decision.reason
+    meaning = _MEANING.get(decision.decision, decision.decision.value)
+    match decision.decision:
+        case Verdict.SKIPPED_OVERLAP:
+            held = _run_of(subject, reason.get("blocking"))
+            return f"{meaning} ({held}) and overlap is {reason.get('policy')!r}"
+        case Verdict.DROPPED_BUFFER_FULL:
+            return f"{meaning}: {reason.get('buffered')} (buffer_limit)"
+        case Verdict.COALESCED if decision.into_at is not None:
+            into = subject.local(decision.into_at)
+            return f"it was folded into the one of {into} (misfire is {reason.get('misfire')!r})"
+        case Verdict.SKIPPED_PAUSED:
+            return f"{meaning}: {reason.get('reason') or 'no reason was given'}"
+        case Verdict.SKIPPED_CALENDAR:
+            return f"it is excluded by {reason.get('excluded_by') or reason.get('zone_data') or 'its calendar'}"
+        case Verdict.SKIPPED_MISFIRE:
+            return f"{meaning}: {span(decision.late)} late, and {reason.get('why', reason.get('misfire'))}"
+    return meaning
+
+
+def _run_of(subject: _Subject, execution_id: Any) -> str:
+    execution = subject.tx.executions.get(str(execution_id)) if execution_id else None
+    if execution is None:
+        return f"execution {execution_id}"
+    if execution.scheduled_at is not None:
+        return f"execution {execution.id}, due {subject.local(execution.scheduled_at)}"
+    return f"execution {execution.id}, {execution.cause.value}"
+
+
+def _blocker(tx: Tx, decision: Decision) -> list[Check]:
+    blocking = decision.reason.get("blocking")
+    if not blocking:
+        return []
+    execution = tx.executions.get(str(blocking))
+    if execution is None:
+        return [Check("overlap", "blocked", f"execution {blocking} held the slot; it is past its retention", {})]
+    return [
+        Check(
+            "overlap",
+            "blocked",
+            f"execution {blocking} {_held(execution, decision.decided_at)}",
+            {
+                "execution": execution.id,
+                "started_at": instant(execution.started_at),
+                "finished_at": instant(execution.finished_at),
+                "status": execution.status.value,
+            },
+        )
+    ]
+
+
+def _held(execution: Execution, at: datetime) -> str:
+    started = execution.started_at
+    if started is None:
+        return f"held the slot, not started yet; it is {execution.status.value} now"
+    since = span(max(at - started, timedelta(0)))
+    if execution.finished_at is None:
+        return f"held the slot: it had been running for {since} and is {execution.status.value} now"
+    length = span(execution.finished_at - started)
+    return f"held the slot: it had been running for {since} of the {length} it took ({execution.status.value})"
+
+
+def _advice(job: Job, decision: Decision) -> list[str]:
+    match decision.decision:
+        case Verdict.SKIPPED_OVERLAP:
+            return [
+                "to run it as soon as the earlier one ends, set overlap to buffer_one",
+                "to run both at once, set overlap to allow_all",
+                "if runs take longer than the interval, lengthen the interval",
+            ]
+        case Verdict.SKIPPED_MISFIRE:
+            return [
+                "to run the newest missed instant, set misfire to fire_once",
+                "to accept later starts, raise misfire_grace_ms",
+            ]
+        case Verdict.SKIPPED_PAUSED if job.status is JobStatus.PAUSED:
+            return [f"mainspring jobs resume {job.name}"]
+        case Verdict.DROPPED_BUFFER_FULL:
+            return ["raise buffer_limit, or let more run at once with max_concurrency"]
+    return []
+
+
+def _undecided(subject: _Subject, checks: list[Check]) -> Explanation:
+    job, tx, at = subject.job, subject.tx, subject.at
+    when = subject.local(at)
+    name = job.name
+    if checks[1].result == "no":
+        return Explanation(name, "not_due", f"{when}: not due by its schedule.", tuple(checks), (), at)
+    if at <= job.cursor_at or at < job.created_at:
+        why = "the job did not exist yet" if at < job.created_at else "an edit or a resume moved the job past it"
+        detail = f"{why}: nothing before {subject.local(job.cursor_at)} is decided any more"
+        checks.append(Check("ledger", "no", detail, {"cursor_at": instant(job.cursor_at)}))
+        return Explanation(name, "did_not_run", f"{when}: did not run, because {why}.", tuple(checks), (), at)
+    if job.status is not JobStatus.ACTIVE:
+        summary = (
+            f"{when}: not decided, because the job is {job.status.value}: {job.status_reason or 'no reason given'}."
+        )
+        advice = (f"mainspring jobs resume {name}",) if job.status is JobStatus.PAUSED else ()
+        return Explanation(name, "did_not_run", summary, tuple(checks), advice, at)
+    fire_at = subject.schedule.fire_at(at, key=job.id)
+    if fire_at > tx.now:
+        rest = span(fire_at - tx.now)
+        checks.append(Check("time", "info", f"it is due in {rest}", {"fire_at": instant(fire_at)}))
+        return Explanation(name, "will_run", f"{when}: will be decided in {rest}.", tuple(checks), (), at)
+    alive = [d.id for d in tx.nodes.dispatchers(seen_since=tx.now - timedelta(seconds=15)) if d.status == "running"]
+    late = span(tx.now - fire_at)
+    detail = f"dispatchers alive: {', '.join(alive) or 'none'}"
+    checks.append(Check("dispatcher_alive", "yes" if alive else "no", detail, {"dispatchers": alive}))
+    summary = f"{when}: due {late} ago and not decided yet" + ("." if alive else ", because no dispatcher is alive.")
+    advice = () if alive else ("start one: mainspring dev, or mainspring dispatcher",)
+    return Explanation(name, "waiting", summary, tuple(checks), advice, at)
+
+
+def _untimed(tx: Tx, job: Job) -> Explanation:
+    last = tx.decisions.find(job.id, limit=1)
+    kind = "events" if job.definition.type is JobType.EVENT else "triggers"
+    checks = [
+        _job_check(job),
+        Check("due_by_schedule", "info", f"a job of type {job.definition.type} runs on {kind}", {}),
+    ]
+    if last and last[0].execution_id is not None:
+        execution, more = describe_execution(tx, job.platform_id, last[0].execution_id)
+        verdict, summary = facts(tx, execution)
+        return Explanation(job.name, verdict, f"Last event {last[0].key}: {summary}", (*checks, *more))
+    return Explanation(job.name, "not_due", f"It runs on {kind}, and none has been decided yet.", tuple(checks))

@@ -1,0 +1,164 @@
+"""Where an execution stands and what it waits for, each check with its evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from mainspring.control.explanation import Check, span
+from mainspring.control.health import ALIVE
+from mainspring.errors import NotFoundError
+from mainspring.model.execution import Execution, Status
+from mainspring.model.wire import instant
+from mainspring.ports.store import Tx
+
+
+def describe_execution(tx: Tx, platform_id: str, execution_id: str) -> tuple[Execution, list[Check]]:
+    """Return an execution and the checks that led it where it is. Raises `NotFoundError`."""
+    execution = tx.executions.get(execution_id)
+    if execution is None or execution.platform_id != platform_id:
+        raise NotFoundError("execution", execution_id)
+    checks = [_made(execution)]
+    if not execution.status.terminal:
+        checks.append(_time(tx, execution))
+        checks.append(_limits(tx, execution))
+        if execution.status in (Status.PENDING, Status.QUEUED, Status.RETRYING):
+            checks.append(_worker(tx, execution))
+        if execution.status is Status.RUNNING:
+            checks.append(_lease(tx, execution))
+    checks.extend(_attempts(tx, execution))
+    return execution, checks
+
+
+def facts(tx: Tx, execution: Execution) -> tuple[str, str]:
+    """Return (verdict, one sentence) for an execution."""
+    short = f"execution {execution.id}"
+    started, finished = execution.started_at, execution.finished_at
+    took = f" in {span(finished - started)}" if started and finished and finished >= started else ""
+    error = execution.error or {}
+    said = f": {error.get('type')}: {str(error.get('message', ''))[:200]}" if error else ""
+    tries = f" after {execution.attempt} attempts" if execution.attempt > 1 else ""
+    match execution.status:
+        case Status.SUCCESS:
+            return "ran", f"{short} ran and succeeded{took}{tries}."
+        case Status.FAILED:
+            kind = execution.failure.value if execution.failure else "error"
+            return "ran", f"{short} failed ({kind}){tries}{said}"
+        case Status.CANCELLED:
+            return "did_not_run" if started is None else "ran", f"{short} was cancelled{said}"
+        case Status.EXPIRED:
+            return "did_not_run", f"{short} expired: it could not start before {instant(execution.start_deadline_at)}."
+        case Status.RUNNING:
+            since = span(max(tx.now - started, timedelta(0))) if started else "now"
+            return "running", f"{short} is running since {since}, attempt {execution.attempt} on {execution.worker_id}."
+        case Status.WAITING:
+            return "waiting", f"{short} waits for {execution.external_ref}."
+        case Status.RETRYING:
+            wait = span(max(execution.available_at - tx.now, timedelta(0)))
+            return "waiting", f"{short} failed attempt {execution.attempt} and is tried again in {wait}{said}"
+        case Status.QUEUED:
+            return "waiting", f"{short} is queued on {execution.queue!r} and waits for a free worker."
+    if execution.blocked_by is not None:
+        return "waiting", f"{short} is held back by {blocker_name(execution.blocked_by)}."
+    rest = execution.available_at - tx.now
+    when = f"in {span(rest)}" if rest > timedelta(0) else "now"
+    return "waiting", f"{short} is pending; its time comes {when}."
+
+
+def blocker_name(blocked_by: str) -> str:
+    """Say what a ``blocked_by`` word stands for.
+
+    >>> blocker_name("queue:reports")
+    "the limit of queue 'reports'"
+    """
+    kind, _, name = blocked_by.partition(":")
+    return {
+        "overlap": "an earlier execution of its job (overlap)",
+        "job": "its job's max_concurrency",
+        "queue": f"the limit of queue {name!r}",
+        "rate": f"the rate of queue {name!r}",
+        "key": f"the limit of concurrency key {name!r}",
+        "platform": "the platform's limit",
+    }.get(kind, blocked_by)
+
+
+def advise(execution: Execution, checks: Sequence[Check]) -> list[str]:
+    """Say what to do, by what was found."""
+    advice = [
+        f"start a worker that has the handler {execution.handler!r}: mainspring worker module:app"
+        for check in checks
+        if check.check == "worker_alive" and check.result == "no"
+    ]
+    if execution.status is Status.FAILED:
+        advice.append(f"run it again: mainspring dead-letters redrive {execution.id}")
+    if execution.blocked_by in ("job", "overlap"):
+        advice.append("it clears by itself when the holder ends; or cancel the holder: mainspring executions cancel ID")
+    return advice
+
+
+def _made(execution: Execution) -> Check:
+    of = f" of job {execution.job_name!r}" if execution.job_name else ""
+    detail = f"made at {instant(execution.created_at)} by {execution.cause.value}{of}"
+    if execution.retry_of is not None:
+        detail += f", to repeat {execution.retry_of}"
+    return Check("created", "yes", detail, {"cause": execution.cause.value, "job_id": execution.job_id})
+
+
+def _time(tx: Tx, execution: Execution) -> Check:
+    due = execution.available_at <= tx.now
+    detail = f"its time {'came' if due else 'comes'} at {instant(execution.available_at)}"
+    return Check("time_reached", "yes" if due else "no", detail, {"available_at": instant(execution.available_at)})
+
+
+def _limits(tx: Tx, execution: Execution) -> Check:
+    held = execution.blocked_by
+    if held is None:
+        return Check("limits_free", "yes", "no limit holds it back")
+    kind, _, name = held.partition(":")
+    if kind in ("overlap", "job"):
+        holders = [e.id for e in tx.executions.active_of([execution.job_id or ""]) if not e.held_by_job]
+    else:
+        scope = "queue" if kind == "rate" else kind
+        holders = tx.executions.holders(execution.platform_id, scope, name, 10)
+    who = f"; held by {', '.join(holders[:3])}" if holders else ""
+    detail = f"held back by {blocker_name(held)}{who}"
+    return Check("limits_free", "blocked", detail, {"blocked_by": held, "holders": holders})
+
+
+def _worker(tx: Tx, execution: Execution) -> Check:
+    alive = [w for w in tx.nodes.workers(seen_since=tx.now - ALIVE) if w.status == "running"]
+    fit = [w.id for w in alive if execution.handler in w.handlers and execution.queue in w.queues]
+    if fit:
+        return Check("worker_alive", "yes", f"{len(fit)} live workers have the handler and the queue", {"workers": fit})
+    have = [w.id for w in alive if execution.handler in w.handlers]
+    why = (
+        f"none of the {len(have)} with the handler serves queue {execution.queue!r}" if have else "none has the handler"
+    )
+    detail = f"{len(alive)} workers are alive, and {why} {execution.handler!r}" if not have else f"{why}"
+    return Check("worker_alive", "no", detail, {"alive": [w.id for w in alive]})
+
+
+def _lease(tx: Tx, execution: Execution) -> Check:
+    rest = (execution.lease_until - tx.now) if execution.lease_until else timedelta(0)
+    held = rest > timedelta(0)
+    detail = f"{execution.worker_id} holds the lease, renewed for {span(rest)} more" if held else "its lease is over"
+    evidence = {
+        "worker_id": execution.worker_id,
+        "fence": execution.fence,
+        "lease_until": instant(execution.lease_until),
+    }
+    return Check("leased", "yes" if held else "no", detail, evidence)
+
+
+def _attempts(tx: Tx, execution: Execution) -> list[Check]:
+    checks = []
+    for attempt in tx.executions.attempts(execution.id):
+        error = attempt.error or {}
+        said = f": {error.get('type')}: {str(error.get('message', ''))[:200]}" if error else ""
+        detail = f"attempt {attempt.attempt} ended {instant(attempt.ended_at)} as {attempt.outcome}{said}"
+        evidence = {"fence": attempt.fence, "worker_id": attempt.worker_id, "started_at": instant(attempt.started_at)}
+        checks.append(Check("attempt", "yes" if attempt.outcome == "success" else "info", detail, evidence))
+    if execution.cancel_requested_at is not None:
+        detail = f"cancel was asked for at {instant(execution.cancel_requested_at)}: {execution.cancel_reason}"
+        checks.append(Check("cancel", "info", detail, {}))
+    return checks

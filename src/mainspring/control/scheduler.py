@@ -1,0 +1,355 @@
+"""Jobs, executions and dead letters, as API, CLI, dashboard and code ask for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, TypeVar
+
+from mainspring.control.health import Health, check_health, collect_metrics
+from mainspring.control.payloads import announced, check_payload, with_defaults
+from mainspring.errors import NotFoundError
+from mainspring.model.decision import Decision
+from mainspring.model.execution import Attempt, DeadLetter, Execution, LogLine
+from mainspring.model.job import Job, JobStats, JobStatus, JobType
+from mainspring.model.policy import Overlap
+from mainspring.model.wire import definition_from_wire, milliseconds
+from mainspring.moves import cancel as cancelling
+from mainspring.moves import enqueue as enqueuing
+from mainspring.moves import events, jobs
+from mainspring.moves.enqueue import EnqueueRequest
+from mainspring.moves.events import Published
+from mainspring.moves.jobs import Changed
+from mainspring.moves.schedules import Schedules
+from mainspring.ports.store import ExecutionQuery, Store, Tx
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job with its rollups."""
+
+    job: Job
+    stats: JobStats
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionView:
+    """An execution with its kept attempts and the decision that made it, if one did."""
+
+    execution: Execution
+    attempts: tuple[Attempt, ...]
+    decision: Decision | None
+
+
+class SchedulerService:
+    """Everything people ask of one platform. Each method is one transaction; writes are durable when they return.
+
+    Raises the errors of `mainspring.errors`: `NotFoundError` for what this platform does not have, `ValidationError`
+    for input that cannot work, `ConflictError` for what the present state does not allow.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        platform_id: str = "default",
+        schedules: Schedules | None = None,
+        actor: str = "api",
+    ) -> None:
+        self._store, self.platform_id = store, platform_id
+        self._schedules, self._actor = schedules or Schedules(), actor
+
+    # -- jobs ----------------------------------------------------------------------------------------------------
+
+    async def create_job(self, fields: Mapping[str, Any]) -> Changed:
+        """Create a job from its wire shape (SPEC §3). What it does not name comes from its handler's defaults."""
+
+        def work(tx: Tx) -> Changed:
+            row = announced(tx, self.platform_id, str(fields.get("handler", "")))
+            definition = definition_from_wire(with_defaults(row, fields))
+            check_payload(row, definition.payload)
+            return jobs.create_job(tx, self._schedules, self.platform_id, definition, actor=self._actor)
+
+        return await self._store.write(work)
+
+    async def get_job(self, name: str) -> JobView:
+        """Return a job by name or id, with its rollups."""
+
+        def work(tx: Tx) -> JobView:
+            job = jobs.existing(tx, self.platform_id, name)
+            return JobView(job, tx.jobs.stats([job.id]).get(job.id, JobStats(job.id)))
+
+        return await self._store.read(work)
+
+    async def list_jobs(
+        self,
+        *,
+        status: JobStatus | None = None,
+        type: JobType | None = None,  # noqa: A002 - the field's name
+        handler: str | None = None,
+        name_contains: str | None = None,
+        after: str | None = None,
+        limit: int = 50,
+    ) -> list[JobView]:
+        """Return jobs by name, strictly after the name ``after``; archived ones only if asked for."""
+
+        def work(tx: Tx) -> list[JobView]:
+            found = tx.jobs.find(
+                self.platform_id,
+                status=status,
+                type=type,
+                handler=handler,
+                name_contains=name_contains,
+                after=after,
+                limit=limit,
+            )
+            stats = tx.jobs.stats([job.id for job in found])
+            return [JobView(job, stats.get(job.id, JobStats(job.id))) for job in found]
+
+        return await self._store.read(work)
+
+    async def update_job(
+        self, name: str, changes: Mapping[str, Any], *, expected_revision: int | None = None
+    ) -> Changed:
+        """Change the fields named; null returns one to its default."""
+
+        def work(tx: Tx) -> Changed:
+            job = jobs.existing(tx, self.platform_id, name)
+            row = announced(tx, self.platform_id, str(changes.get("handler", job.definition.handler)))
+            check_payload(row, changes.get("payload", job.definition.payload) or {})
+            return jobs.update_job(
+                tx,
+                self._schedules,
+                self.platform_id,
+                name,
+                changes,
+                expected_revision=expected_revision,
+                actor=self._actor,
+            )
+
+        return await self._store.write(work)
+
+    async def put_job(self, fields: Mapping[str, Any]) -> Changed:
+        """Create the job, or change only the fields named, as code and job files do."""
+
+        def work(tx: Tx) -> Changed:
+            row = announced(tx, self.platform_id, str(fields.get("handler", "")))
+            check_payload(row, fields.get("payload") or {})
+            exists = tx.jobs.get(self.platform_id, str(fields.get("name", ""))) is not None
+            named = fields if exists else with_defaults(row, fields)
+            return jobs.put_job(tx, self._schedules, self.platform_id, named, actor=self._actor)
+
+        return await self._store.write(work)
+
+    async def delete_job(self, name: str) -> Changed:
+        """Archive a job: it is decided no more, its name is free, its history stays."""
+        return await self._store.write(
+            lambda tx: jobs.archive_job(tx, self._schedules, self.platform_id, name, actor=self._actor)
+        )
+
+    async def pause_job(self, name: str, *, reason: str, until: datetime | None = None) -> Changed:
+        """Stop deciding a job's instants until it is resumed, or ``until``."""
+        return await self._store.write(
+            lambda tx: jobs.pause_job(
+                tx, self._schedules, self.platform_id, name, reason=reason, until=until, actor=self._actor
+            )
+        )
+
+    async def resume_job(self, name: str, *, catch_up: bool = False) -> Changed:
+        """Decide a paused job again; what passed is skipped, or with ``catch_up`` decided by its misfire policy."""
+        return await self._store.write(
+            lambda tx: jobs.resume_job(
+                tx, self._schedules, self.platform_id, name, catch_up=catch_up, actor=self._actor
+            )
+        )
+
+    async def trigger_job(
+        self,
+        name: str,
+        *,
+        payload: Mapping[str, Any] | None = None,
+        overlap: Overlap | None = None,
+        idempotency_key: str | None = None,
+    ) -> Execution:
+        """Run a job now under its policies. `OverlapConflictError` names the execution that holds its slot."""
+
+        def work(tx: Tx) -> Execution:
+            if payload is not None:
+                job = jobs.existing(tx, self.platform_id, name)
+                check_payload(announced(tx, self.platform_id, job.definition.handler), payload)
+            return enqueuing.trigger(
+                tx, self.platform_id, name, payload=payload, overlap=overlap, idempotency_key=idempotency_key
+            )
+
+        return await self._store.write(work)
+
+    async def handle_event(
+        self,
+        type: str,  # noqa: A002 - the field's name
+        data: Mapping[str, Any] | None = None,
+        *,
+        id: str | None = None,  # noqa: A002 - the field's name
+        source: str = "mainspring",
+        subject: str | None = None,
+        chain_depth: int = 0,
+    ) -> Published:
+        """Accept an event once, and run the event jobs whose patterns match it."""
+        return await self._store.write(
+            lambda tx: events.publish(
+                tx,
+                self.platform_id,
+                type,
+                data,
+                event_id=id,
+                source=source,
+                subject=subject,
+                chain_depth=chain_depth,
+            )
+        )
+
+    async def decisions(
+        self, name: str, *, since: datetime | None = None, until: datetime | None = None, limit: int = 50
+    ) -> list[Decision]:
+        """Return a job's ledger, newest first."""
+
+        def work(tx: Tx) -> list[Decision]:
+            job = jobs.existing(tx, self.platform_id, name)
+            return tx.decisions.find(job.id, since=since, until=until, limit=limit)
+
+        return await self._store.read(work)
+
+    # -- executions ----------------------------------------------------------------------------------------------
+
+    async def enqueue(self, requests: Sequence[EnqueueRequest]) -> list[Execution]:
+        """Make executions of handlers, without a job; all of them or none."""
+
+        def work(tx: Tx) -> list[Execution]:
+            for request in requests:
+                check_payload(announced(tx, self.platform_id, request.handler), request.payload)
+            return enqueuing.enqueue(tx, [replace(r, platform_id=self.platform_id) for r in requests])
+
+        return await self._store.write(work)
+
+    async def get_execution(self, execution_id: str) -> ExecutionView:
+        """Return an execution with its attempts and decision."""
+
+        def work(tx: Tx) -> ExecutionView:
+            execution = self._execution(tx, execution_id)
+            attempts = tuple(tx.executions.attempts(execution_id))
+            return ExecutionView(execution, attempts, tx.decisions.of_execution(execution_id))
+
+        return await self._store.read(work)
+
+    async def list_executions(self, query: ExecutionQuery, *, job: str | None = None) -> list[Execution]:
+        """Return executions of this platform, newest first; ``job`` narrows by a job's name or id."""
+
+        def work(tx: Tx) -> list[Execution]:
+            found = replace(query, platform_id=self.platform_id)
+            if job is not None:
+                found = replace(found, job_id=jobs.existing(tx, self.platform_id, job).id)
+            return tx.executions.find(found)
+
+        return await self._store.read(work)
+
+    async def logs(self, execution_id: str, *, after: int = 0, limit: int = 1000) -> list[LogLine]:
+        """Return an execution's log lines with a number above ``after``."""
+
+        def work(tx: Tx) -> list[LogLine]:
+            self._execution(tx, execution_id)
+            return tx.logs.read(execution_id, after=after, limit=limit)
+
+        return await self._store.read(work)
+
+    async def cancel_execution(self, execution_id: str, *, reason: str = "cancelled", force: bool = False) -> Execution:
+        """Cancel an execution: at once where it has not started; a running one is told, or by ``force`` fenced off."""
+        platform_id = self.platform_id
+        return await self._store.write(
+            lambda tx: cancelling.cancel(tx, execution_id, reason=reason, force=force, platform_id=platform_id)
+        )
+
+    async def retry_execution(self, execution_id: str, *, payload: Mapping[str, Any] | None = None) -> Execution:
+        """Run an ended execution again, as a new one that names it."""
+        return await self._store.write(
+            lambda tx: enqueuing.again(tx, execution_id, platform_id=self.platform_id, payload=payload)
+        )
+
+    # -- dead letters --------------------------------------------------------------------------------------------
+
+    async def list_dead_letters(
+        self,
+        *,
+        status: str | None = "open",
+        job: str | None = None,
+        handler: str | None = None,
+        fingerprint: str | None = None,
+        before_id: str | None = None,
+        limit: int = 50,
+    ) -> list[DeadLetter]:
+        """Return dead letters, newest first."""
+
+        def work(tx: Tx) -> list[DeadLetter]:
+            job_id = jobs.existing(tx, self.platform_id, job).id if job is not None else None
+            return tx.dead_letters.find(
+                self.platform_id,
+                status=status,
+                job_id=job_id,
+                handler=handler,
+                fingerprint=fingerprint,
+                before_id=before_id,
+                limit=limit,
+            )
+
+        return await self._store.read(work)
+
+    async def redrive(self, execution_id: str, *, payload: Mapping[str, Any] | None = None) -> Execution:
+        """Run a dead letter's execution again, as a new one, and close the letter."""
+        return await self._store.write(
+            lambda tx: enqueuing.redrive(tx, execution_id, platform_id=self.platform_id, payload=payload)
+        )
+
+    async def discard(self, execution_id: str, *, reason: str) -> None:
+        """Close a dead letter without running it."""
+        await self._store.write(
+            lambda tx: enqueuing.discard(tx, execution_id, platform_id=self.platform_id, reason=reason)
+        )
+
+    # -- how it goes ---------------------------------------------------------------------------------------------
+
+    async def get_metrics(self) -> dict[str, Any]:
+        """Return live counts, lags and node counts of this platform, computed from rows."""
+        return await self._store.read(lambda tx: collect_metrics(tx, self.platform_id))
+
+    async def health_check(self) -> Health:
+        """Return the health, judged by progress: the oldest undecided instant, the oldest unclaimed execution."""
+        return await self._store.read(lambda tx: check_health(tx, self.platform_id))
+
+    async def get_job_stats(self, name: str) -> dict[str, Any]:
+        """Return a job's rollups as plain data; at most 5 s behind its executions."""
+        view = await self.get_job(name)
+        stats, average = view.stats, view.stats.avg_duration
+        return {
+            "job": view.job.name,
+            "total": stats.total,
+            "success": stats.success,
+            "failed": stats.failed,
+            "skipped": stats.skipped,
+            "success_rate": stats.success / stats.total if stats.total else None,
+            "avg_duration_ms": milliseconds(average) if average is not None else None,
+            "consecutive_failures": stats.consecutive_failures,
+            "last_run_at": stats.last_run_at,
+            "last_status": stats.last_status.value if stats.last_status is not None else None,
+            "next_run_at": view.job.next_run_at,
+        }
+
+    async def read(self, work: Callable[[Tx], T]) -> T:
+        """Run a read of one's own, such as `explain`."""
+        return await self._store.read(work)
+
+    def _execution(self, tx: Tx, execution_id: str) -> Execution:
+        execution = tx.executions.get(execution_id)
+        if execution is None or execution.platform_id != self.platform_id:
+            raise NotFoundError("execution", execution_id)
+        return execution

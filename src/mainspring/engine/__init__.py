@@ -1,0 +1,1 @@
+"""The loops: dispatcher, worker, relay. They know ports, never a driver; what they write stands in ``moves``."""

@@ -1,0 +1,212 @@
+"""Decide due instants, promote, reap, relay, clean: the dispatcher's loops. Leaderless: any number may run."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import socket
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from mainspring.engine.relay import Relay
+from mainspring.engine.service import Loop
+from mainspring.model.node import DispatcherNode
+from mainspring.moves.admit import promote
+from mainspring.moves.jobs import recompute, resume_due
+from mainspring.moves.plan import plan_due
+from mainspring.moves.reap import reap
+from mainspring.moves.retain import BATCH as RETAIN_BATCH
+from mainspring.moves.retain import Retention, retain
+from mainspring.moves.schedules import Schedules
+from mainspring.ports.bus import Bus
+from mainspring.ports.clock import Wakeups
+from mainspring.ports.store import Store, Tx
+from mainspring.schedule import tzdb_version
+
+logger = logging.getLogger("mainspring")
+
+
+@dataclass(frozen=True, slots=True)
+class DispatcherSettings:
+    """``interval_ms`` is the poll fallback; due instants and changes wake the dispatcher by themselves."""
+
+    interval_ms: int = 1000
+    batch_size: int = 500
+    enabled: bool = True
+    reap: timedelta = timedelta(seconds=2)
+    grace: timedelta = timedelta(seconds=10)
+    retain: timedelta = timedelta(minutes=1)
+    report: timedelta = timedelta(seconds=5)
+    retention: Retention = Retention()
+
+
+@dataclass(slots=True)
+class DispatchStats:
+    """What a dispatcher has done since it started or its stats were reset. Instants are the store's."""
+
+    jobs_dispatched: int = 0
+    jobs_skipped: int = 0
+    jobs_completed: int = 0
+    jobs_failed: int = 0
+    errors: int = 0
+    last_run: datetime | None = None
+    next_run: datetime | None = None
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the counters as plain data."""
+        return {key: v.isoformat() if isinstance(v, datetime) else v for key, v in asdict(self).items()}
+
+
+class JobDispatcherWorker:
+    """The dispatcher of one process."""
+
+    def __init__(
+        self,
+        worker_id: str,
+        store: Store,
+        bus: Bus,
+        wakeups: Wakeups,
+        settings: DispatcherSettings | None = None,
+        *,
+        random: random.Random,
+        schedules: Schedules | None = None,
+        version: str = "",
+    ) -> None:
+        self.worker_id, self.settings = worker_id, settings or DispatcherSettings()
+        self._store, self._wakeups, self._random, self._version = store, wakeups, random, version
+        self._schedules = schedules or Schedules()
+        self._relay = Relay(store, bus, self._schedules)
+        self._stats = DispatchStats()
+        self._started_at: datetime | None = None
+        self._status = "stopped"
+        poll = self.settings.interval_ms / 1000
+        self._loops = [
+            self._loop("plan", self._plan, ("jobs",), poll),
+            self._loop("promote", self._promote, ("pending",), poll),
+            self._loop("relay", self._relay.step, ("outbox",), poll),
+            self._loop("reap", self._reap, (), self.settings.reap.total_seconds()),
+            self._loop("retain", self._retain, (), self.settings.retain.total_seconds()),
+            self._loop("report", self._report, (), self.settings.report.total_seconds()),
+        ]
+
+    async def start(self) -> None:
+        """Begin to decide. Does nothing where ``enabled`` is off."""
+        if not self.settings.enabled:
+            return
+        self._status = "running"
+        await self._store.write(self._put_node)
+        await self._recompute()
+        for loop in self._loops:
+            loop.start()
+
+    async def stop(self) -> None:
+        """Stop; what was decided stands, what was not is decided by another dispatcher or after the next start."""
+        await asyncio.gather(*(loop.stop() for loop in self._loops))
+        if self._status == "running":
+            self._status = "stopped"
+            await self._store.write(self._put_node)
+
+    def get_stats(self) -> DispatchStats:
+        """Return the counters so far."""
+        self._stats.errors = sum(loop.errors for loop in self._loops)
+        return self._stats
+
+    def reset_stats(self) -> None:
+        """Start the counters again."""
+        for loop in self._loops:
+            loop.errors = 0
+        self._stats = DispatchStats()
+
+    async def take_over(self) -> int:
+        """Reap every lease of earlier engines at once; for the one engine of a SQLite file. Returns how many."""
+        draws = self._draws()
+        grace = self.settings.grace
+        reaped = await self._store.write(lambda tx: reap(tx, grace=grace, draws=draws, leases_before=tx.now))
+        if reaped.lost:
+            logger.warning("took back %d executions that an earlier engine left running", reaped.lost)
+        return reaped.lost
+
+    # -- steps: each is one transaction --------------------------------------------------------------------------
+
+    async def _plan(self) -> float | None:
+        limit = self.settings.batch_size
+        planned = await self._store.write(lambda tx: plan_due(tx, self._schedules, self.worker_id, limit=limit))
+        stats = self._stats
+        stats.jobs_dispatched += planned.dispatched
+        stats.jobs_skipped += planned.skipped
+        stats.jobs_completed += planned.completed
+        stats.jobs_failed += len(planned.failed)
+        stats.last_run, stats.next_run = planned.now, planned.next_due_at
+        for name, why in planned.failed.items():
+            logger.error("job %s could not be decided and is paused: %s", name, why)
+        if planned.more:
+            return 0.0
+        if planned.next_due_at is None or planned.now is None:
+            return None
+        return max((planned.next_due_at - planned.now).total_seconds(), 0.0)
+
+    async def _promote(self) -> float | None:
+        limit = self.settings.batch_size
+
+        def work(tx: Tx) -> tuple[int, datetime | None, datetime]:
+            return promote(tx, limit), tx.executions.next_available_at(), tx.now
+
+        promoted, next_at, now = await self._store.write(work)
+        if promoted >= limit:
+            return 0.0
+        return max((next_at - now).total_seconds(), 0.001) if next_at is not None else None
+
+    async def _reap(self) -> float | None:
+        draws, grace = self._draws(), self.settings.grace
+        reaped = await self._store.write(lambda tx: reap(tx, grace=grace, draws=draws))
+        if reaped:
+            logger.warning(
+                "reaped: %d lost, %d past their deadline, %d never started", reaped.lost, reaped.overdue, reaped.expired
+            )
+        await self._store.write(lambda tx: resume_due(tx, self._schedules))
+        return None
+
+    async def _retain(self) -> float | None:
+        deleted = await self._store.write(lambda tx: retain(tx, self.settings.retention))
+        return 0.05 if deleted >= RETAIN_BATCH else None
+
+    async def _report(self) -> float | None:
+        await self._store.write(self._put_node)
+        return None
+
+    async def _recompute(self) -> None:
+        """Recompute what was planned with other zone data, and say what moved."""
+        after: str | None = None
+        while True:
+            moved, after = await self._store.write(partial(recompute, schedules=self._schedules, after=after))
+            for job, next_run_at in moved:
+                logger.warning("zone data changed: job %s moves from %s to %s", job.name, job.next_run_at, next_run_at)
+            if after is None:
+                break
+        self._wakeups.notify("jobs")
+
+    def _put_node(self, tx: Tx) -> None:
+        self._started_at = self._started_at or tx.now
+        tx.nodes.put_dispatcher(
+            DispatcherNode(
+                self.worker_id,
+                socket.gethostname(),
+                os.getpid(),
+                self._started_at,
+                tx.now,
+                self._version,
+                tzdb_version(),
+                status=self._status,
+                stats=self.get_stats().to_wire(),
+            )
+        )
+
+    def _draws(self) -> list[float]:
+        return [self._random.random() for _ in range(100)]
+
+    def _loop(self, name: str, step: Any, topics: tuple[str, ...], poll: float) -> Loop:
+        return Loop(name, step, wakeups=self._wakeups, topics=topics, poll=poll)

@@ -1,0 +1,120 @@
+"""Heartbeats: leases are renewed whatever the handlers do, also while one blocks the event loop.
+
+In a process they come from a thread of their own, which also watches the loop and names the handler that blocks it.
+A simulation calls the same work from its virtual loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from mainspring.errors import MainspringError
+from mainspring.ports.store import Store, Tx
+
+logger = logging.getLogger("mainspring")
+
+#: Seconds an event loop may not answer before the watchdog speaks.
+BLOCKED_AFTER = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A lease this worker still holds."""
+
+    execution_id: str
+    fence: int
+    cancel_requested: bool
+
+
+def renew(tx: Tx, worker_id: str, lease: timedelta) -> list[Held]:
+    """Extend every lease of a worker by the store's clock; return what it still holds."""
+    return [Held(*row) for row in tx.executions.renew(worker_id, tx.now + lease)]
+
+
+class HeartbeatThread:
+    """Renew leases every ``interval`` seconds from a thread, and watch the loop that owns the handlers."""
+
+    def __init__(
+        self,
+        store: Store,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        interval: float,
+        work: Callable[[], Callable[[Tx], list[Held]]],
+        on_beat: Callable[[list[Held]], None],
+    ) -> None:
+        self._store, self._loop, self._interval = store, loop, interval
+        self._work, self._on_beat = work, on_beat
+        self._wake = threading.Event()
+        self._stopped = False
+        self._answered = 0.0
+        self._loop_thread = threading.get_ident()
+        self._thread = threading.Thread(target=self._run, name="mainspring-heartbeat", daemon=True)
+        self.blocked: str | None = None
+
+    def start(self) -> None:
+        """Start beating. Call it in the loop's own thread."""
+        self._answered = self._monotonic()
+        self._thread.start()
+
+    def beat_now(self) -> None:
+        """Beat at once: a cancel was asked for. Safe from any thread."""
+        self._wake.set()
+
+    async def stop(self) -> None:
+        """Stop; the last beat under way is waited for."""
+        self._stopped = True
+        self._wake.set()
+        await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+
+    def _run(self) -> None:
+        due = self._monotonic() + self._interval
+        while not self._stopped:
+            self._watch()
+            rest = due - self._monotonic()
+            woken = self._wake.wait(min(max(rest, 0.0), BLOCKED_AFTER / 2))
+            self._wake.clear()
+            if not self._stopped and (woken or self._monotonic() >= due):
+                self._beat()
+                due = self._monotonic() + self._interval
+
+    def _beat(self) -> None:
+        try:
+            held = self._store.write_blocking(self._work())
+        except MainspringError as error:
+            logger.warning("heartbeat failed, trying again: %s", error)
+            return
+        self._call(lambda: self._on_beat(held))
+
+    def _watch(self) -> None:
+        """Ask the loop for a sign of life; if it has not given one for long, say what runs in it."""
+        silent = self._monotonic() - self._answered
+        if silent > BLOCKED_AFTER and self.blocked is None:
+            task = asyncio.current_task(self._loop)
+            self.blocked = task.get_name() if task is not None else "unknown"
+            frame = sys._current_frames().get(self._loop_thread)
+            stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
+            logger.warning("%s has blocked the event loop for %.1f s:\n%s", self.blocked, silent, stack)
+        self._call(self._answer)
+
+    def _answer(self) -> None:
+        self._answered = self._monotonic()
+        self.blocked = None
+
+    def _call(self, callback: Callable[[], None]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(callback)
+        except RuntimeError:
+            self._stopped = True  # the loop has closed
+
+    @staticmethod
+    def _monotonic() -> float:
+        return time.monotonic()  # noqa: TID251 - a duration of this process, never compared with the store's clock

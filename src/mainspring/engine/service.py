@@ -1,0 +1,83 @@
+"""One loop that repeats a step: woken by a notification, by the clock it asked for, or by its poll interval.
+
+A step that fails is logged once with its name and tried again, later and later; nothing but `stop` ends the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from mainspring.errors import StoreUnavailableError
+from mainspring.ports.clock import Wakeups
+
+logger = logging.getLogger("mainspring")
+
+#: Seconds before a failed step is tried again: doubled from the first to the last.
+BACKOFF, BACKOFF_CAP = 0.1, 5.0
+
+
+class Loop:
+    """Repeat ``step`` until stopped. ``step`` returns the seconds after which it wants to run again, at most ``poll``.
+
+    Returning 0 means there is more to do at once. Notifications on ``topics`` wake it early; those that come while a
+    step runs are not lost.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        step: Callable[[], Awaitable[float | None]],
+        *,
+        wakeups: Wakeups,
+        topics: tuple[str, ...],
+        poll: float,
+    ) -> None:
+        self.name = name
+        self._step, self._wakeups, self._topics, self._poll = step, wakeups, topics, poll
+        self._task: asyncio.Task[None] | None = None
+        self.errors = 0
+
+    def start(self) -> None:
+        """Start repeating, in the running event loop."""
+        self._task = asyncio.create_task(self._run(), name=f"mainspring:{self.name}")
+
+    async def stop(self) -> None:
+        """Stop; a step that is under way is cancelled. Idempotent."""
+        task, self._task = self._task, None
+        if task is None:
+            return
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        listener = self._wakeups.listen(*self._topics)
+        failures = 0
+        try:
+            while True:
+                try:
+                    wanted = await self._step()
+                    failures = 0
+                except Exception as error:
+                    failures += 1
+                    self.errors += 1
+                    wanted = min(BACKOFF * 2 ** (failures - 1), BACKOFF_CAP)
+                    self._log(error, failures)
+                    await asyncio.sleep(wanted)
+                    continue
+                pause = self._poll if wanted is None else min(max(wanted, 0.0), self._poll)
+                if pause > 0:
+                    await listener.wait(pause)
+                else:
+                    await asyncio.sleep(0)
+        finally:
+            listener.close()
+
+    def _log(self, error: Exception, failures: int) -> None:
+        if isinstance(error, StoreUnavailableError):
+            # Expected while the database is away: one line when it goes, and one a while later, not one per try.
+            if failures in (1, 10, 100):
+                logger.warning("%s: the store is unavailable, trying again: %s", self.name, error)
+        else:
+            logger.exception("%s: a step failed (%d in a row)", self.name, failures)

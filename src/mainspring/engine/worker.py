@@ -1,0 +1,362 @@
+"""Claim, execute, settle, drain: the part that runs attempts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import socket
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from mainspring.engine.children import Children
+from mainspring.engine.executor import Attempt, Stop
+from mainspring.engine.heartbeat import Held, renew
+from mainspring.engine.registry import JobHandlerRegistry
+from mainspring.engine.service import BACKOFF, BACKOFF_CAP, Loop
+from mainspring.engine.threads import Threads
+from mainspring.errors import NotFoundError, StoreUnavailableError
+from mainspring.model.execution import Actor, Execution, LogLine
+from mainspring.model.node import HandlerRow, WorkerNode
+from mainspring.model.outcome import Outcome
+from mainspring.moves.claim import claim
+from mainspring.moves.end import Ended, settle_attempts
+from mainspring.ports.clock import Wakeups
+from mainspring.ports.store import Store, Tx
+
+logger = logging.getLogger("mainspring")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """``queues`` maps each queue to its slots. Durations are the defaults of SPEC §7."""
+
+    queues: Mapping[str, int] = field(default_factory=lambda: {"default": 20})
+    lease: timedelta = timedelta(seconds=15)
+    heartbeat: timedelta = timedelta(seconds=5)
+    poll: timedelta = timedelta(seconds=1)
+    drain_grace: timedelta = timedelta(seconds=30)
+    stop_grace: timedelta = timedelta(seconds=5)
+    flush: timedelta = timedelta(milliseconds=500)
+    log_lines: int = 10_000
+    max_poisoned: int = 10
+    claim_batch: int = 500
+
+
+@dataclass(slots=True)
+class WorkerStats:
+    """What a worker has done since it started. ``superseded``: outcomes dropped because the fence was stale."""
+
+    claimed: int = 0
+    settled: int = 0
+    superseded: int = 0
+
+
+class Worker:
+    """One worker of this process, in the event loop that starts it."""
+
+    def __init__(
+        self,
+        worker_id: str,
+        store: Store,
+        registry: JobHandlerRegistry,
+        wakeups: Wakeups,
+        settings: WorkerSettings | None = None,
+        *,
+        random: random.Random,
+        version: str = "",
+    ) -> None:
+        self.id, self.settings, self.stats = worker_id, settings or WorkerSettings(), WorkerStats()
+        self._store, self._registry, self._wakeups, self._random = store, registry, wakeups, random
+        self._version = version
+        self._attempts: dict[str, Attempt] = {}
+        self._stuck: set[Attempt] = set()
+        self._ended: asyncio.Queue[tuple[Attempt, Outcome]] = asyncio.Queue()
+        self._draining = False
+        self._started_at: datetime | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.on_attempt: Callable[[Attempt], None] | None = None
+        poll = self.settings.poll.total_seconds()
+        self._claims = Loop("claim", self._claim, wakeups=wakeups, topics=("queued", self._freed), poll=poll)
+        self._flushes = Loop("flush", self._flush, wakeups=wakeups, topics=(), poll=self.settings.flush.total_seconds())
+
+    # -- life ----------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Announce the worker and its handlers, and begin to claim."""
+        loop = asyncio.get_running_loop()
+        self._threads, self._children = Threads(loop), Children()
+        await self._store.write(self._announce)
+        self._tasks.append(loop.create_task(self._settle_ended(), name="mainspring:settle"))
+        self._claims.start()
+        self._flushes.start()
+
+    async def stop(self, grace: timedelta | None = None) -> None:
+        """Drain: claim nothing more, finish what runs within the grace, release the rest without using an attempt."""
+        self._draining = True
+        await self._claims.stop()
+        seconds = (self.settings.drain_grace if grace is None else grace).total_seconds()
+        await self._wait_idle(seconds)
+        for attempt in list(self._attempts.values()):
+            attempt.stop(Stop.RELEASE)
+        await self._wait_idle(self.settings.stop_grace.total_seconds() + 1)
+        await self._flushes.stop()
+        await self._wait_settled()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._children.close()
+        self._threads.close()
+        await self._say_stopped()
+
+    def release(self) -> None:
+        """Do not wait for what runs any longer: tell it to stop, so that `stop` can release it."""
+        for attempt in list(self._attempts.values()):
+            attempt.stop(Stop.RELEASE)
+
+    @property
+    def running(self) -> list[Attempt]:
+        """The attempts under way, oldest first."""
+        return list(self._attempts.values())
+
+    @property
+    def poisoned(self) -> int:
+        """Slots held by handlers that would not stop after their attempt had ended."""
+        self._stuck = {attempt for attempt in self._stuck if attempt.stuck}
+        return len(self._stuck)
+
+    @property
+    def must_recycle(self) -> bool:
+        """Whether so many slots are poisoned that the process should be replaced."""
+        return self.poisoned >= self.settings.max_poisoned
+
+    # -- claim ---------------------------------------------------------------------------------------------------
+
+    @property
+    def _freed(self) -> str:
+        return f"freed:{self.id}"
+
+    def _room(self) -> dict[str, int]:
+        # A slot is free once the handler has ended; its outcome may still wait to be recorded.
+        busy = [attempt for attempt in self._attempts.values() if attempt.outcome is None]
+        used = Counter(attempt.execution.queue for attempt in [*busy, *self._stuck])
+        return {queue: slots - used[queue] for queue, slots in self.settings.queues.items() if slots > used[queue]}
+
+    async def _claim(self) -> float | None:
+        poisoned = self.poisoned
+        room = self._room()
+        handlers = sorted(handler.name for handler in self._registry.list_handlers())
+        unsettled = self._ended.qsize() >= 4 * self.settings.claim_batch
+        if self._draining or not room or not handlers or unsettled or poisoned >= self.settings.max_poisoned:
+            return None
+        limit = min(sum(room.values()), self.settings.claim_batch)
+
+        def work(tx: Tx) -> list[Execution]:
+            lease = self.settings.lease
+            return claim(tx, self.id, queues=room, handlers=handlers, limit=limit, lease=lease)
+
+        claimed = await self._store.write(work)
+        for execution in claimed:
+            self.begin(execution)
+        self.stats.claimed += len(claimed)
+        return 0.0 if len(claimed) == limit else None
+
+    def begin(self, execution: Execution) -> Attempt | None:
+        """Start the attempt of an execution this worker has claimed."""
+        try:
+            handler = self._registry.resolve_handler(execution.handler, execution.platform_id)
+        except NotFoundError:
+            # The handler is another platform's: nobody here may run it. The lease runs out and says so.
+            logger.error("claimed %s, whose handler %s is not this platform's", execution.id, execution.handler)
+            return None
+        attempt = Attempt(
+            execution,
+            handler,
+            threads=self._threads,
+            children=self._children,
+            grace=self.settings.stop_grace.total_seconds(),
+            on_end=self._on_end,
+        )
+        self._attempts[execution.id] = attempt
+        self._idle.clear()
+        attempt.start()
+        if self.on_attempt is not None:
+            self.on_attempt(attempt)
+        return attempt
+
+    # -- settle --------------------------------------------------------------------------------------------------
+
+    def _on_end(self, attempt: Attempt, outcome: Outcome) -> None:
+        if attempt.stuck:
+            self._stuck.add(attempt)
+            logger.warning("%s of %s would not stop; its slot is poisoned", attempt.execution.id, attempt.handler.name)
+        self._ended.put_nowait((attempt, outcome))
+
+    async def _settle_ended(self) -> None:
+        """Settle what has ended, all of it in one transaction: batches form by themselves while one is under way."""
+        failures = 0
+        batch: list[tuple[Attempt, Outcome]] = []
+        while True:
+            if not batch:
+                batch.append(await self._ended.get())
+            while not self._ended.empty() and len(batch) < self.settings.claim_batch:
+                batch.append(self._ended.get_nowait())
+            try:
+                await self._settle(batch)
+            except Exception as error:
+                # The handlers' work is done and its results wait: nothing is dropped because the store is away.
+                failures += 1
+                if failures == 1 or not isinstance(error, StoreUnavailableError):
+                    logger.warning("settling %d attempts failed, trying again: %s", len(batch), error, exc_info=True)
+                await asyncio.sleep(min(BACKOFF * 2 ** (failures - 1), BACKOFF_CAP))
+                continue
+            failures = 0
+            batch = []
+
+    async def _settle(self, batch: list[tuple[Attempt, Outcome]]) -> None:
+        draws = [self._random.random() for _ in batch]
+        lines = {attempt.execution.id: attempt.words.take_lines() for attempt, _ in batch}
+
+        def work(tx: Tx) -> set[str]:
+            for attempt, _ in batch:
+                _store_lines(tx, attempt.execution, lines[attempt.execution.id], self.settings.log_lines)
+            ended = [
+                Ended(_as_known(attempt), outcome, draw) for (attempt, outcome), draw in zip(batch, draws, strict=True)
+            ]
+            return settle_attempts(tx, ended, Actor.WORKER)
+
+        try:
+            accepted = await self._store.write(work)
+        except BaseException:
+            for attempt, _ in batch:
+                for line in lines[attempt.execution.id]:
+                    attempt.words.log(*line)
+            raise
+        self.stats.settled += len(accepted)
+        for attempt, _ in batch:
+            self._attempts.pop(attempt.execution.id, None)
+            if attempt.execution.id not in accepted:
+                self.stats.superseded += 1
+                logger.warning("result of %s dropped: its lease was lost", attempt.execution.id)
+        if not self._attempts:
+            self._idle.set()
+        self._wakeups.notify(self._freed)
+
+    async def _flush(self) -> None:
+        """Store progress and log lines of what still runs."""
+        said = [
+            (attempt.execution, attempt.words.take_lines(), attempt.words.take_progress())
+            for attempt in self._attempts.values()
+            if attempt.outcome is None
+        ]
+        said = [one for one in said if one[1] or one[2] is not None]
+        if not said:
+            return
+
+        def work(tx: Tx) -> None:
+            for execution, lines, _ in said:
+                _store_lines(tx, execution, lines, self.settings.log_lines)
+            tx.executions.put_progress(
+                [
+                    (execution.id, execution.fence, {**progress, "at": tx.now.isoformat()})
+                    for execution, _, progress in said
+                    if progress is not None
+                ]
+            )
+
+        await self._store.write(work)
+
+    # -- leases --------------------------------------------------------------------------------------------------
+
+    def beat(self) -> Callable[[Tx], list[Held]]:
+        """Return the work of one heartbeat: renew every lease and this worker's row. Runs in any thread."""
+        node = self.node
+
+        def work(tx: Tx) -> list[Held]:
+            tx.nodes.put_worker(node(tx))
+            return renew(tx, self.id, self.settings.lease)
+
+        return work
+
+    def on_beat(self, held: list[Held]) -> None:
+        """Act on a heartbeat's answer, in the loop: stop what is to be cancelled, and what this worker lost."""
+        known = {one.execution_id: one for one in held}
+        for attempt in list(self._attempts.values()):
+            one = known.get(attempt.execution.id)
+            if one is not None and one.fence == attempt.execution.fence and one.cancel_requested:
+                attempt.stop(Stop.CANCEL)
+            elif one is not None and one.fence != attempt.execution.fence:
+                attempt.stop(Stop.RELEASE)
+
+    def node(self, tx: Tx) -> WorkerNode:
+        """Return this worker's row."""
+        self._started_at = self._started_at or tx.now
+        return WorkerNode(
+            self.id,
+            socket.gethostname(),
+            os.getpid(),
+            self._started_at,
+            tx.now,
+            self._version,
+            dict(self.settings.queues),
+            tuple(handler.name for handler in self._registry.list_handlers()),
+            status="draining" if self._draining else "running",
+            running=len(self._attempts),
+            poisoned=len(self._stuck),
+        )
+
+    def _announce(self, tx: Tx) -> None:
+        tx.nodes.put_worker(self.node(tx))
+        announce_handlers(tx, self._registry)
+
+    async def _wait_idle(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._idle.wait(), max(seconds, 0.001))
+        except TimeoutError:
+            return
+
+    async def _wait_settled(self) -> None:
+        """Give what has ended a last chance to be recorded; what is not will be repeated, by its lease."""
+        if self._attempts and any(attempt.outcome is not None for attempt in self._attempts.values()):
+            await self._wait_idle(2.0)
+
+    async def _say_stopped(self) -> None:
+        def work(tx: Tx) -> None:
+            tx.nodes.put_worker(replace(self.node(tx), status="stopped", running=0))
+
+        try:
+            await self._store.write(work)
+        except StoreUnavailableError as error:
+            logger.warning("could not say goodbye: %s", error)
+
+
+def announce_handlers(tx: Tx, registry: JobHandlerRegistry) -> None:
+    """Write what handlers this process has, with their schemas and defaults."""
+    tx.nodes.announce(
+        [
+            HandlerRow(h.name, h.type, tx.now, h.description, h.signature.schema, h.defaults, h.platform_id)
+            for h in registry.list_handlers()
+        ]
+    )
+
+
+def _store_lines(tx: Tx, execution: Execution, lines: list[tuple[str, str, Mapping[str, object]]], cap: int) -> None:
+    if not lines:
+        return
+    rows = [
+        LogLine(execution.id, 0, tx.now, level, message, dict(fields), execution.attempt)
+        for level, message, fields in lines
+    ]
+    tx.logs.append(execution.id, rows, fence=execution.fence, cap=cap)
+
+
+def _as_known(attempt: Attempt) -> Execution:
+    """The execution as claimed, with the cancel this worker has heard of since."""
+    if attempt.stopping is Stop.CANCEL and attempt.execution.cancel_requested_at is None:
+        return replace(attempt.execution, cancel_requested_at=attempt.execution.started_at)
+    return attempt.execution

@@ -1,0 +1,1 @@
+"""Values and the state machine: standard library only, no input or output, no clock."""

@@ -1,0 +1,44 @@
+"""The facts an outbox row carries, and their names on the bus (CloudEvents types, SPEC §8)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class EventType(StrEnum):
+    """Every event Mainspring publishes itself."""
+
+    JOB_CREATED = "scheduler:job.created"
+    JOB_UPDATED = "scheduler:job.updated"
+    JOB_PAUSED = "scheduler:job.paused"
+    JOB_RESUMED = "scheduler:job.resumed"
+    JOB_COMPLETED = "scheduler:job.completed"
+    JOB_ARCHIVED = "scheduler:job.archived"
+    JOB_DISPATCH = "scheduler:job.dispatch"
+    OCCURRENCE_SKIPPED = "scheduler:occurrence.skipped"
+    EXECUTION_STARTED = "scheduler:execution.started"
+    EXECUTION_SUCCESS = "scheduler:execution.success"
+    EXECUTION_FAILED = "scheduler:execution.failed"
+    EXECUTION_RETRY = "scheduler:execution.retry"
+    EXECUTION_CANCELLED = "scheduler:execution.cancelled"
+    EXECUTION_EXPIRED = "scheduler:execution.expired"
+    EXECUTION_DEAD = "scheduler:execution.dead"
+    WORKER_LOST = "scheduler:worker.lost"
+    BUDGET_EXCEEDED = "scheduler:budget.exceeded"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event: ours on its way out, or somebody's on its way in. ``subject`` is what it is about."""
+
+    id: str
+    type: str
+    platform_id: str
+    at: datetime
+    source: str = "mainspring"
+    subject: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)

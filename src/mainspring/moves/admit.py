@@ -1,0 +1,157 @@
+"""Limits: which executions may be queued now, and what holds the others back.
+
+A slot of a queue, a concurrency key or a platform is reserved in the transaction that sets ``queued``: the rows
+queued or running are counted while the limit's row is held, so no counter can drift and no bound be passed.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from mainspring.model.execution import Actor, Execution, Move, Status
+from mainspring.model.node import Limit
+from mainspring.ports.store import Tx
+
+#: Most distinct blockers looked at in one step, and most executions taken from one.
+BLOCKERS, PER_BLOCKER = 200, 500
+
+
+class Admission:
+    """The limits of one transaction, with what it has admitted so far."""
+
+    def __init__(self, tx: Tx) -> None:
+        self._tx = tx
+        self._limits: dict[str, dict[tuple[str, str], Limit]] = {}
+        self._free: dict[tuple[str, str, str], int] = {}
+
+    def blocked_by(self, execution: Execution) -> str | None:
+        """Name the limit that holds an execution back; None after reserving its slots under all of them."""
+        holder = self.holder(execution)
+        if holder is None:
+            for _, key, _ in self._scopes(execution):
+                self._free[key] -= 1
+        return holder
+
+    def holder(self, execution: Execution) -> str | None:
+        """Name the limit that holds an execution back, reserving nothing."""
+        for label, key, allowed in self._scopes(execution):
+            if self._headroom(key, allowed) <= 0:
+                return label
+        return None
+
+    def _scopes(self, execution: Execution) -> list[tuple[str, tuple[str, str, str], tuple[int, float | None]]]:
+        """Return (label, scope, (bound, seconds if it is a rate)) of each limit that applies."""
+        platform = execution.platform_id
+        limits = self._of(platform)
+        found: list[tuple[str, tuple[str, str, str], tuple[int, float | None]]] = []
+        if (limit := limits.get(("platform", ""))) and limit.max_running is not None:
+            found.append(("platform", (platform, "platform", ""), (limit.max_running, None)))
+        if limit := limits.get(("queue", execution.queue)):
+            if limit.max_running is not None:
+                found.append((f"queue:{limit.name}", (platform, "queue", limit.name), (limit.max_running, None)))
+            if limit.rate is not None:
+                found.append((f"rate:{limit.name}", (platform, "rate", limit.name), (limit.rate, limit.rate_per)))
+        if execution.concurrency_key is not None:
+            name = execution.concurrency_key
+            row = limits.get(("key", name))
+            bound = row.max_running if row and row.max_running is not None else execution.concurrency_limit
+            if bound is not None:
+                found.append((f"key:{name}", (platform, "key", name), (bound, None)))
+        return found
+
+    def _of(self, platform_id: str) -> dict[tuple[str, str], Limit]:
+        if platform_id not in self._limits:
+            limits = self._tx.platforms.limits(platform_id)
+            self._tx.platforms.lock_limits(limits)
+            self._limits[platform_id] = {(limit.scope, limit.name): limit for limit in limits}
+        return self._limits[platform_id]
+
+    def _headroom(self, key: tuple[str, str, str], allowed: tuple[int, float | None]) -> int:
+        if key not in self._free:
+            platform_id, scope, name = key
+            bound, seconds = allowed
+            if seconds is not None:
+                used = self._tx.executions.queued_since(platform_id, name, self._tx.now - timedelta(seconds=seconds))
+            else:
+                used = self._tx.executions.occupying(platform_id, scope, [name]).get(name, 0)
+            self._free[key] = bound - used
+        return self._free[key]
+
+
+def add_executions(tx: Tx, executions: Sequence[Execution]) -> list[Execution]:
+    """Insert new executions, queued where they are due and no limit holds them; return them as stored."""
+    admission = Admission(tx)
+    stored = [_placed(tx, admission, e) for e in sorted(executions, key=lambda e: (-e.priority, e.id))]
+    tx.executions.add(stored)
+    if any(e.status is Status.QUEUED for e in stored):
+        tx.wake("queued")
+    if any(e.status is Status.PENDING for e in stored):
+        tx.wake("pending")
+    return stored
+
+
+def _placed(tx: Tx, admission: Admission, execution: Execution) -> Execution:
+    if execution.blocked_by is not None or execution.available_at > tx.now:
+        return execution
+    blocked_by = admission.blocked_by(execution)
+    if blocked_by is not None:
+        return replace(execution, blocked_by=blocked_by)
+    return replace(execution, status=Status.QUEUED, queued_at=tx.now)
+
+
+def promote(tx: Tx, limit: int = 500) -> int:
+    """Queue what has become due or free; return how many. Exact under concurrency, priority first."""
+    admission = Admission(tx)
+    due = tx.executions.promotable(limit)
+    promoted = _admit(tx, admission, due)
+    for platform_id, blocked_by, job_id in tx.executions.blockers(BLOCKERS):
+        promoted += _unblock(tx, admission, platform_id, blocked_by, job_id)
+    if promoted:
+        tx.wake("queued")
+    if len(due) == limit:
+        tx.wake("pending")
+    return promoted
+
+
+def _admit(tx: Tx, admission: Admission, executions: Iterable[Execution]) -> int:
+    moves, blocked = [], {}
+    for execution in executions:
+        holder = admission.blocked_by(execution)
+        if holder is None:
+            moves.append(queued(execution, tx))
+        elif holder != execution.blocked_by:
+            blocked[execution.id] = holder
+    tx.executions.set_blocked(blocked)
+    return len(tx.executions.move(moves))
+
+
+def queued(execution: Execution, tx: Tx) -> Move:
+    """Return the move that offers a pending or retrying execution to workers."""
+    values = {"queued_at": tx.now, "blocked_by": None, "buffered": False}
+    return Move(execution.id, execution.status, Status.QUEUED, Actor.DISPATCHER, set=values)
+
+
+def _unblock(tx: Tx, admission: Admission, platform_id: str, blocked_by: str, job_id: str | None) -> int:
+    if job_id is not None:
+        free = _job_slots(tx, job_id)
+        held = tx.executions.blocked(platform_id, blocked_by, job_id=job_id, limit=min(free, PER_BLOCKER))
+        return _admit(tx, admission, held) if free > 0 else 0
+    # One row tells whether the limit still holds; a long line behind it is not read each time for nothing.
+    first = tx.executions.blocked(platform_id, blocked_by, job_id=None, limit=1)
+    if not first or admission.holder(first[0]) == blocked_by:
+        return 0
+    return _admit(tx, admission, tx.executions.blocked(platform_id, blocked_by, job_id=None, limit=PER_BLOCKER))
+
+
+def _job_slots(tx: Tx, job_id: str) -> int:
+    """Return how many more executions of a job may be active at once."""
+    job = tx.jobs.by_id([job_id]).get(job_id)
+    if job is None or job.definition.slots is None:
+        return PER_BLOCKER
+    active: dict[str, int] = defaultdict(int)
+    for execution in tx.executions.active_of([job_id]):
+        active[execution.job_id] += not execution.held_by_job
+    return max(0, job.definition.slots - active[job_id])

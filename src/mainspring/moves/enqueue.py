@@ -1,0 +1,255 @@
+"""Work without a due instant: a direct enqueue of a handler, a trigger of a job, a retry or redrive of what ended."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from mainspring.errors import (
+    ConflictError,
+    IdempotencyConflictError,
+    LimitExceededError,
+    NotFoundError,
+    OverlapConflictError,
+    ValidationError,
+)
+from mainspring.model.decision import Decision, Verdict
+from mainspring.model.execution import Cause, Execution, Status
+from mainspring.model.job import JobStatus
+from mainspring.model.policy import Overlap, RetryPolicy
+from mainspring.model.wire import PAYLOAD_LIMIT
+from mainspring.moves.admit import add_executions
+from mainspring.moves.plan import stop_others
+from mainspring.ports.store import Tx
+from mainspring.schedule.decide import Plan, dispatch, new_execution
+from mainspring.schedule.overlap import Slots
+
+#: Most executions one chain of jobs may make one after the other (SPEC §3).
+CHAIN_DEPTH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class EnqueueRequest:
+    """One direct enqueue: no job, so overlap, misfire and ``max_concurrency`` do not apply; limits do."""
+
+    handler: str
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    platform_id: str = "default"
+    handler_type: str = "function"
+    run_at: datetime | None = None
+    priority: int = 5
+    queue: str = "default"
+    concurrency_key: str | None = None
+    concurrency_limit: int | None = None
+    timeout: timedelta = timedelta(minutes=5)
+    retry: RetryPolicy = RetryPolicy()
+    isolation: str | None = None
+    start_deadline: timedelta | None = None
+    idempotency_key: str | None = None
+    trace_id: str | None = None
+    span_id: str | None = None
+
+    def fingerprint(self) -> str:
+        """Return a hash of what is asked for, to tell a repeated call from another one with the same key."""
+        body = [self.handler, self.payload, self.queue, self.priority, str(self.run_at), self.concurrency_key]
+        return hashlib.blake2b(json.dumps(body, sort_keys=True, default=str).encode(), digest_size=16).hexdigest()
+
+
+def encoded_size(payload: Mapping[str, Any], field_name: str = "payload") -> int:
+    """Return a payload's size as JSON in bytes; raises `ValidationError` for what is no plain JSON, or too large."""
+    try:
+        size = len(json.dumps(payload, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode())
+    except (TypeError, ValueError, RecursionError, UnicodeEncodeError) as error:
+        raise ValidationError(f"is not plain JSON data: {error}", field=field_name) from error
+    if size > PAYLOAD_LIMIT:
+        raise LimitExceededError(f"{field_name} in bytes", found=size, allowed=PAYLOAD_LIMIT)
+    return size
+
+
+def enqueue(tx: Tx, requests: Sequence[EnqueueRequest]) -> list[Execution]:
+    """Make executions of handlers; return them in the order asked for.
+
+    A request whose idempotency key was used before gives the execution made then; with another body it raises
+    `IdempotencyConflictError`. Raises `LimitExceededError` over the platform's ``max_pending``.
+    """
+    made: list[Execution | None] = []
+    fresh: dict[str, int] = {}
+    ids = tx.new_ids(len(requests))
+    for index, (request, new_id) in enumerate(zip(requests, ids, strict=True)):
+        made.append(_known(tx, request, new_id) if request.idempotency_key is not None else None)
+        if made[index] is None:
+            fresh[new_id] = index
+    _check_pending(tx, requests)
+    stored = add_executions(tx, [_execution(tx, requests[index], new_id) for new_id, index in fresh.items()])
+    for execution in stored:
+        made[fresh[execution.id]] = execution
+    return [execution for execution in made if execution is not None]
+
+
+def _known(tx: Tx, request: EnqueueRequest, new_id: str) -> Execution | None:
+    assert request.idempotency_key is not None
+    wanted = request.fingerprint()
+    found = tx.platforms.idempotent(request.platform_id, request.idempotency_key)
+    if found is None:
+        tx.platforms.put_idempotent(request.platform_id, request.idempotency_key, wanted, new_id)
+        return None
+    if found[0] != wanted:
+        raise IdempotencyConflictError(request.idempotency_key, execution_id=found[1])
+    execution = tx.executions.get(found[1])
+    if execution is None:
+        raise ConflictError(f"the execution of idempotency key {request.idempotency_key!r} is past its retention")
+    return execution
+
+
+def _check_pending(tx: Tx, requests: Sequence[EnqueueRequest]) -> None:
+    for platform_id in {request.platform_id for request in requests}:
+        check_pending(tx, platform_id, sum(r.platform_id == platform_id for r in requests))
+
+
+def check_pending(tx: Tx, platform_id: str, more: int = 1) -> None:
+    """Raise `LimitExceededError` if ``more`` executions would pass the platform's ``max_pending``."""
+    for limit in tx.platforms.limits(platform_id):
+        if limit.scope == "platform" and limit.max_pending is not None:
+            waiting = tx.executions.pending_count(platform_id)
+            if waiting + more > limit.max_pending:
+                raise LimitExceededError("pending executions", found=waiting + more, allowed=limit.max_pending)
+
+
+def _execution(tx: Tx, request: EnqueueRequest, new_id: str) -> Execution:
+    available_at = max(request.run_at, tx.now) if request.run_at is not None else tx.now
+    return Execution(
+        id=new_id,
+        platform_id=request.platform_id,
+        handler=request.handler,
+        handler_type=request.handler_type,
+        status=Status.PENDING,
+        cause=Cause.ENQUEUE,
+        created_at=tx.now,
+        available_at=available_at,
+        payload=request.payload,
+        scheduled_at=request.run_at,
+        start_deadline_at=available_at + request.start_deadline if request.start_deadline is not None else None,
+        priority=request.priority,
+        queue=request.queue,
+        concurrency_key=request.concurrency_key,
+        concurrency_limit=request.concurrency_limit,
+        timeout=request.timeout,
+        retry=request.retry,
+        isolation=request.isolation,
+        idempotency_key=request.idempotency_key or new_id,
+        trace_id=request.trace_id,
+        span_id=request.span_id,
+    )
+
+
+def trigger(
+    tx: Tx,
+    platform_id: str,
+    name: str,
+    *,
+    payload: Mapping[str, Any] | None = None,
+    cause: Cause = Cause.MANUAL,
+    overlap: Overlap | None = None,
+    scheduled_at: datetime | None = None,
+    event: Mapping[str, Any] | None = None,
+    chain_depth: int = 0,
+    idempotency_key: str | None = None,
+    trace_id: str | None = None,
+) -> Execution:
+    """Run a job now under its policies; return the execution made. A paused job may be triggered, an archived not.
+
+    Raises `OverlapConflictError` naming the execution that holds the slot where the overlap policy refuses it, and
+    `IdempotencyConflictError` for a key used with another body.
+    """
+    job = tx.jobs.get(platform_id, name, lock=True)
+    if job is None:
+        raise NotFoundError("job", name)
+    if job.status is JobStatus.ARCHIVED:
+        raise ConflictError(f"job {job.name!r} is archived")
+    new_id = tx.new_id()
+    if idempotency_key is not None:
+        asked = EnqueueRequest(f"trigger:{job.id}", payload or {}, platform_id, idempotency_key=idempotency_key)
+        if (known := _known(tx, asked, new_id)) is not None:
+            return known
+    check_pending(tx, platform_id)
+    definition = replace(job.definition, overlap=overlap) if overlap is not None else job.definition
+    slots = Slots(definition, tx.executions.active_of([job.id]))
+    execution = new_execution(job, new_id, cause, now=tx.now, scheduled_at=scheduled_at, payload=payload)
+    execution = replace(execution, event=event, chain_depth=chain_depth, trace_id=trace_id)
+    plan = Plan()
+    dispatch(
+        plan, job, slots, Decision(job.id, platform_id, tx.now, Verdict.DISPATCHED, tx.now, job.revision), execution
+    )
+    if not plan.executions:
+        blocking = str(plan.decisions[0].reason.get("blocking", ""))
+        raise OverlapConflictError(job.name, running=blocking, policy=definition.overlap_policy.value)
+    stop_others(tx, plan)
+    return add_executions(tx, plan.executions)[0]
+
+
+def again(
+    tx: Tx, execution_id: str, *, platform_id: str | None = None, payload: Mapping[str, Any] | None = None
+) -> Execution:
+    """Run an ended execution again, as a new one with ``retry_of``. Raises `NotFoundError`, `ConflictError` if live.
+
+    It keeps the policies it was made under. It is not judged by its job's overlap policy: a person asked for it.
+    """
+    old = tx.executions.get(execution_id, lock=True)
+    if old is None or (platform_id is not None and old.platform_id != platform_id):
+        raise NotFoundError("execution", execution_id)
+    if not old.status.terminal:
+        raise ConflictError(f"execution {execution_id} is {old.status}: only an ended one can be run again")
+    new_id = tx.new_id()
+    fresh = Execution(
+        id=new_id,
+        platform_id=old.platform_id,
+        handler=old.handler,
+        handler_type=old.handler_type,
+        status=Status.PENDING,
+        cause=Cause.RETRY,
+        created_at=tx.now,
+        available_at=tx.now,
+        job_id=old.job_id,
+        job_name=old.job_name,
+        job_revision=old.job_revision,
+        payload=old.payload if payload is None else payload,
+        event=old.event,
+        retry_of=old.id,
+        chain_depth=old.chain_depth,
+        scheduled_at=old.scheduled_at,
+        priority=old.priority,
+        queue=old.queue,
+        concurrency_key=old.concurrency_key,
+        concurrency_limit=old.concurrency_limit,
+        timeout=old.timeout,
+        retry=old.retry,
+        isolation=old.isolation,
+        # The same key as the first try: whoever deduplicates outside must see that it is the same work.
+        idempotency_key=old.idempotency_key,
+    )
+    return add_executions(tx, [fresh])[0]
+
+
+def redrive(tx: Tx, execution_id: str, *, platform_id: str, payload: Mapping[str, Any] | None = None) -> Execution:
+    """Run a dead letter's execution again and close the letter. Raises `NotFoundError`, `ConflictError` if not open."""
+    letter = tx.dead_letters.get(execution_id, lock=True)
+    if letter is None or letter.platform_id != platform_id:
+        raise NotFoundError("dead letter", execution_id)
+    if letter.status != "open":
+        raise ConflictError(f"dead letter {execution_id} is already {letter.status}")
+    execution = again(tx, execution_id, platform_id=platform_id, payload=payload)
+    tx.dead_letters.resolve(execution_id, status="redriven", redriven_as=execution.id)
+    return execution
+
+
+def discard(tx: Tx, execution_id: str, *, platform_id: str, reason: str) -> None:
+    """Close a dead letter without running it. Raises `NotFoundError`, `ConflictError` if it is not open."""
+    letter = tx.dead_letters.get(execution_id, lock=True)
+    if letter is None or letter.platform_id != platform_id:
+        raise NotFoundError("dead letter", execution_id)
+    if not tx.dead_letters.resolve(execution_id, status="discarded", reason=reason):
+        raise ConflictError(f"dead letter {execution_id} is already {letter.status}")

@@ -1,0 +1,357 @@
+"""Jobs: create, change, pause, resume, archive. The past never fires because of a change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from mainspring.errors import (
+    ConflictError,
+    LimitExceededError,
+    NotFoundError,
+    RevisionConflictError,
+    ValidationError,
+)
+from mainspring.model.decision import Decision, Verdict
+from mainspring.model.events import Event, EventType
+from mainspring.model.job import Job, JobDefinition, JobStatus
+from mainspring.model.policy import Misfire, Overlap
+from mainspring.model.wire import definition_from_wire, definition_to_wire
+from mainspring.moves.enqueue import encoded_size
+from mainspring.moves.plan import active_by_job, plan_job, record
+from mainspring.moves.schedules import Schedules, check_shape
+from mainspring.ports.store import Tx
+from mainspring.schedule import CompiledSchedule, tzdb_version
+from mainspring.schedule.misfire import COUNT_LIMIT
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A job after a change. ``changed`` is False where it was so already; ``warnings`` are for whoever asked."""
+
+    job: Job
+    changed: bool = True
+    created: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+def create_job(
+    tx: Tx, schedules: Schedules, platform_id: str, definition: JobDefinition, *, actor: str = "api"
+) -> Changed:
+    """Store a new job; it is decided from now on. Raises `ConflictError` for a taken name, and `ValidationError`."""
+    found = tx.jobs.get(platform_id, definition.name)
+    if found is not None and found.status is not JobStatus.ARCHIVED:
+        raise ConflictError(f"a job named {definition.name!r} exists already")
+    job = Job(
+        id=tx.new_id(),
+        platform_id=platform_id,
+        definition=definition,
+        status=JobStatus.ACTIVE,
+        revision=1,
+        # Cut to the second: `every` anchors here, and a grid on the whole second is the one people expect.
+        created_at=tx.now.replace(microsecond=0),
+        updated_at=tx.now,
+        cursor_at=tx.now,
+    )
+    warnings = check(tx, schedules, job)
+    _check_quota(tx, job)
+    job = scheduled(tx, schedules, job)
+    if job.definition.type.timed and job.next_run_at is None:
+        raise ValidationError("has no instant in the future", field="schedule", fix="Give it a time that is to come")
+    tx.jobs.add(job, actor=actor)
+    _announce(tx, job, EventType.JOB_CREATED, actor)
+    tx.wake("jobs")
+    return Changed(job, created=True, warnings=warnings)
+
+
+def update_job(
+    tx: Tx,
+    schedules: Schedules,
+    platform_id: str,
+    name: str,
+    changes: Mapping[str, Any],
+    *,
+    expected_revision: int | None = None,
+    actor: str = "api",
+) -> Changed:
+    """Change fields of a job, in wire shape: what is not named stays; null returns a field to its default.
+
+    What is due under the old definition is decided first; then the cursor is set to now. Equal values write nothing.
+    Raises `NotFoundError`, `RevisionConflictError`, `ValidationError`.
+    """
+    job = existing(tx, platform_id, name, lock=True)
+    if expected_revision is not None and job.revision != expected_revision:
+        raise RevisionConflictError(job.name, expected=expected_revision, current=job.revision)
+    merged = merge(definition_to_wire(job.definition), changes)
+    definition = definition_from_wire(merged)
+    if definition == job.definition:
+        return Changed(job, changed=False)
+    if job.status is JobStatus.ARCHIVED:
+        raise ConflictError(f"job {job.name!r} is archived")
+    if definition.name != job.name:
+        raise ValidationError("cannot be changed; create a new job", field="name")
+    if _timing(definition) != _timing(job.definition):
+        job = _decided(tx, schedules, job)
+        job = replace(job, cursor_at=max(job.cursor_at, tx.now), cursor_wall=None)
+    changed = replace(job, definition=definition, revision=job.revision + 1, updated_at=tx.now)
+    if changed.status is JobStatus.COMPLETED and _timing(definition) != _timing(job.definition):
+        changed = replace(changed, status=JobStatus.ACTIVE, status_reason=None)
+    warnings = check(tx, schedules, changed)
+    _check_quota(tx, changed, existing_job=True)
+    changed = scheduled(tx, schedules, changed)
+    tx.jobs.save(changed, expected_revision=job.revision, actor=actor)
+    _announce(tx, changed, EventType.JOB_UPDATED, actor)
+    tx.wake("jobs")
+    return Changed(changed, warnings=warnings)
+
+
+def put_job(
+    tx: Tx, schedules: Schedules, platform_id: str, fields: Mapping[str, Any], *, actor: str = "code"
+) -> Changed:
+    """Create the job, or change only the fields named; safely when several processes race with equal fields.
+
+    An archived job stays archived and a paused one paused: a deploy resumes nothing.
+    """
+    job = tx.jobs.get(platform_id, str(fields.get("name", "")), lock=True)
+    if job is None:
+        return create_job(tx, schedules, platform_id, definition_from_wire(fields), actor=actor)
+    if job.status is JobStatus.ARCHIVED:
+        return Changed(job, changed=False, warnings=(f"job {job.name!r} is archived; the code's definition waits",))
+    return update_job(tx, schedules, platform_id, job.name, fields, actor=actor)
+
+
+def pause_job(
+    tx: Tx,
+    schedules: Schedules,
+    platform_id: str,
+    name: str,
+    *,
+    reason: str,
+    until: datetime | None = None,
+    actor: str = "api",
+) -> Changed:
+    """Stop deciding a job's instants; executions that exist go on. What was due before this instant is decided first.
+
+    Raises `ValidationError` without a reason or with an ``until`` gone by, `ConflictError` for an ended job.
+    """
+    if not reason.strip():
+        raise ValidationError("say why the job is paused", field="reason")
+    job = existing(tx, platform_id, name, lock=True)
+    if until is not None and until <= tx.now:
+        raise ValidationError(f"must be in the future, got {until.isoformat()}", field="until")
+    if job.status not in (JobStatus.ACTIVE, JobStatus.PAUSED):
+        raise ConflictError(f"job {job.name!r} is {job.status}")
+    if job.status is JobStatus.ACTIVE:
+        job = _decided(tx, schedules, job)
+        if job.status is not JobStatus.ACTIVE:
+            raise ConflictError(f"job {job.name!r} is {job.status}")
+        job = replace(job, paused_at=tx.now)
+    paused = replace(
+        job,
+        status=JobStatus.PAUSED,
+        status_reason=reason[:500],
+        paused_until=until,
+        next_run_at=None,
+        updated_at=tx.now,
+    )
+    tx.jobs.save(paused, expected_revision=job.revision, actor=actor)
+    _announce(tx, paused, EventType.JOB_PAUSED, actor)
+    tx.wake("jobs")
+    return Changed(paused)
+
+
+def resume_job(
+    tx: Tx, schedules: Schedules, platform_id: str, name: str, *, catch_up: bool = False, actor: str = "api"
+) -> Changed:
+    """Decide a paused job again from now on. The instants that passed become one range row, `skipped_paused`.
+
+    With ``catch_up`` they are decided by the job's misfire policy instead. An active job is left as it is.
+    """
+    job = existing(tx, platform_id, name, lock=True)
+    if job.status is JobStatus.ACTIVE:
+        return Changed(job, changed=False)
+    if job.status is not JobStatus.PAUSED:
+        raise ConflictError(f"job {job.name!r} is {job.status}")
+    if job.definition.type.timed and not catch_up:
+        skipped = _skipped_pause(tx, schedules.of(tx, job), job)
+        if skipped is not None:
+            tx.decisions.add([skipped])
+        job = replace(job, cursor_at=max(job.cursor_at, tx.now))
+    active = replace(
+        job, status=JobStatus.ACTIVE, status_reason=None, paused_at=None, paused_until=None, updated_at=tx.now
+    )
+    active = scheduled(tx, schedules, active)
+    if active.definition.type.timed and active.next_run_at is None:
+        active = replace(active, status=JobStatus.COMPLETED, status_reason="its schedule has no further instant")
+    tx.jobs.save(active, expected_revision=job.revision, actor=actor)
+    _announce(tx, active, EventType.JOB_RESUMED, actor)
+    tx.wake("jobs")
+    return Changed(active)
+
+
+def archive_job(tx: Tx, schedules: Schedules, platform_id: str, name: str, *, actor: str = "api") -> Changed:
+    """Retire a job: its instants are decided no more, its name is free, its history stays. Running work goes on."""
+    job = existing(tx, platform_id, name, lock=True)
+    if job.status is JobStatus.ARCHIVED:
+        return Changed(job, changed=False)
+    job = _decided(tx, schedules, job)
+    archived = replace(
+        job, status=JobStatus.ARCHIVED, status_reason=f"archived by {actor}", next_run_at=None, updated_at=tx.now
+    )
+    tx.jobs.save(archived, expected_revision=job.revision, actor=actor)
+    _announce(tx, archived, EventType.JOB_ARCHIVED, actor)
+    return Changed(archived)
+
+
+def resume_due(tx: Tx, schedules: Schedules, limit: int = 100) -> int:
+    """Resume jobs whose pause was to end by now; return how many."""
+    due = tx.jobs.paused_until_passed(limit)
+    for job in due:
+        resume_job(tx, schedules, job.platform_id, job.id, actor="dispatcher")
+    return len(due)
+
+
+def recompute(
+    tx: Tx, schedules: Schedules, *, after: str | None = None, limit: int = 500
+) -> tuple[list[tuple[Job, datetime | None]], str | None]:
+    """Recompute the next instant of jobs planned with other zone data, in order of id.
+
+    Returns:
+        The jobs that move, as (job before, its new next instant), and the id to go on ``after``; None at the end. A
+        node whose zone data is older than the database has seen changes nothing.
+    """
+    version = tzdb_version()
+    if (tx.platforms.note("tzdb_version") or "") > version:
+        return [], None
+    tx.platforms.put_note("tzdb_version", version)
+    moved = []
+    jobs = tx.jobs.outdated(version, limit, after=after)
+    for job in jobs:
+        following = schedules.of(tx, job).next(job.cursor_at)
+        next_run_at = schedules.of(tx, job).fire_at(following.at, key=job.id) if following else None
+        if next_run_at != job.next_run_at:
+            # Its version stays as it was: deciding uses it to see a wall time that ran under the old rules.
+            tx.jobs.save(replace(job, next_run_at=next_run_at), expected_revision=job.revision, actor="zone data")
+            moved.append((job, next_run_at))
+    return moved, jobs[-1].id if len(jobs) == limit else None
+
+
+# -- shared by the above -----------------------------------------------------------------------------------------
+
+
+def existing(tx: Tx, platform_id: str, name: str, *, lock: bool = False) -> Job:
+    """Return a job by name or id; raises `NotFoundError`."""
+    job = tx.jobs.get(platform_id, name, lock=lock)
+    if job is None:
+        raise NotFoundError("job", name)
+    return job
+
+
+def merge(before: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge changes into a definition in wire shape; null removes a field, so that its default holds again.
+
+    ``retry`` merges field by field; payload, schedule and labels are replaced whole.
+
+    >>> merge({"queue": "a", "priority": 1}, {"queue": None})
+    {'priority': 1}
+    """
+    merged = dict(before)
+    for key, value in changes.items():
+        if value is None:
+            merged.pop(key, None)
+        elif key == "retry" and isinstance(value, Mapping):
+            merged[key] = {**merged.get(key, {}), **value}
+        else:
+            merged[key] = value
+    return merged
+
+
+def scheduled(tx: Tx, schedules: Schedules, job: Job) -> Job:
+    """Return the job with ``next_run_at`` computed from its cursor."""
+    if not job.definition.type.timed or job.status is not JobStatus.ACTIVE:
+        return replace(job, next_run_at=None)
+    schedule = schedules.of(tx, job)
+    following = schedule.next(job.cursor_at)
+    next_run_at = schedule.fire_at(following.at, key=job.id) if following else None
+    return replace(job, next_run_at=next_run_at, tzdb_version=tzdb_version())
+
+
+def check(tx: Tx, schedules: Schedules, job: Job) -> tuple[str, ...]:
+    """Refuse what can never work and return warnings about what may surprise."""
+    definition = job.definition
+    encoded_size(definition.payload)
+    check_shape(definition)
+    warnings: list[str] = []
+    if definition.type.timed:
+        # Compiled afresh, not from memory: this revision may yet be rolled back.
+        warnings.extend(Schedules(1).of(tx, job).warnings)
+    known = {handler.name for handler in tx.nodes.handlers(job.platform_id)}
+    if definition.handler not in known:
+        warnings.append(f"no node has announced the handler {definition.handler!r}: its executions will wait for one")
+    if definition.misfire is Misfire.FIRE_ALL and definition.overlap_policy is Overlap.SKIP:
+        warnings.append("misfire fire_all with overlap skip runs only the first missed instant; use buffer_all")
+    return tuple(warnings)
+
+
+def _check_quota(tx: Tx, job: Job, *, existing_job: bool = False) -> None:
+    for limit in tx.platforms.limits(job.platform_id):
+        if limit.scope != "platform":
+            continue
+        if limit.max_jobs is not None and not existing_job and tx.jobs.count(job.platform_id) >= limit.max_jobs:
+            raise LimitExceededError("jobs", found=limit.max_jobs + 1, allowed=limit.max_jobs)
+        if limit.min_interval_ms is not None and job.definition.type.timed:
+            _check_interval(Schedules(1).of(tx, job), tx.now, limit.min_interval_ms)
+
+
+def _check_interval(schedule: CompiledSchedule, now: datetime, least_ms: int) -> None:
+    at = now
+    before: datetime | None = None
+    for _ in range(200):
+        occurrence = schedule.next(at)
+        if occurrence is None:
+            return
+        gap = (occurrence.at - before) // timedelta(milliseconds=1) if before is not None else least_ms
+        if gap < least_ms:
+            raise LimitExceededError("milliseconds between two runs (a minimum)", found=gap, allowed=least_ms)
+        at = before = occurrence.at
+
+
+def _timing(definition: JobDefinition) -> tuple[Any, ...]:
+    return definition.type, definition.schedule, definition.timezone
+
+
+def _decided(tx: Tx, schedules: Schedules, job: Job) -> Job:
+    """Decide what is due under the job's present definition, and return it as stored after that."""
+    while job.status is JobStatus.ACTIVE and job.next_run_at is not None and job.next_run_at <= tx.now:
+        record(tx, [(job, plan_job(tx, schedules, job, active_by_job(tx, [job.id])[job.id], None))])
+        job = existing(tx, job.platform_id, job.id, lock=True)
+    return job
+
+
+def _skipped_pause(tx: Tx, schedule: CompiledSchedule, job: Job) -> Decision | None:
+    first = schedule.next(job.cursor_at)
+    if first is None or first.at > tx.now:
+        return None
+    last = schedule.previous(tx.now + timedelta(microseconds=1)) or first
+    more = schedule.count_between(first.at, last.at, limit=COUNT_LIMIT) if last.at > first.at else 0
+    reason = {"reason": job.status_reason, "paused_at": job.paused_at.isoformat() if job.paused_at else None}
+    return Decision(
+        job.id,
+        job.platform_id,
+        first.at,
+        Verdict.SKIPPED_PAUSED,
+        tx.now,
+        job.revision,
+        late=max(tx.now - first.at, timedelta(0)),
+        reason=reason,
+        until_at=last.at if last.at > first.at else None,
+        count=None if more is None else more + 1,
+    )
+
+
+def _announce(tx: Tx, job: Job, kind: EventType, actor: str) -> None:
+    data = {"job": job.name, "job_id": job.id, "revision": job.revision, "actor": actor, "reason": job.status_reason}
+    tx.outbox.add([Event(tx.new_id(), kind, job.platform_id, tx.now, subject=job.id, data=data)])
+    tx.wake("outbox")

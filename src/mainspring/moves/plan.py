@@ -1,0 +1,149 @@
+"""Due instants -> decisions, executions and outbox rows, in one transaction with the cursor."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from mainspring.model.decision import Decision
+from mainspring.model.events import Event, EventType
+from mainspring.model.execution import Actor, Execution, Status
+from mainspring.model.job import ActiveExecution, Job, JobCursor, JobStatus
+from mainspring.moves.admit import add_executions
+from mainspring.moves.end import end
+from mainspring.moves.schedules import Schedules
+from mainspring.ports.store import Tx
+from mainspring.schedule import tzdb_version
+from mainspring.schedule.decide import Plan, decide
+
+
+@dataclass(slots=True)
+class Planned:
+    """What a planning step did. ``failed`` names the jobs it could not decide, with the reason; they are paused."""
+
+    jobs: int = 0
+    dispatched: int = 0
+    skipped: int = 0
+    completed: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    more: bool = False
+    next_due_at: datetime | None = None
+    now: datetime | None = None
+
+
+def plan_due(tx: Tx, schedules: Schedules, dispatcher_id: str, *, limit: int = 500) -> Planned:
+    """Decide every due instant of up to ``limit`` due jobs and record it: ledger, executions, outbox and cursors.
+
+    A crash anywhere leaves the jobs due again, never half dispatched. A job whose deciding fails is paused with the
+    reason, so that it neither stalls the others nor is tried for ever.
+    """
+    jobs = tx.jobs.due(limit)
+    done = Planned(jobs=len(jobs), now=tx.now, more=len(jobs) == limit)
+    plans: list[tuple[Job, Plan]] = []
+    active = active_by_job(tx, [job.id for job in jobs])
+    for job in jobs:
+        try:
+            plans.append((job, plan_job(tx, schedules, job, active[job.id], dispatcher_id)))
+        except Exception as error:  # whatever is stored, the other jobs go on; the reason is kept on the job
+            done.failed[job.name] = f"{type(error).__name__}: {error}"
+            _set_aside(tx, job, done.failed[job.name])
+    record(tx, plans)
+    for _, plan in plans:
+        done.dispatched += sum(d.decision.runs for d in plan.decisions)
+        done.skipped += sum(not d.decision.runs for d in plan.decisions)
+        assert plan.cursor is not None
+        done.completed += plan.cursor.status is JobStatus.COMPLETED
+        done.more = done.more or (plan.cursor.next_run_at is not None and plan.cursor.next_run_at <= tx.now)
+    done.next_due_at = tx.jobs.next_due_at()
+    return done
+
+
+def active_by_job(tx: Tx, job_ids: list[str]) -> dict[str, list[ActiveExecution]]:
+    """Return what has not ended of these jobs, by job; jobs with nothing active map to an empty list."""
+    found: dict[str, list[ActiveExecution]] = defaultdict(list)
+    for execution in tx.executions.active_of(job_ids):
+        found[execution.job_id].append(execution)
+    return found
+
+
+def plan_job(
+    tx: Tx, schedules: Schedules, job: Job, active: Iterable[ActiveExecution], dispatcher_id: str | None
+) -> Plan:
+    """Decide one job at the store's now."""
+    return decide(
+        job,
+        schedules.of(tx, job),
+        now=tx.now,
+        active=active,
+        new_id=tx.new_id,
+        tzdb_version=tzdb_version(),
+        dispatcher_id=dispatcher_id,
+    )
+
+
+def record(tx: Tx, plans: Iterable[tuple[Job, Plan]]) -> list[Execution]:
+    """Write what was decided. Returns the executions as stored."""
+    plans = list(plans)
+    decisions = [decision for _, plan in plans for decision in plan.decisions]
+    cursors = [plan.cursor for _, plan in plans if plan.cursor is not None]
+    tx.decisions.add(decisions)
+    for _, plan in plans:
+        stop_others(tx, plan)
+    stored = add_executions(tx, [execution for _, plan in plans for execution in plan.executions])
+    tx.jobs.advance(cursors)
+    by_id = {job.id: job for job, _ in plans}
+    events = [_skipped_event(tx, by_id[d.job_id], d) for d in decisions if not d.decision.runs]
+    events += [_completed_event(tx, by_id[c.job_id], c) for c in cursors if c.status is JobStatus.COMPLETED]
+    if events:
+        tx.outbox.add(events)
+        tx.wake("outbox")
+    return stored
+
+
+def stop_others(tx: Tx, plan: Plan) -> None:
+    """Ask the executions a plan cancels to stop, and end those it terminates."""
+    why = "a newer instant of the job is due"
+    for execution_id in plan.cancel:
+        execution = tx.executions.get(execution_id, lock=True)
+        if execution is None or execution.status.terminal:
+            continue
+        if execution.status in (Status.RUNNING, Status.WAITING):
+            tx.executions.request_cancel(execution_id, why)
+            tx.wake("cancel")
+        else:
+            end(tx, execution, Status.CANCELLED, Actor.DISPATCHER, reason=why)
+    for execution_id in plan.terminate:
+        execution = tx.executions.get(execution_id, lock=True)
+        if execution is not None and not execution.status.terminal:
+            end(tx, execution, Status.CANCELLED, Actor.DISPATCHER, reason=why)
+
+
+def _set_aside(tx: Tx, job: Job, why: str) -> None:
+    paused = replace(
+        job,
+        status=JobStatus.PAUSED,
+        status_reason=f"deciding failed: {why}"[:500],
+        paused_at=tx.now,
+        next_run_at=None,
+        updated_at=tx.now,
+    )
+    tx.jobs.save(paused, expected_revision=job.revision, actor="dispatcher")
+
+
+def _skipped_event(tx: Tx, job: Job, decision: Decision) -> Event:
+    data = {
+        "job": job.name,
+        "job_id": job.id,
+        "decision": decision.decision.value,
+        "scheduled_at": decision.scheduled_at.isoformat(),
+        "count": decision.count or 1,
+        "reason": dict(decision.reason),
+    }
+    return Event(tx.new_id(), EventType.OCCURRENCE_SKIPPED, job.platform_id, tx.now, subject=job.id, data=data)
+
+
+def _completed_event(tx: Tx, job: Job, cursor: JobCursor) -> Event:
+    data = {"job": job.name, "job_id": job.id, "reason": cursor.status_reason}
+    return Event(tx.new_id(), EventType.JOB_COMPLETED, job.platform_id, tx.now, subject=job.id, data=data)

@@ -1,0 +1,115 @@
+"""The outbox's way out, and what each event leads to: rollups, chains, automatic pauses.
+
+Publishing may repeat after a crash; rollups and chains happen exactly once, in the transaction that marks the event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from mainspring.errors import MainspringError
+from mainspring.model.events import Event, EventType
+from mainspring.model.execution import Cause, Status
+from mainspring.model.job import JobStats, JobStatus
+from mainspring.model.wire import execution_to_wire
+from mainspring.moves.enqueue import CHAIN_DEPTH, trigger
+from mainspring.moves.jobs import pause_job
+from mainspring.moves.schedules import Schedules
+from mainspring.ports.store import Tx
+
+_ENDED = {
+    EventType.EXECUTION_SUCCESS: Status.SUCCESS,
+    EventType.EXECUTION_FAILED: Status.FAILED,
+    EventType.EXECUTION_CANCELLED: Status.CANCELLED,
+    EventType.EXECUTION_EXPIRED: Status.EXPIRED,
+}
+
+
+def take_unpublished(tx: Tx, limit: int = 500) -> list[Event]:
+    """Return the oldest unpublished events."""
+    return tx.outbox.unpublished(limit)
+
+
+def mark_published(tx: Tx, schedules: Schedules, events: Sequence[Event]) -> list[str]:
+    """Mark events published and do what follows from each, once; return what went wrong with chains, for the log."""
+    marked = tx.outbox.mark_published([event.id for event in events])
+    fresh = [event for event in events if event.id in marked and event.data.get("job_id")]
+    stats = _roll_up(tx, fresh)
+    _pause_failing(tx, schedules, stats)
+    return _chain(tx, fresh)
+
+
+def _roll_up(tx: Tx, events: Sequence[Event]) -> list[JobStats]:
+    counted = [e for e in events if e.type in _ENDED or e.type == EventType.OCCURRENCE_SKIPPED]
+    job_ids = sorted({str(e.data["job_id"]) for e in counted})
+    stats = tx.jobs.stats(job_ids)
+    for event in counted:
+        job_id = str(event.data["job_id"])
+        stats[job_id] = _counted(stats.get(job_id, JobStats(job_id)), event)
+    tx.jobs.put_stats(list(stats.values()))
+    return list(stats.values())
+
+
+def _counted(stats: JobStats, event: Event) -> JobStats:
+    if event.type == EventType.OCCURRENCE_SKIPPED:
+        return replace(stats, skipped=stats.skipped + int(event.data.get("count") or 1))
+    status = _ENDED[EventType(event.type)]
+    started = event.data.get("started_at")
+    after = replace(
+        stats,
+        total=stats.total + 1,
+        last_status=status,
+        last_run_at=datetime.fromisoformat(started) if started else stats.last_run_at,
+    )
+    duration = stats.duration + timedelta(milliseconds=int(event.data.get("duration_ms") or 0))
+    if status is Status.SUCCESS:
+        return replace(after, success=stats.success + 1, duration=duration, consecutive_failures=0)
+    if status is Status.FAILED:
+        failures = stats.consecutive_failures + 1
+        return replace(after, failed=stats.failed + 1, duration=duration, consecutive_failures=failures)
+    return after
+
+
+def _pause_failing(tx: Tx, schedules: Schedules, stats: Sequence[JobStats]) -> None:
+    failing = {s.job_id: s.consecutive_failures for s in stats if s.consecutive_failures}
+    for job_id, job in tx.jobs.by_id(list(failing)).items():
+        limit = job.definition.pause_after_failures
+        if limit is not None and failing[job_id] >= limit and job.status is JobStatus.ACTIVE:
+            reason = f"{failing[job_id]} executions failed in a row (pause_after_failures is {limit})"
+            pause_job(tx, schedules, job.platform_id, job.id, reason=reason, actor="dispatcher")
+            # From here the count starts again: resuming gives the job its full number of tries.
+            tx.jobs.put_stats([replace(s, consecutive_failures=0) for s in stats if s.job_id == job_id])
+
+
+def _chain(tx: Tx, events: Sequence[Event]) -> list[str]:
+    ended = [e for e in events if e.type in (EventType.EXECUTION_SUCCESS, EventType.EXECUTION_FAILED)]
+    jobs = tx.jobs.by_id(sorted({str(e.data["job_id"]) for e in ended}))
+    problems = []
+    for event in ended:
+        job = jobs.get(str(event.data["job_id"]))
+        if job is None:
+            continue
+        d = job.definition
+        for name in d.on_success if event.type == EventType.EXECUTION_SUCCESS else d.on_failure:
+            problem = _trigger_next(tx, event, name)
+            if problem:
+                problems.append(f"chain {job.name} -> {name}: {problem}")
+    return problems
+
+
+def _trigger_next(tx: Tx, event: Event, name: str) -> str | None:
+    finished = tx.executions.get(str(event.data["execution_id"]))
+    if finished is None:
+        return "the finished execution is past its retention"
+    if finished.chain_depth + 1 > CHAIN_DEPTH:
+        return f"more than {CHAIN_DEPTH} executions in one chain: stopped as a loop"
+    body: dict[str, Any] = {"id": event.id, "type": event.type, "execution": execution_to_wire(finished)}
+    try:
+        depth = finished.chain_depth + 1
+        trigger(tx, event.platform_id, name, cause=Cause.CHAIN, event=body, chain_depth=depth)
+    except MainspringError as error:
+        return str(error)
+    return None

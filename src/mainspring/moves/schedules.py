@@ -1,0 +1,63 @@
+"""Compiled schedules of stored jobs, kept by revision so that planning a job again costs a look-up."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from mainspring.errors import ValidationError
+from mainspring.model.job import Job, JobDefinition, JobType
+from mainspring.ports.store import Tx
+from mainspring.schedule import Calendar, CompiledSchedule, compile_schedule, validate_event_schedule
+
+#: What each type of job may carry as its schedule, by the key that makes the shape known.
+_SHAPES = {
+    JobType.CRON: ("cron",),
+    JobType.RECURRING: ("every_ms", "every", "rrule"),
+    JobType.ONE_TIME: ("run_at",),
+    JobType.EVENT: ("events",),
+}
+
+
+class Schedules:
+    """A bounded memory of compiled schedules; one per process, shared by whoever plans, explains or previews."""
+
+    def __init__(self, size: int = 20_000) -> None:
+        self._size = size
+        self._kept: OrderedDict[tuple[str, int, str, int], CompiledSchedule] = OrderedDict()
+
+    def of(self, tx: Tx, job: Job) -> CompiledSchedule:
+        """Return the compiled schedule of a timed job. Raises `ScheduleError` if what is stored cannot be used."""
+        definition = job.definition
+        zone = definition.timezone or tx.platforms.timezone(job.platform_id) or "UTC"
+        calendars = _calendars(tx, job.platform_id, definition)
+        key = (job.id, job.revision, zone, hash(frozenset(calendars.values())))
+        found = self._kept.get(key)
+        if found is None:
+            assert definition.schedule is not None
+            found = compile_schedule(definition.schedule, timezone=zone, calendars=calendars, created_at=job.created_at)
+            self._kept[key] = found
+            if len(self._kept) > self._size:
+                self._kept.popitem(last=False)
+        else:
+            self._kept.move_to_end(key)
+        return found
+
+
+def _calendars(tx: Tx, platform_id: str, definition: JobDefinition) -> dict[str, Calendar]:
+    if not definition.schedule or not definition.schedule.get("calendars"):
+        return {}
+    return {name: Calendar(name, dates) for name, dates in tx.platforms.calendars(platform_id).items()}
+
+
+def check_shape(definition: JobDefinition) -> None:
+    """Refuse a schedule whose shape does not belong to the job's type; raises `ValidationError`."""
+    schedule = definition.schedule
+    if schedule is None:
+        return
+    keys = _SHAPES[definition.type]
+    if not any(key in schedule for key in keys):
+        other = next((t for t, shape in _SHAPES.items() if any(k in schedule for k in shape)), None)
+        fix = f"This is the shape of a {other} job" if other else f"Give it {' or '.join(keys)}"
+        raise ValidationError(f"a {definition.type} job needs {' or '.join(keys)}", field="schedule", fix=fix)
+    if definition.type is JobType.EVENT:
+        validate_event_schedule(schedule)

@@ -1,0 +1,320 @@
+"""Job, the store's now, and what is active -> decisions: the one deciding function.
+
+Dispatcher, edits, simulation and tests all call it. Pure: it reads no clock, draws nothing, and touches no store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from mainspring.model.decision import Decision, Verdict
+from mainspring.model.events import Event
+from mainspring.model.execution import Cause, Execution, Status
+from mainspring.model.job import ActiveExecution, Job, JobCursor, JobStatus, JobType
+from mainspring.schedule.compiled import CompiledSchedule
+from mainspring.schedule.misfire import missed
+from mainspring.schedule.occurrence import Occurrence
+from mainspring.schedule.overlap import Slots
+
+#: Most instants decided one by one in one step; what is left stays due and is decided in the next.
+BATCH = 500
+
+
+@dataclass(slots=True)
+class Plan:
+    """What one step of deciding makes of one job: to be recorded in one transaction, or not at all."""
+
+    decisions: list[Decision] = field(default_factory=list)
+    executions: list[Execution] = field(default_factory=list)
+    cancel: list[str] = field(default_factory=list)
+    terminate: list[str] = field(default_factory=list)
+    cursor: JobCursor | None = None
+
+
+def decide(
+    job: Job,
+    schedule: CompiledSchedule,
+    *,
+    now: datetime,
+    active: Iterable[ActiveExecution],
+    new_id: Callable[[], str],
+    tzdb_version: str,
+    dispatcher_id: str | None = None,
+) -> Plan:
+    """Decide every due instant of a timed job after its cursor, at most `BATCH` of them one by one.
+
+    Args:
+        job: The job as stored; it must be active.
+        schedule: Its compiled schedule.
+        now: The store's clock. An instant is due when its ``fire_at`` (nominal plus jitter) is not after it.
+        active: Executions of the job that have not ended.
+        new_id: Gives ids for new executions.
+        tzdb_version: Version of the zone data ``schedule`` was compiled with.
+        dispatcher_id: Who decides; kept in the ledger.
+
+    Returns:
+        A plan whose ``cursor`` says how far the job is decided. Where more is due, its ``next_run_at`` is not after
+        ``now``. The job is completed where its schedule has no further instant.
+    """
+    step = _Step(job, schedule, now, Slots(job.definition, active), new_id, dispatcher_id)
+    step.replaced = job.tzdb_version not in (None, tzdb_version) and schedule.follows_wall_clock
+    late = missed(job.definition, schedule, key=job.id, cursor=job.cursor_at, now=now)
+    for skipped in late.ranges:
+        step.record_range(skipped.verdict, skipped.first, skipped.last, skipped.reason, skipped.into, skipped.count)
+    for occurrence in late.run:
+        step.record(occurrence, catch_up=True)
+    for occurrence in _on_time(schedule, step, job.id, now):
+        if step.full:
+            break
+        step.record(occurrence, catch_up=False)
+    step.plan.cursor = _cursor(job, schedule, step, tzdb_version)
+    return step.plan
+
+
+def _on_time(schedule: CompiledSchedule, step: _Step, key: str, now: datetime) -> Iterable[Occurrence]:
+    at = step.cursor_at
+    while (occurrence := schedule.next(at)) is not None and schedule.fire_at(occurrence.at, key=key) <= now:
+        yield occurrence
+        at = occurrence.at
+
+
+def _cursor(job: Job, schedule: CompiledSchedule, step: _Step, tzdb_version: str) -> JobCursor:
+    following = None if step.used_up else schedule.next(step.cursor_at)
+    done = following is None
+    reason = None
+    if done:
+        reason = f"ran {schedule.max_executions} times" if step.used_up else "its schedule has no further instant"
+    return JobCursor(
+        job.id,
+        step.cursor_at,
+        schedule.fire_at(following.at, key=job.id) if following else None,
+        step.cursor_wall,
+        tzdb_version,
+        made=step.made,
+        status=JobStatus.COMPLETED if done else JobStatus.ACTIVE,
+        status_reason=reason,
+    )
+
+
+class _Step:
+    """One step of deciding in the making."""
+
+    def __init__(
+        self,
+        job: Job,
+        schedule: CompiledSchedule,
+        now: datetime,
+        slots: Slots,
+        new_id: Callable[[], str],
+        dispatcher_id: str | None,
+    ) -> None:
+        self.job, self.schedule, self.now, self.slots = job, schedule, now, slots
+        self.new_id, self.dispatcher_id = new_id, dispatcher_id
+        self.plan = Plan()
+        self.cursor_at, self.cursor_wall = job.cursor_at, job.cursor_wall
+        self.made = 0
+        self.replaced = False
+
+    @property
+    def full(self) -> bool:
+        return self.used_up or len(self.plan.decisions) >= BATCH
+
+    @property
+    def used_up(self) -> bool:
+        limit = self.schedule.max_executions
+        return limit is not None and self.job.scheduled_count + self.made >= limit
+
+    def record_range(
+        self,
+        verdict: Verdict,
+        first: datetime,
+        last: datetime,
+        reason: Mapping[str, Any],
+        into: datetime | None,
+        count: int | None,
+    ) -> None:
+        decision = self._decision(verdict, first, reason)
+        self.plan.decisions.append(
+            replace(decision, into_at=into, until_at=last if last > first else None, count=count)
+        )
+        self.cursor_at = max(self.cursor_at, last)
+
+    def record(self, occurrence: Occurrence, *, catch_up: bool) -> None:
+        notes = {"notes": list(occurrence.notes)} if occurrence.notes else {}
+        ran_already = (
+            self.replaced
+            and occurrence.wall is not None
+            and self.job.cursor_wall is not None
+            and occurrence.wall <= self.job.cursor_wall
+            # Only a shift of the zone's rules can bring a wall time back, and none exceeds a day.
+            and occurrence.at - self.job.cursor_at <= timedelta(days=1)
+        )
+        self.cursor_at = occurrence.at
+        self.cursor_wall = occurrence.wall
+        if self.used_up:
+            reason = {**notes, "max_executions": self.schedule.max_executions}
+            self.plan.decisions.append(self._decision(Verdict.SKIPPED_LIMIT, occurrence.at, reason))
+        elif ran_already:
+            reason = {**notes, "zone_data": f"{occurrence.wall} was decided under zone data {self.job.tzdb_version}"}
+            self.plan.decisions.append(self._decision(Verdict.SKIPPED_CALENDAR, occurrence.at, reason))
+        elif occurrence.excluded_by is not None:
+            reason = {**notes, "excluded_by": occurrence.excluded_by}
+            self.plan.decisions.append(self._decision(Verdict.SKIPPED_CALENDAR, occurrence.at, reason))
+        else:
+            self._run(occurrence, {**notes, **({"catch_up": True} if catch_up else {})}, catch_up)
+
+    def _run(self, occurrence: Occurrence, reason: dict[str, Any], catch_up: bool) -> None:
+        fire_at = self.schedule.fire_at(occurrence.at, key=self.job.id)
+        dispatch(
+            self.plan,
+            self.job,
+            self.slots,
+            self._decision(Verdict.DISPATCHED, occurrence.at, reason),
+            new_execution(
+                self.job,
+                self.new_id(),
+                Cause.SCHEDULE,
+                now=self.now,
+                scheduled_at=occurrence.at,
+                available_at=fire_at,
+                deadline_from=self.now if catch_up else fire_at,
+            ),
+        )
+        self.made += self.plan.decisions[-1].decision.runs
+
+    def _decision(self, verdict: Verdict, at: datetime, reason: Mapping[str, Any]) -> Decision:
+        fire_at = self.schedule.fire_at(at, key=self.job.id)
+        return Decision(
+            self.job.id,
+            self.job.platform_id,
+            at,
+            verdict,
+            self.now,
+            self.job.revision,
+            late=max(self.now - fire_at, timedelta(0)),
+            reason=reason,
+            dispatcher_id=self.dispatcher_id,
+        )
+
+
+def decide_event(
+    job: Job,
+    event: Event,
+    *,
+    now: datetime,
+    active: Iterable[ActiveExecution],
+    new_id: Callable[[], str],
+    dispatcher_id: str | None = None,
+) -> Plan:
+    """Decide one accepted event for one event job that matches it. ``event.at`` is when the inbox accepted it."""
+    plan = Plan()
+    reason = {"event_type": event.type}
+    decision = Decision(
+        job.id,
+        job.platform_id,
+        event.at,
+        Verdict.DISPATCHED,
+        now,
+        job.revision,
+        key=event_key(event),
+        reason=reason,
+        late=max(now - event.at, timedelta(0)),
+        dispatcher_id=dispatcher_id,
+    )
+    body = {"id": event.id, "type": event.type, "source": event.source, "subject": event.subject, "data": event.data}
+    execution = new_execution(job, new_id(), Cause.EVENT, now=now, scheduled_at=event.at, deadline_from=event.at)
+    dispatch(plan, job, Slots(job.definition, active), decision, replace(execution, event=body))
+    return plan
+
+
+def event_key(event: Event) -> str:
+    """Return the ledger key of an event: its source and id.
+
+    >>> event_key(Event("7", "order.paid", "default", datetime.min, source="shop"))
+    'shop#7'
+    """
+    return f"{event.source}#{event.id}"
+
+
+def dispatch(plan: Plan, job: Job, slots: Slots, decision: Decision, execution: Execution) -> None:
+    """Judge one occurrence by the overlap policy and add to ``plan`` what follows."""
+    ruling = slots.judge(execution.id)
+    reason = {**decision.reason, **ruling.reason}
+    if not ruling.verdict.runs:
+        plan.decisions.append(replace(decision, decision=ruling.verdict, reason=reason))
+        return
+    plan.decisions.append(replace(decision, decision=ruling.verdict, reason=reason, execution_id=execution.id))
+    mine = {e.id for e in plan.executions}
+    gone = {*ruling.terminate, *(i for i in ruling.cancel if i in mine)}
+    # What this very plan made and already replaced never comes to exist: its instants fold into the newer one.
+    plan.executions = [e for e in plan.executions if e.id not in gone]
+    plan.decisions = [
+        replace(d, decision=Verdict.COALESCED, into_at=decision.scheduled_at, execution_id=None)
+        if d.execution_id in (gone & mine)
+        else d
+        for d in plan.decisions
+    ]
+    plan.cancel.extend(i for i in ruling.cancel if i not in mine)
+    plan.terminate.extend(i for i in ruling.terminate if i not in mine)
+    deadline = job.definition.start_deadline
+    plan.executions.append(
+        replace(
+            execution,
+            buffered=ruling.buffered,
+            blocked_by=ruling.blocked_by,
+            start_deadline_at=execution.created_at + deadline
+            if ruling.buffered and deadline is not None
+            else execution.start_deadline_at,
+        )
+    )
+
+
+def new_execution(
+    job: Job,
+    execution_id: str,
+    cause: Cause,
+    *,
+    now: datetime,
+    scheduled_at: datetime | None = None,
+    available_at: datetime | None = None,
+    deadline_from: datetime | None = None,
+    payload: Mapping[str, Any] | None = None,
+) -> Execution:
+    """Return a pending execution of a job under its policies. ``deadline_from`` starts the start deadline."""
+    d = job.definition
+    return Execution(
+        id=execution_id,
+        platform_id=job.platform_id,
+        handler=d.handler,
+        handler_type=d.handler_type,
+        status=Status.PENDING,
+        cause=cause,
+        created_at=now,
+        available_at=available_at or now,
+        job_id=job.id,
+        job_name=job.name,
+        job_revision=job.revision,
+        payload=d.payload if payload is None else payload,
+        scheduled_at=scheduled_at,
+        start_deadline_at=(deadline_from or now) + d.start_deadline if d.start_deadline is not None else None,
+        priority=d.priority,
+        queue=d.queue,
+        concurrency_key=d.concurrency_key,
+        concurrency_limit=d.concurrency_limit,
+        timeout=d.timeout,
+        retry=d.retry,
+        isolation=d.isolation,
+        idempotency_key=execution_id,
+    )
+
+
+def is_timed(job: Job) -> bool:
+    """Tell whether `decide` applies to a job: active, with a schedule of instants."""
+    return job.status is JobStatus.ACTIVE and job.definition.type in (
+        JobType.CRON,
+        JobType.RECURRING,
+        JobType.ONE_TIME,
+    )

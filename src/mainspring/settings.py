@@ -1,0 +1,168 @@
+"""Settings: arguments over ``MAINSPRING_*`` over ``mainspring.toml`` over defaults.
+
+The only module that reads the environment or a settings file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from mainspring.engine.dispatcher import DispatcherSettings
+from mainspring.engine.worker import WorkerSettings
+from mainspring.errors import SettingsError
+from mainspring.moves.retain import Retention
+
+FILE = "mainspring.toml"
+PREFIX = "MAINSPRING_"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting, under its name in ``mainspring.toml``; in the environment it is upper case after ``MAINSPRING_``.
+
+    Durations are integer milliseconds. ``queues`` is ``name:slots,name:slots``. ``origin`` says where each came from.
+    """
+
+    database_url: str = "sqlite:///mainspring.db"
+    platform: str = "default"
+    timezone: str | None = None
+    queues: str = "default:20"
+    lease_ms: int = 15_000
+    heartbeat_ms: int = 5_000
+    poll_ms: int = 1_000
+    reap_ms: int = 2_000
+    grace_ms: int = 10_000
+    drain_grace_ms: int = 30_000
+    stop_grace_ms: int = 5_000
+    batch_size: int = 500
+    max_poisoned: int = 10
+    log_lines: int = 10_000
+    keep_executions_days: int = 30
+    keep_events_days: int = 7
+    sqlite_synchronous: str = "full"
+    record_transitions: bool = False
+    origin: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+    def worker(self) -> WorkerSettings:
+        """Return what a worker needs of these."""
+        return WorkerSettings(
+            queues=parse_queues(self.queues),
+            lease=_ms(self.lease_ms),
+            heartbeat=_ms(self.heartbeat_ms),
+            poll=_ms(self.poll_ms),
+            drain_grace=_ms(self.drain_grace_ms),
+            stop_grace=_ms(self.stop_grace_ms),
+            log_lines=self.log_lines,
+            max_poisoned=self.max_poisoned,
+        )
+
+    def dispatcher(self) -> DispatcherSettings:
+        """Return what a dispatcher needs of these."""
+        return DispatcherSettings(
+            interval_ms=self.poll_ms,
+            batch_size=self.batch_size,
+            reap=_ms(self.reap_ms),
+            grace=_ms(self.grace_ms),
+            retention=Retention(
+                executions=timedelta(days=self.keep_executions_days), events=timedelta(days=self.keep_events_days)
+            ),
+        )
+
+
+def load_settings(*, environ: Mapping[str, str] | None = None, file: Path | None = None, **given: Any) -> Settings:
+    """Read the settings; what is given as None counts as not given. Raises `SettingsError`, naming the source.
+
+    Args:
+        environ: The environment; the process's own by default.
+        file: The settings file; by default ``MAINSPRING_CONFIG``, else ``mainspring.toml`` here, if there is one.
+        given: Settings by name, over everything else.
+    """
+    environ = os.environ if environ is None else environ
+    fields = {f.name: f for f in dataclasses.fields(Settings) if f.name != "origin"}
+    values: dict[str, Any] = {}
+    origin = dict.fromkeys(fields, "default")
+    for name, value, source in [*_from_file(environ, file), *_from_environ(environ, fields), *_from_arguments(given)]:
+        if name not in fields:
+            near = difflib.get_close_matches(name, fields, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise SettingsError(f"{source}: unknown setting {name!r}.{hint}")
+        values[name] = _typed(name, value, fields[name].default, source)
+        origin[name] = source
+    settings = Settings(**values, origin=origin)
+    parse_queues(settings.queues)
+    if settings.heartbeat_ms * 2 >= settings.lease_ms:
+        raise SettingsError(
+            f"heartbeat_ms ({settings.heartbeat_ms}, {origin['heartbeat_ms']}) must be under half of lease_ms "
+            f"({settings.lease_ms}, {origin['lease_ms']}): one lost heartbeat must not cost a lease"
+        )
+    return settings
+
+
+def parse_queues(text: str) -> dict[str, int]:
+    """Read queues with their slots.
+
+    >>> parse_queues("default:20,reports:2")
+    {'default': 20, 'reports': 2}
+    """
+    queues: dict[str, int] = {}
+    for part in filter(None, (p.strip() for p in text.split(","))):
+        name, _, slots = part.partition(":")
+        if not name or not (slots or "20").isdecimal() or not 1 <= int(slots or 20) <= 100_000:
+            raise SettingsError(f"queues: {part!r} is not NAME:SLOTS, such as default:20")
+        queues[name] = int(slots or 20)
+    if not queues:
+        raise SettingsError("queues: name at least one queue, such as default:20")
+    return queues
+
+
+def _from_file(environ: Mapping[str, str], file: Path | None) -> list[tuple[str, Any, str]]:
+    path = file or Path(environ.get(f"{PREFIX}CONFIG", FILE))
+    if not path.exists():
+        if file is not None or f"{PREFIX}CONFIG" in environ:
+            raise SettingsError(f"{path}: no such file")
+        return []
+    try:
+        return [(name, value, str(path)) for name, value in tomllib.loads(path.read_text("utf-8")).items()]
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: {error}") from error
+
+
+def _from_environ(environ: Mapping[str, str], fields: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
+    names = {f"{PREFIX}{name.upper()}": name for name in fields}
+    return [(names[key], value, key) for key, value in environ.items() if key in names]
+
+
+def _from_arguments(given: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
+    return [(name, value, "argument") for name, value in given.items() if value is not None]
+
+
+def _typed(name: str, value: Any, default: Any, source: str) -> Any:
+    if isinstance(default, bool):
+        if isinstance(value, bool):
+            return value
+        if str(value).lower() in ("1", "true", "yes", "on", "0", "false", "no", "off"):
+            return str(value).lower() in ("1", "true", "yes", "on")
+        raise SettingsError(f"{source}: {name} must be true or false, got {value!r}")
+    if isinstance(default, int):
+        try:
+            number = int(value)
+        except (TypeError, ValueError):
+            raise SettingsError(f"{source}: {name} must be a whole number, got {value!r}") from None
+        if number < 1:
+            raise SettingsError(f"{source}: {name} must be at least 1, got {number}")
+        return number
+    if not isinstance(value, str):
+        raise SettingsError(f"{source}: {name} must be text, got {value!r}")
+    return value
+
+
+def _ms(milliseconds: int) -> timedelta:
+    return timedelta(milliseconds=milliseconds)

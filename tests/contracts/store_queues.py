@@ -1,0 +1,298 @@
+"""What a store promises of waiting and of queues: who is next, what blocks whom, how many are under way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+
+from mainspring.model.execution import Actor, Execution, Move, Status
+from mainspring.ports.store import Store
+from tests.contracts.store_rows import (
+    HOUR,
+    MINUTE,
+    PLATFORM,
+    SECOND,
+    a_job,
+    add,
+    add_job,
+    an_execution,
+    fetch,
+    move,
+    new_id,
+    of_job,
+)
+
+
+class QueueContract:
+    """The part of `ExecutionTable` that promoting and claiming ask."""
+
+    # -- promoting -------------------------------------------------------------------------------------------------
+
+    async def test_promotable_are_those_whose_time_has_come_and_that_nothing_blocks(
+        self, store: Store, now: datetime
+    ) -> None:
+        due = [an_execution(now), an_execution(now, Status.RETRYING, available_at=now - HOUR)]
+        rest = [
+            an_execution(now, available_at=now + HOUR),
+            an_execution(now, blocked_by="queue:mail"),
+            *(an_execution(now, status) for status in Status if status not in (Status.PENDING, Status.RETRYING)),
+        ]
+        await add(store, *rest, *due)
+        assert await store.write(lambda tx: tx.executions.promotable(10)) == [due[1], due[0]]
+
+    async def test_promotable_come_by_priority_then_by_when_they_became_available_then_by_id(
+        self, store: Store, now: datetime
+    ) -> None:
+        order = [
+            an_execution(now, priority=9, available_at=now),
+            an_execution(now, priority=5, available_at=now - HOUR),
+            an_execution(now, priority=5, available_at=now - MINUTE),
+            an_execution(now, priority=5, available_at=now - MINUTE),
+            an_execution(now, priority=0, available_at=now - 2 * HOUR),
+        ]
+        await add(store, order[3], order[4], order[1], order[0], order[2])
+        assert await store.write(lambda tx: tx.executions.promotable(10)) == order
+        assert await store.write(lambda tx: tx.executions.promotable(2)) == order[:2]
+
+    async def test_next_available_is_the_earliest_that_nothing_blocks(self, store: Store, now: datetime) -> None:
+        assert await store.read(lambda tx: tx.executions.next_available_at()) is None
+        await add(
+            store,
+            an_execution(now, available_at=now + HOUR),
+            an_execution(now, Status.RETRYING, available_at=now + MINUTE),
+            an_execution(now, available_at=now, blocked_by="overlap"),
+            an_execution(now, Status.QUEUED),
+            an_execution(now, Status.SUCCESS),
+        )
+        assert await store.read(lambda tx: tx.executions.next_available_at()) == now + MINUTE
+
+    # -- blockers --------------------------------------------------------------------------------------------------
+
+    async def test_blockers_are_named_once_and_with_the_job_where_it_is_the_job(
+        self, store: Store, now: datetime
+    ) -> None:
+        one, two = await add_job(store, a_job(now, "one")), await add_job(store, a_job(now, "two"))
+        await add(
+            store,
+            an_execution(now, blocked_by="overlap", buffered=True, **of_job(one)),
+            an_execution(now, blocked_by="overlap", buffered=True, **of_job(one)),
+            an_execution(now, blocked_by="overlap", buffered=True, **of_job(two)),
+            an_execution(now, Status.RETRYING, blocked_by="job", **of_job(two)),
+            an_execution(now, blocked_by="queue:mail", **of_job(one)),
+            an_execution(now, blocked_by="queue:mail", **of_job(two)),
+            an_execution(now, blocked_by="queue:mail", platform_id="other"),
+            an_execution(now, blocked_by="platform"),
+            an_execution(now),
+        )
+        found = await store.read(lambda tx: tx.executions.blockers(10))
+        assert sorted(found, key=str) == sorted(
+            [
+                (PLATFORM, "job", two.id),
+                (PLATFORM, "overlap", one.id),
+                (PLATFORM, "overlap", two.id),
+                (PLATFORM, "platform", None),
+                (PLATFORM, "queue:mail", None),
+                ("other", "queue:mail", None),
+            ],
+            key=str,
+        )
+        assert len(await store.read(lambda tx: tx.executions.blockers(4))) == 4
+
+    async def test_what_has_ended_or_moved_on_is_blocked_by_nothing(self, store: Store, now: datetime) -> None:
+        done, cancelled = (
+            an_execution(now, Status.CANCELLED, blocked_by="platform"),
+            an_execution(now, blocked_by="platform"),
+        )
+        await add(store, done, cancelled)
+        await move(store, Move(cancelled.id, Status.PENDING, Status.CANCELLED, Actor.API))
+        assert await store.read(lambda tx: tx.executions.blockers(10)) == []
+        blocked = await store.write(lambda tx: tx.executions.blocked(PLATFORM, "platform", job_id=None, limit=10))
+        assert blocked == []
+
+    async def test_blocked_come_by_priority_then_older_instant_then_id(self, store: Store, now: datetime) -> None:
+        order = [
+            an_execution(now, blocked_by="queue:mail", priority=9, scheduled_at=now),
+            an_execution(now, blocked_by="queue:mail", scheduled_at=now - HOUR),
+            an_execution(now, Status.RETRYING, blocked_by="queue:mail", scheduled_at=now - MINUTE),
+            an_execution(now, blocked_by="queue:mail", scheduled_at=now - MINUTE),
+            an_execution(now, blocked_by="queue:mail", priority=1, scheduled_at=now - 2 * HOUR),
+        ]
+        others = [
+            an_execution(now, blocked_by="queue:other"),
+            an_execution(now, blocked_by="queue:mail", platform_id="b"),
+        ]
+        await add(store, *others, order[4], order[3], order[0], order[2], order[1])
+
+        async def blocked(limit: int) -> list[Execution]:
+            return await store.write(lambda tx: tx.executions.blocked(PLATFORM, "queue:mail", job_id=None, limit=limit))
+
+        assert await blocked(10) == order
+        assert await blocked(3) == order[:3]
+        assert await blocked(0) == []
+
+    async def test_blocked_by_a_job_are_those_of_that_job(self, store: Store, now: datetime) -> None:
+        one, two = await add_job(store, a_job(now, "one")), await add_job(store, a_job(now, "two"))
+        mine, other = (an_execution(now, blocked_by="overlap", **of_job(job)) for job in (one, two))
+        limited = an_execution(now, blocked_by="queue:mail", **of_job(one))
+        await add(store, mine, other, limited)
+        found = await store.write(lambda tx: tx.executions.blocked(PLATFORM, "overlap", job_id=one.id, limit=10))
+        assert found == [mine]
+
+    async def test_set_blocked_writes_only_what_has_not_been_queued(self, store: Store, now: datetime) -> None:
+        rows = {status: an_execution(now, status, blocked_by=None) for status in Status}
+        await add(store, *rows.values())
+        await store.write(lambda tx: tx.executions.set_blocked({e.id: "queue:mail" for e in rows.values()}))
+        written = {status for status, e in rows.items() if (await fetch(store, e)).blocked_by == "queue:mail"}
+        assert written == {Status.PENDING, Status.RETRYING}
+
+    async def test_set_blocked_makes_buffered_what_overlap_holds_and_nothing_else(
+        self, store: Store, now: datetime
+    ) -> None:
+        freed, moved, held = (
+            an_execution(now, blocked_by="overlap", buffered=True),
+            an_execution(now, blocked_by="overlap", buffered=True),
+            an_execution(now),
+        )
+        await add(store, freed, moved, held)
+        blocked = {freed.id: None, moved.id: "queue:mail", held.id: "overlap", new_id(now): "job"}
+        await store.write(lambda tx: tx.executions.set_blocked(blocked))
+        assert [await fetch(store, e) for e in (freed, moved, held)] == [
+            replace(freed, blocked_by=None, buffered=False),
+            replace(moved, blocked_by="queue:mail", buffered=False),
+            replace(held, blocked_by="overlap", buffered=True),
+        ]
+
+    # -- counting --------------------------------------------------------------------------------------------------
+
+    async def test_occupying_counts_queued_and_running_by_name(self, store: Store, now: datetime) -> None:
+        for status in Status:
+            await add(store, an_execution(now, status, queue="mail", concurrency_key="k1"))
+        await add(
+            store,
+            an_execution(now, Status.RUNNING, queue="web", concurrency_key="k1"),
+            an_execution(now, Status.QUEUED, queue="web"),
+            an_execution(now, Status.RUNNING, queue="mail", concurrency_key="k1", platform_id="other"),
+        )
+
+        async def occupying(scope: str, *names: str) -> dict[str, int]:
+            found = await store.read(lambda tx: tx.executions.occupying(PLATFORM, scope, names))
+            return {name: count for name, count in found.items() if count}
+
+        assert await occupying("queue", "mail", "web", "none") == {"mail": 2, "web": 2}
+        assert await occupying("queue", "mail") == {"mail": 2}
+        assert await occupying("key", "k1", "k2") == {"k1": 3}
+        assert await occupying("platform", "") == {"": 4}
+
+    async def test_holders_are_those_that_count_oldest_first(self, store: Store, now: datetime) -> None:
+        rows = [
+            an_execution(now, status, queue=queue, concurrency_key=key)
+            for status, queue, key in (
+                (Status.QUEUED, "mail", "k1"),
+                (Status.RUNNING, "mail", None),
+                (Status.RUNNING, "web", "k1"),
+                (Status.WAITING, "mail", "k1"),
+                (Status.PENDING, "mail", "k1"),
+            )
+        ]
+        await add(store, *reversed(rows), an_execution(now, Status.QUEUED, queue="mail", platform_id="other"))
+        first, second, third = (row.id for row in rows[:3])
+
+        async def holders(scope: str, name: str, limit: int) -> list[str]:
+            return await store.read(lambda tx: tx.executions.holders(PLATFORM, scope, name, limit))
+
+        assert await holders("queue", "mail", 10) == [first, second]
+        assert await holders("key", "k1", 10) == [first, third]
+        assert await holders("platform", "", 10) == [first, second, third]
+        assert await holders("platform", "", 2) == [first, second]
+
+    async def test_a_rate_counts_what_was_queued_since_whatever_became_of_it(self, store: Store, now: datetime) -> None:
+        for status in (Status.QUEUED, Status.RUNNING, Status.SUCCESS, Status.RETRYING):
+            await add(store, an_execution(now, status, queue="mail", queued_at=now))
+        await add(
+            store,
+            an_execution(now, Status.QUEUED, queue="mail", queued_at=now - SECOND),
+            an_execution(now, Status.QUEUED, queue="web"),
+            an_execution(now, Status.QUEUED, queue="mail", platform_id="other"),
+            an_execution(now, queue="mail"),
+        )
+        assert await store.read(lambda tx: tx.executions.queued_since(PLATFORM, "mail", now)) == 4
+        assert await store.read(lambda tx: tx.executions.queued_since(PLATFORM, "mail", now - SECOND)) == 5
+        assert await store.read(lambda tx: tx.executions.queued_since(PLATFORM, "mail", now + SECOND)) == 0
+
+    # -- claiming --------------------------------------------------------------------------------------------------
+
+    async def test_claimable_come_by_priority_then_by_instant_or_creation_then_by_id(
+        self, store: Store, now: datetime
+    ) -> None:
+        order = [
+            an_execution(now, Status.QUEUED, priority=9),
+            an_execution(now, Status.QUEUED, scheduled_at=now - HOUR),
+            an_execution(now, Status.QUEUED, created_at=now - MINUTE),
+            an_execution(now, Status.QUEUED, scheduled_at=now - SECOND),
+            an_execution(now, Status.QUEUED, scheduled_at=now - SECOND, created_at=now - HOUR),
+            an_execution(now, Status.QUEUED, priority=0, scheduled_at=now - 2 * HOUR),
+        ]
+        await add(store, order[5], order[4], order[2], order[3], order[0], order[1])
+        assert await claimable(store, default=10) == order
+        assert await claimable(store, limit=2, default=10) == order[:2]
+        assert await claimable(store, limit=0, default=10) == []
+
+    async def test_claimable_are_at_most_the_slots_of_each_queue(self, store: Store, now: datetime) -> None:
+        mail = [an_execution(now, Status.QUEUED, queue="mail", priority=9) for _ in range(3)]
+        web = [an_execution(now, Status.QUEUED, queue="web") for _ in range(3)]
+        await add(store, *web, *mail, an_execution(now, Status.QUEUED, queue="other"))
+        assert await claimable(store, mail=2, web=1) == [*mail[:2], web[0]]
+        assert await claimable(store, mail=2, web=3, limit=3) == [*mail[:2], web[0]]
+        assert await claimable(store, mail=0, web=2) == web[:2]
+        assert await claimable(store, none=5) == []
+
+    async def test_what_a_worker_has_no_handler_for_takes_none_of_its_slots(self, store: Store, now: datetime) -> None:
+        unknown = [an_execution(now, Status.QUEUED, handler="h2", priority=9) for _ in range(3)]
+        known = an_execution(now, Status.QUEUED)
+        await add(store, *unknown, known)
+        assert await claimable(store, default=1) == [known]
+
+    async def test_what_must_not_start_any_more_is_not_claimable_and_takes_no_slot(
+        self, store: Store, now: datetime
+    ) -> None:
+        cancelled = an_execution(now, Status.QUEUED, priority=9, cancel_requested_at=now)
+        too_late = an_execution(now, Status.QUEUED, priority=9, start_deadline_at=now)
+        in_time = an_execution(now, Status.QUEUED, start_deadline_at=now + HOUR)
+        await add(store, cancelled, too_late, in_time)
+        assert await claimable(store, default=1) == [in_time]
+
+    @pytest.mark.parametrize("status", [status for status in Status if status is not Status.QUEUED])
+    async def test_only_what_is_queued_is_claimable(self, store: Store, now: datetime, status: Status) -> None:
+        await add(store, an_execution(now, status))
+        assert await claimable(store, default=10) == []
+
+    async def test_executions_of_every_platform_are_claimable(self, store: Store, now: datetime) -> None:
+        rows = [an_execution(now, Status.QUEUED, platform_id=platform) for platform in ("a", "b")]
+        await add(store, *rows)
+        assert await claimable(store, default=10) == rows
+
+    async def test_queued_handlers_name_each_queue_and_handler_with_its_oldest(
+        self, store: Store, now: datetime
+    ) -> None:
+        await add(
+            store,
+            an_execution(now, Status.QUEUED, queued_at=now),
+            an_execution(now, Status.QUEUED, queued_at=now - HOUR),
+            an_execution(now, Status.QUEUED, queued_at=now, queue="mail"),
+            an_execution(now, Status.QUEUED, queued_at=now - MINUTE, handler="h2"),
+            an_execution(now, Status.RUNNING, handler="h3"),
+        )
+        found = await store.read(lambda tx: tx.executions.queued_handlers(10))
+        assert sorted(found) == [
+            ("default", "h2", now - MINUTE),
+            ("default", "kb:tidy", now - HOUR),
+            ("mail", "kb:tidy", now),
+        ]
+        assert len(await store.read(lambda tx: tx.executions.queued_handlers(2))) == 2
+
+
+async def claimable(store: Store, *, limit: int = 100, **queues: int) -> list[Execution]:
+    """Ask what a worker with the one usual handler and these slots could run."""
+    return await store.write(lambda tx: tx.executions.claimable(queues, ["kb:tidy", "other"], limit))
