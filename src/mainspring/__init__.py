@@ -9,14 +9,18 @@
 'daily_report'
 """
 
+from typing import TYPE_CHECKING, Any
+
 from mainspring._version import __version__
-from mainspring.app import Handle, Mainspring, Run
-from mainspring.engine.context import Context, current
-from mainspring.errors import MainspringError
-from mainspring.model.events import Event
-from mainspring.model.execution import Execution
-from mainspring.model.outcome import Fail, Retry, Snooze
-from mainspring.model.policy import RetryPolicy
+
+if TYPE_CHECKING:
+    from mainspring.app import Handle, Mainspring, Run
+    from mainspring.engine.context import Context, current
+    from mainspring.errors import MainspringError
+    from mainspring.model.events import Event
+    from mainspring.model.execution import Execution
+    from mainspring.model.outcome import Fail, Retry, Snooze
+    from mainspring.model.policy import RetryPolicy
 
 __all__ = [
     "Context",
@@ -33,3 +37,30 @@ __all__ = [
     "__version__",
     "current",
 ]
+
+# Where each name lives. Loaded on first use, so that `mainspring --help` and `preview` need not load the engine.
+_HOME = {
+    "Context": "engine.context",
+    "Event": "model.events",
+    "Execution": "model.execution",
+    "Fail": "model.outcome",
+    "Handle": "app",
+    "Mainspring": "app",
+    "MainspringError": "errors",
+    "Retry": "model.outcome",
+    "RetryPolicy": "model.policy",
+    "Run": "app",
+    "Snooze": "model.outcome",
+    "current": "engine.context",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value

@@ -67,6 +67,15 @@ class FleetContract:
         assert await store.read(lambda tx: tx.nodes.handlers("other")) == [a, b, foreign]
         assert await store.read(lambda tx: tx.nodes.handlers()) == [a, b, mine, foreign]
 
+    async def test_a_handler_of_one_platform_stands_beside_the_common_one_of_its_name(
+        self, store: Store, now: datetime
+    ) -> None:
+        common, own = HandlerRow("a", "function", now), HandlerRow("a", "agent", now, platform_id=PLATFORM)
+        await announce(store, common, own)
+        found = await store.read(lambda tx: tx.nodes.handlers(PLATFORM))
+        assert sorted(found, key=str) == sorted([common, own], key=str)
+        assert await store.read(lambda tx: tx.nodes.handlers("other")) == [common]
+
     async def test_a_handler_announced_again_is_replaced(self, store: Store, now: datetime) -> None:
         old = HandlerRow("a", "function", now)
         new = replace(old, announced_at=now + HOUR, description="better", defaults={"queue": "mail"})
@@ -176,12 +185,12 @@ class FleetContract:
         assert await store.read(lambda tx: tx.platforms.note("tzdb")) == "2026b"
 
 
-def worker(id: str, started_at: datetime, *, seen_at: datetime) -> WorkerNode:  # noqa: A002 - the field's name
+def worker(id: str, started_at: datetime, *, seen_at: datetime) -> WorkerNode:
     """Return a worker's row."""
     return WorkerNode(id, "host", 1, started_at, seen_at, "1.0", {"default": 1}, ("a",))
 
 
-def dispatcher(id: str, started_at: datetime, *, seen_at: datetime) -> DispatcherNode:  # noqa: A002 - the field's name
+def dispatcher(id: str, started_at: datetime, *, seen_at: datetime) -> DispatcherNode:
     """Return a dispatcher's row."""
     return DispatcherNode(id, "host", 1, started_at, seen_at, "1.0", "2026a")
 

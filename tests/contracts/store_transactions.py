@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from copy import deepcopy
+from dataclasses import fields, is_dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -20,6 +22,7 @@ from tests.contracts.store_rows import (
     HOUR,
     MINUTE,
     PLATFORM,
+    SECOND,
     a_decision,
     a_job,
     a_letter,
@@ -27,8 +30,9 @@ from tests.contracts.store_rows import (
     add_job,
     an_event,
     an_execution,
-    lines,
 )
+
+T = TypeVar("T")
 
 
 class Refused(Exception):
@@ -72,6 +76,16 @@ class TransactionContract:
             await store.read(refuse)
         await store.write(lambda tx: tx.platforms.put_note("colour", "green"))
         assert await store.read(lambda tx: tx.platforms.note("colour")) == "green"
+
+    async def test_spoiling_what_was_given_or_returned_spoils_nothing_that_is_stored(
+        self, store: Store, now: datetime
+    ) -> None:
+        rows: list[Any] = []
+        await store.write(lambda tx: fill(tx, now, rows))
+        before = deepcopy(await store.write(everything))
+        spoil(rows)
+        spoil(await store.write(everything))
+        assert await store.write(everything) == before
 
     async def test_work_sees_its_own_writes(self, store: Store, now: datetime) -> None:
         execution = an_execution(now)
@@ -242,27 +256,60 @@ def empty_calls(tx: Tx) -> None:
     tx.platforms.lock_limits([])
 
 
-def fill(tx: Tx, now: datetime) -> dict[str, str]:
-    """Put at least one row into every table; return the ids of the job, the execution and the event."""
-    job, execution, event = a_job(now, next_run_at=now), an_execution(now, Status.RUNNING), an_event(now)
+def fill(tx: Tx, now: datetime, given: list[Any] | None = None) -> dict[str, str]:
+    """Put a row with plain data at least into every table; return the ids of the job, the execution and the event.
+
+    What was handed to the store is added to ``given``.
+    """
+    rows = [] if given is None else given
+
+    def keep(row: T) -> T:
+        rows.append(row)
+        return row
+
+    def data() -> dict[str, Any]:
+        return {"deep": {"n": 1}, "list": [1, [2]]}
+
+    job = keep(a_job(now, next_run_at=now, payload=data(), tzdb_version="2025b"))
+    execution = keep(an_execution(now, Status.RUNNING, payload=data(), lease_until=now))
+    queued = keep(an_execution(now, Status.QUEUED, payload=data(), start_deadline_at=now + MINUTE))
+    waiting = [an_execution(now, payload=data(), blocked_by=held) for held in (None, "platform")]
+    ended = an_execution(now, Status.FAILED, error=data())
+    event = keep(an_event(now, data=data()))
     tx.jobs.add(job, actor="ada")
     tx.jobs.put_stats([JobStats(job.id, total=1, success=1)])
-    tx.executions.add([execution, an_execution(now, Status.FAILED)])
-    tx.decisions.add([a_decision(job, now, execution_id=execution.id)])
-    tx.executions.add_attempts([Attempt(execution.id, 0, 1, "failed", now)])
-    tx.logs.append(execution.id, lines(execution, "one"), fence=1, cap=10)
-    tx.dead_letters.add([a_letter(execution)])
+    tx.executions.add([execution, queued, ended, *keep(waiting)])
+    decision = a_decision(job, now, execution_id=execution.id, until_at=now + MINUTE, reason=data())
+    tx.decisions.add([keep(decision)])
+    tx.executions.add_attempts([keep(Attempt(execution.id, 0, 1, "failed", now, error=data()))])
+    tx.logs.append(execution.id, [keep(LogLine(execution.id, 0, now, "info", "one", data()))], fence=1, cap=10)
+    tx.dead_letters.add([keep(a_letter(execution, error=data()))])
     tx.outbox.add([event])
-    tx.inbox.accept(an_event(now, id="e-1", source="shop"))
-    tx.nodes.put_worker(WorkerNode("w-1", "host", 1, now, now, "1", {"default": 2}, ("kb:tidy",)))
-    tx.nodes.put_dispatcher(DispatcherNode("d-1", "host", 1, now, now, "1", "2026a"))
-    tx.nodes.announce([HandlerRow("kb:tidy", "function", now)])
+    tx.inbox.accept(keep(an_event(now, id="e-1", source="shop", data=data())))
+    tx.nodes.put_worker(keep(WorkerNode("w-1", "host", 1, now, now, "1", {"default": 2}, ("kb:tidy",))))
+    tx.nodes.put_dispatcher(keep(DispatcherNode("d-1", "host", 1, now, now, "1", "2026a", stats=data())))
+    tx.nodes.announce([keep(HandlerRow("kb:tidy", "function", now, schema=data(), defaults=data()))])
     tx.platforms.put_timezone(PLATFORM, "Europe/Berlin")
     tx.platforms.put_limit(Limit(PLATFORM, "queue", "mail", max_running=3))
-    tx.platforms.put_calendar(PLATFORM, "holidays", {date(2026, 12, 25): "Christmas"}, source="test")
+    tx.platforms.put_calendar(PLATFORM, "holidays", keep({date(2026, 12, 25): "Christmas"}), source="test")
     tx.platforms.put_idempotent(PLATFORM, "k", "hash", execution.id)
     tx.platforms.put_note("colour", "green")
     return {"job": job.id, "execution": execution.id, "event": event.id}
+
+
+def spoil(value: Any) -> None:
+    """Change every dictionary and list within a value, however deep."""
+    if is_dataclass(value):
+        for field in fields(value):
+            spoil(getattr(value, field.name))
+    elif isinstance(value, dict):
+        spoil(list(value.values()))
+        value["spoiled"] = True
+    elif isinstance(value, list | tuple):
+        for item in value:
+            spoil(item)
+        if isinstance(value, list):
+            value.append("spoiled")
 
 
 def change(tx: Tx, ids: dict[str, str]) -> None:
@@ -293,20 +340,33 @@ def everything(tx: Tx) -> dict[str, Any]:
     """Return all that the port lets one see."""
     jobs = tx.jobs.find(PLATFORM)
     executions = tx.executions.find(ExecutionQuery())
+    letters = tx.dead_letters.find(PLATFORM, status=None)
     return {
         "jobs": jobs,
-        "due": [job.id for job in tx.jobs.due(10)],
+        "jobs by id": tx.jobs.by_id([job.id for job in jobs]),
+        "jobs by name": [tx.jobs.get(PLATFORM, job.name) for job in jobs],
+        "due": tx.jobs.due(10),
+        "outdated": tx.jobs.outdated("2026a", 10),
         "revisions": [tx.jobs.revisions(job.id) for job in jobs],
         "stats": tx.jobs.stats([job.id for job in jobs]),
         "decisions": [tx.decisions.find(job.id) for job in jobs],
-        "executions": executions,
+        "decided": [tx.decisions.get(job.id, job.created_at) for job in jobs],
+        "covered": [tx.decisions.get(job.id, job.created_at + SECOND) for job in jobs],
         "decisions of": [tx.decisions.of_execution(e.id) for e in executions],
+        "executions": executions,
+        "execution": [tx.executions.get(e.id) for e in executions],
+        "promotable": tx.executions.promotable(10),
+        "blockers": tx.executions.blockers(10),
+        "blocked": tx.executions.blocked(PLATFORM, "platform", job_id=None, limit=10),
+        "claimable": tx.executions.claimable({"default": 10}, ["kb:tidy"], 10),
+        "lease over": tx.executions.lease_over(10),
         "attempts": [tx.executions.attempts(e.id) for e in executions],
         "logs": [tx.logs.read(e.id) for e in executions],
         "counts": tx.executions.counts(PLATFORM),
         "holders": tx.executions.holders(PLATFORM, "queue", "default", 10),
         "transitions": tx.executions.transitions(),
-        "letters": tx.dead_letters.find(PLATFORM, status=None),
+        "letters": letters,
+        "letter": [tx.dead_letters.get(letter.execution_id) for letter in letters],
         "open letters": tx.dead_letters.count(PLATFORM),
         "outbox": tx.outbox.unpublished(10),
         "oldest": tx.outbox.oldest_unpublished_at(),

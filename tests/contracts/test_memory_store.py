@@ -26,13 +26,14 @@ class TestMemoryStore(StoreContract):
         yield store
         await store.close()
 
-    async def test_transitions_are_not_recorded_unless_asked_for(self, clock: ManualClock) -> None:
+    async def test_without_options_no_transition_is_recorded_and_nobody_woken(self, clock: ManualClock) -> None:
         store = MemoryStore(clock, random=Random(1))
         await store.open()
         execution = an_execution(clock.now())
         move = Move(execution.id, Status.PENDING, Status.QUEUED, Actor.DISPATCHER)
         await store.write(lambda tx: tx.executions.add([execution]))
         await store.write(lambda tx: tx.executions.move([move]))
+        await store.write(lambda tx: tx.wake("queued"))  # and nobody to tell
         assert await store.read(lambda tx: tx.executions.transitions()) == []
 
     async def test_closing_and_opening_again_keeps_what_is_stored(self, store: MemoryStore) -> None:

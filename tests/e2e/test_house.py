@@ -48,7 +48,7 @@ def test_the_lock_file_pins_by_hash_and_names_no_place_to_fetch_from() -> None:
 
 
 def test_the_wheel_has_the_types_the_licence_and_the_command_and_no_tests(tmp_path: Path) -> None:
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path]
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:

@@ -10,7 +10,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack
 
 from mainspring.app.handle import Handle, refuse_loop
 from mainspring.app.policies import HANDLER_OPTIONS, HandlerOptions, Policies, Span, job_fields, plain_instant
@@ -27,6 +27,9 @@ from mainspring.moves.schedules import Schedules
 from mainspring.ports.clock import Wakeups
 from mainspring.ports.store import Store
 from mainspring.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from mainspring.app.node import Node
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -261,11 +264,22 @@ class Mainspring:
         refuse_loop("run", "serve")
         asyncio.run(self.serve(roles))
 
-    async def serve(self, roles: Roles | None = None, *, stop: asyncio.Event | None = None) -> None:
-        """Do what `run` does, inside a running loop; ``stop`` ends it as a signal would."""
+    async def serve(
+        self,
+        roles: Roles | None = None,
+        *,
+        stop: asyncio.Event | None = None,
+        on_node: Callable[[Node], None] | None = None,
+    ) -> None:
+        """Do what `run` does, inside a running loop; ``stop`` ends it as a signal would.
+
+        ``on_node`` is called with the node before it starts: for whoever watches it.
+        """
         from mainspring.app.node import Node
 
         node = Node(self, roles or Roles())
+        if on_node is not None:
+            on_node(node)
         stopping = stop or asyncio.Event()
         with _signals(stopping, node.release):
             await node.start()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mainspring._version import __version__
 from mainspring.app.wiring import Roles
 from mainspring.control.payloads import announced, check_payload, with_defaults
 from mainspring.engine.dispatcher import JobDispatcherWorker
+from mainspring.engine.executor import Attempt
 from mainspring.engine.heartbeat import HeartbeatThread
 from mainspring.engine.service import Loop
 from mainspring.engine.worker import Worker, announce_handlers
@@ -31,6 +33,8 @@ class Node:
         self.id = f"{self._app.parts.random.getrandbits(64):016x}"
         self.dispatcher: JobDispatcherWorker | None = None
         self.worker: Worker | None = None
+        #: Called for each attempt that starts here; to be set before `start`.
+        self.on_attempt: Callable[[Attempt], None] | None = None
         self._heartbeat: HeartbeatThread | None = None
         self._cancels: Loop | None = None
         self._waiting: asyncio.Task[None] | None = None
@@ -125,6 +129,7 @@ class Node:
             random=parts.random,
             version=__version__,
         )
+        self.worker.on_attempt = self.on_attempt
         await self.worker.start()
         heartbeat = HeartbeatThread(
             store,

@@ -68,10 +68,13 @@ class Worker:
         *,
         random: random.Random,
         version: str = "",
+        threads: Callable[[asyncio.AbstractEventLoop], Threads] = Threads,
+        children: Callable[[], Children] = Children,
     ) -> None:
         self.id, self.settings, self.stats = worker_id, settings or WorkerSettings(), WorkerStats()
         self._store, self._registry, self._wakeups, self._random = store, registry, wakeups, random
         self._version = version
+        self._make_threads, self._make_children = threads, children
         self._attempts: dict[str, Attempt] = {}
         self._stuck: set[Attempt] = set()
         self._ended: asyncio.Queue[tuple[Attempt, Outcome]] = asyncio.Queue()
@@ -90,7 +93,7 @@ class Worker:
     async def start(self) -> None:
         """Announce the worker and its handlers, and begin to claim."""
         loop = asyncio.get_running_loop()
-        self._threads, self._children = Threads(loop), Children()
+        self._threads, self._children = self._make_threads(loop), self._make_children()
         await self._store.write(self._announce)
         self._tasks.append(loop.create_task(self._settle_ended(), name="mainspring:settle"))
         self._claims.start()

@@ -23,13 +23,22 @@ def uuid7(at: datetime, random: Random) -> str:
     return _text(_milliseconds(at), random.getrandbits(_TAIL_BITS))
 
 
-def id_time(id: str) -> datetime:  # noqa: A002 - the word for it
+def id_time(id: str) -> datetime:
     """Return the instant inside a UUIDv7, cut to the millisecond.
 
     >>> id_time("019ca8a0-3e80-7d8e-91b7-584a2265b1f5").isoformat()
     '2026-03-01T09:00:00+00:00'
     """
     return _EPOCH + int(id[:8] + id[9:13], 16) * _MILLISECOND
+
+
+def id_floor(at: datetime) -> str:
+    """Return a bound below every id of ``at`` or later, and above every id of an earlier millisecond.
+
+    >>> id_floor(datetime(2026, 3, 1, 9, tzinfo=UTC))
+    '019ca8a0-3e80-7000-8000-000000000000'
+    """
+    return _text(_milliseconds(at), 0)
 
 
 class Ids:

@@ -62,6 +62,7 @@ Mend the day or the month.
     shape = _shape_of(spec)
     known, build = SHAPES[shape]
     if len(spec) > 1:
+        _refuse_misplaced(spec, shape)
         refuse_unknown(spec, (shape, *known, *_COMMON))
     place = zone(timezone)
     start_at = bound_of(spec, "start_at", place)
@@ -105,6 +106,14 @@ def _shape_of(spec: Mapping[str, Any]) -> str:
         raise ScheduleError("events", "events", "an event schedule has no instants", fix)
     refuse_unknown(spec, (*SHAPES, *_COMMON))
     raise ScheduleError("schedule", "", "the schedule says no time", fix)
+
+
+def _refuse_misplaced(spec: Mapping[str, Any], shape: str) -> None:
+    """Refuse what another kind of schedule has, in words that say so."""
+    mine = SHAPES[shape][0]
+    for key in spec:
+        if key not in mine and any(key in fields for fields, _ in SHAPES.values()):
+            raise ScheduleError(key, key, f"does not apply to a schedule with {shape}", "Remove it.")
 
 
 def _with_calendars(rule: Rule, place: Zone, value: object, supplied: Mapping[str, Calendar]) -> Rule:

@@ -251,9 +251,10 @@ def dispatch(plan: Plan, job: Job, slots: Slots, decision: Decision, execution: 
     gone = {*ruling.terminate, *(i for i in ruling.cancel if i in mine)}
     # What this very plan made and already replaced never comes to exist: its instants fold into the newer one.
     plan.executions = [e for e in plan.executions if e.id not in gone]
+    folded = {d.scheduled_at for d in plan.decisions if d.execution_id in gone & mine}
     plan.decisions = [
         replace(d, decision=Verdict.COALESCED, into_at=decision.scheduled_at, execution_id=None)
-        if d.execution_id in (gone & mine)
+        if d.scheduled_at in folded or d.into_at in folded
         else d
         for d in plan.decisions
     ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 from mainspring.schedule.calendar import Calendar
 from mainspring.schedule.instants import DAY, EPOCH_ORDINAL, from_ms, from_wall, to_ms, to_wall
@@ -53,6 +54,7 @@ class DateFilter:
         return None
 
 
+@lru_cache(maxsize=256)
 def _numbered(calendar: Calendar) -> tuple[str, frozenset[int]]:
     return calendar.name, frozenset(date.toordinal() - EPOCH_ORDINAL for date in calendar.dates)
 
@@ -110,7 +112,7 @@ class Rolling:
         day = self._zone.wall_at(after // 1_000)[0] // DAY
         # A group reached through an instant in it has an answer, so the second one is the last.
         for _ in range(_MOST_GROUPS):
-            group = self._group(day)
+            group = self._group_from(day, 1)
             if group is None:
                 return None
             found = self._first_in(group, after)
@@ -126,7 +128,7 @@ class Rolling:
         """See :class:`~mainspring.schedule.rules.Rule`; None as well when no date is allowed for five years."""
         day = self._zone.wall_at((before - 1) // 1_000)[0] // DAY
         for _ in range(_MOST_GROUPS):
-            group = self._group(day)
+            group = self._group_from(day, -1)
             if group is None:
                 return None
             found = self._last_in(group, before)
@@ -137,6 +139,14 @@ class Rolling:
                 return None
             day = min(_local_wall(earlier, self._zone) // DAY, group.first - 1)
         return None
+
+    def _group_from(self, day: int, step: int) -> _Group | None:
+        """The group of ``day``, or the first one met going by ``step`` when what lies on ``day`` rolls nowhere."""
+        group = self._group(day)
+        if group is None and (step == 1) is not self._forward:
+            allowed = self._walk(day, step)
+            group = None if allowed is None else self._group(allowed)
+        return group
 
     def _group(self, day: int) -> _Group | None:
         """The group ``day`` belongs to; None when no date near enough is allowed."""

@@ -21,6 +21,7 @@ _EVERY_WEEK = sum(1 << 7 * week for week in range(5))
 
 # Periods looked at in one search. A rule so sparse that this does not reach its next instant has none.
 _MOST_PERIODS = 20_000
+_MOST_COUNTED = 50_000
 
 _MOST_TIMES = 1_440
 _MOST_MASKS = 64
@@ -83,6 +84,23 @@ class RecurrenceWalls:
                 return found if found >= self._first else None
             period = self._aligned(min(period - self._rule.interval, self._hop(period, up=False)), up=False)
         return None
+
+    def take(self, count: int) -> list[int]:
+        """Return the first ``count`` walls, or all of them when they are fewer.
+
+        Raises:
+            ScheduleError: If they are so far apart that finding them takes too long.
+        """
+        found: list[int] = []
+        period = self._origin
+        for _ in range(_MOST_COUNTED):
+            if len(found) >= count or self._start_of(period) > self._last:
+                return found[:count]
+            walls = self._walls_in(self._bases(period))
+            found += [wall for wall in walls if self._first <= wall <= self._last]
+            period = self._aligned(max(period + self._rule.interval, self._hop(period, up=True)), up=True)
+        problem = f"fewer than {count} instants in {_MOST_COUNTED} periods"
+        raise ScheduleError("rrule.COUNT", self._rule.text, problem, "Use a smaller COUNT, or UNTIL.")
 
     def _complete_days(self, begin: datetime) -> None:
         """Take from the start what the rule does not say about dates (RFC 5545, 3.3.10)."""
@@ -291,6 +309,11 @@ class RecurrenceWalls:
             return None
         return bases[index - 1] + times[bisect_right(times, at_most - bases[index - 1]) - 1]
 
+    def _walls_in(self, bases: list[int]) -> list[int]:
+        if self._rule.values("BYSETPOS"):
+            return self._chosen(bases)
+        return [base + time for base in bases for time in self._times]
+
     def _chosen(self, bases: list[int]) -> list[int]:
         size = len(bases) * len(self._times)
         places = (place - 1 if place > 0 else size + place for place in self._rule.values("BYSETPOS"))
@@ -333,7 +356,7 @@ class RecurrenceSet:
 
     def __init__(self, rule: Recurrence, start: int, added: Iterable[int], removed: Iterable[int]) -> None:
         walls = RecurrenceWalls(rule, start)
-        self._rule: RecurrenceWalls | WallList = walls if rule.count is None else _counted(walls, start, rule.count)
+        self._rule: RecurrenceWalls | WallList = walls if rule.count is None else WallList(walls.take(rule.count))
         self._added = WallList(added)
         self._removed = frozenset(removed)
 
@@ -361,15 +384,6 @@ class RecurrenceSet:
             if wall not in self._removed:
                 return wall
             at_most = wall - 1
-
-
-def _counted(walls: RecurrenceWalls, start: int, count: int) -> WallList:
-    found: list[int] = []
-    wall = walls.next_wall(start)
-    while wall is not None and len(found) < count:
-        found.append(wall)
-        wall = walls.next_wall(wall + 1)
-    return WallList(found)
 
 
 def _bits(days: Iterable[int]) -> int:

@@ -34,33 +34,34 @@ def _one(fields: CronFields) -> str:
 
 def _times(fields: CronFields) -> str:
     seconds, minutes, hours = values(fields.seconds), values(fields.minutes), values(fields.hours)
-    if len(seconds) == 1 and len(minutes) * len(hours) <= 6:
+    if _few(fields):
         tail = f":{seconds[0]:02}" if seconds[0] else ""
         return "At " + listed([f"{hour:02}:{minute:02}{tail}" for hour in hours for minute in minutes])
-    lead = _within_hour(fields, seconds, minutes)
+    if seconds == minutes == [0] and len(hours) == 24:
+        return "Every hour, on the hour"
+    told = _within_hour(seconds, minutes)
     if len(hours) == 24:
-        return lead
-    runs = [f"from {low:02}:00 to {high:02}:59" for low, high in spans(hours)]
-    if len(runs) > 4:
-        step = _even(hours, 24)
-        told = f"every {step} hours" if step else f"in the hours {listed([f'{hour:02}' for hour in hours])}"
-        return f"{lead}, {told}"
-    return f"{lead}, {listed(runs)}"
+        return told if told.startswith("Every") else f"{told} of every hour"
+    runs = spans(hours)
+    if len(runs) <= 4:
+        return f"{told}, {listed([f'from {low:02}:00 to {high:02}:59' for low, high in runs])}"
+    return f"{told}, in the hours {listed([f'{hour:02}' for hour in hours])}"
 
 
-def _within_hour(fields: CronFields, seconds: list[int], minutes: list[int]) -> str:
+def _few(fields: CronFields) -> bool:
+    """Whether the times of day are few enough to be written out."""
+    return fields.seconds.bit_count() == 1 and fields.minutes.bit_count() * fields.hours.bit_count() <= 6
+
+
+def _within_hour(seconds: list[int], minutes: list[int]) -> str:
     """Say which minutes (and seconds) of an hour are meant."""
     if len(seconds) > 1:
         step = _even(seconds, 60)
         told = f"Every {counted(step, 'second')}" if step else f"At the seconds {ranged(seconds)}"
-        return told if len(minutes) == 60 else f"{told} of the {_minutes(minutes)}"
-    tail = f", {counted(seconds[0], 'second')} past" if seconds[0] else ""
+        return told if len(minutes) == 60 else f"{told} of {_minutes(minutes)}"
+    tail = f", {seconds[0]} seconds past" if seconds[0] else ""
     step = _even(minutes, 60)
-    if step:
-        return f"Every {counted(step, 'minute')}{tail}"
-    if minutes == [0]:
-        return f"Every hour, on the hour{tail}"
-    return f"At the {_minutes(minutes)} of every hour{tail}"
+    return (f"Every {counted(step, 'minute')}" if step else f"At {_minutes(minutes)}") + tail
 
 
 def _minutes(minutes: list[int]) -> str:
@@ -68,27 +69,34 @@ def _minutes(minutes: list[int]) -> str:
 
 
 def _days(fields: CronFields) -> list[str]:
-    by_date, by_weekday = _dates(fields), _weekdays(fields)
+    months = values(fields.months)
+    in_months = "" if len(months) == 12 else listed([_span(low, high, _MONTHS, 1) for low, high in spans(months)])
+    by_date, by_weekday = _dates(fields, in_months or "the month"), _weekdays(fields)
     if by_date and by_weekday:
         days = f"{by_date}, and also {by_weekday}" if fields.either_day else f"{by_date} if that is {by_weekday}"
     else:
-        days = by_date or by_weekday or ""
-    months = values(fields.months)
+        days = by_date or by_weekday
     told = [days] if days else []
-    if len(months) < 12:
-        told.append("in " + listed([_span(low, high, _MONTHS, 1) for low, high in spans(months)]))
-    if not told and len(values(fields.hours)) * len(values(fields.minutes)) <= 6 and len(values(fields.seconds)) == 1:
+    if in_months and (by_weekday or not by_date):
+        told.append(f"in {in_months}")
+    if not told and _few(fields):
         told.append("every day")
     return told
 
 
-def _dates(fields: CronFields) -> str:
-    days = values(fields.days)
-    if len(days) == 31 and not fields.day_rules and fields.parts[3][0] in "*?":
+def _dates(fields: CronFields, month: str) -> str:
+    text, days = fields.parts[3], values(fields.days)
+    if len(days) == 31 and text[0] in "*?":
         return ""
-    told = [_ordinal(low) if low == high else f"{_ordinal(low)} to {_ordinal(high)}" for low, high in spans(days)]
+    if text.startswith("*/") and text[2:].isdigit():
+        return f"on every {_ordinal(int(text[2:]))} day of {month} from the 1st"
+    told = ["the " + _span_of_days(low, high) for low, high in spans(days)]
     told += [_rule(rule) for rule in fields.day_rules]
-    return f"on the {listed(told)} of the month"
+    return f"on {listed(told)} of {month}"
+
+
+def _span_of_days(low: int, high: int) -> str:
+    return _ordinal(low) if low == high else f"{_ordinal(low)} to {_ordinal(high)}"
 
 
 def _weekdays(fields: CronFields) -> str:
@@ -98,22 +106,24 @@ def _weekdays(fields: CronFields) -> str:
     # The week ends on Sunday for people: 0 goes last.
     days = sorted(day or 7 for day in days)
     told = [_span(low, high, _WEEKDAYS, 0) for low, high in spans(days)]
-    told += ["the " + _rule(rule) + " of the month" for rule in fields.weekday_rules]
+    told += [_rule(rule) + " of the month" for rule in fields.weekday_rules]
     return listed(told)
 
 
 def _rule(rule: DayRule) -> str:
     match rule.kind:
+        case DayKind.BEFORE_LAST if rule.day:
+            return f"the day {rule.day} {'day' if rule.day == 1 else 'days'} before the last"
         case DayKind.BEFORE_LAST:
-            return f"{counted(rule.day, 'day')} before the last day" if rule.day else "last day"
+            return "the last day"
         case DayKind.LAST_WORKDAY:
-            return "last Monday-to-Friday day"
+            return "the last Monday-to-Friday day"
         case DayKind.NEAREST_WORKDAY:
-            return f"Monday-to-Friday day nearest the {_ordinal(rule.day)}"
+            return f"the Monday-to-Friday day nearest the {_ordinal(rule.day)}"
         case DayKind.NTH_WEEKDAY:
-            return f"{_ORDINALS[rule.nth]} {_WEEKDAYS[rule.day]}"
+            return f"the {_ORDINALS[rule.nth]} {_WEEKDAYS[rule.day]}"
         case DayKind.LAST_WEEKDAY:
-            return f"last {_WEEKDAYS[rule.day]}"
+            return f"the last {_WEEKDAYS[rule.day]}"
 
 
 def day_fields_told(fields: CronFields) -> str:
@@ -183,7 +193,8 @@ def _rrule_clock(rule: Recurrence, start: datetime) -> list[str]:
         return ["at " + listed([_clock(start.replace(hour=hour)) for hour in hours or (start.hour,)])]
     told = []
     if rule.frequency < Frequency.HOURLY or hours:
-        told.append("in the hours " + ranged(list(hours or (start.hour,))))
+        named = [f"{hour:02}" for hour in hours or (start.hour,)]
+        told.append(("in the hour " if len(named) == 1 else "in the hours ") + listed(named))
     if rule.frequency < Frequency.MINUTELY or minutes:
         told.append("at " + _minutes(list(minutes or (start.minute,))))
     if seconds:

@@ -257,14 +257,13 @@ def _advice(name: object) -> str:
         return f'Use "{alias}".'
     if name[0] in "+-0123456789" or name[:4] in ("UTC+", "UTC-", "GMT+", "GMT-"):
         return f"An offset is not a zone: it knows no clock changes. {general}"
-    bare = name.removeprefix("posix/").removeprefix("right/")
-    by_lower = {known.lower(): known for known in zone_names()}
-    near = difflib.get_close_matches(bare.lower(), by_lower, n=3, cutoff=0.7)
-    if not near:
-        by_place = {known.rsplit("/", 1)[-1].lower(): known for known in zone_names()}
-        place = bare.lower().replace(" ", "_").rsplit("/", 1)[-1]
-        return f'Use "{by_place[place]}".' if place in by_place else general
-    return "Use " + " or ".join(f'"{by_lower[text]}"' for text in near) + "."
+    bare = name.removeprefix("posix/").removeprefix("right/").replace(" ", "_").lower()
+    by_lower = {known.lower(): known for known in sorted(zone_names())}
+    if bare in by_lower:
+        return f'Use "{by_lower[bare]}".'
+    near = [known for known in by_lower if known.rpartition("/")[2] == bare.rpartition("/")[2]]
+    near = near[:3] or difflib.get_close_matches(bare, by_lower, n=3, cutoff=0.7)
+    return "Use " + " or ".join(f'"{by_lower[known]}"' for known in near) + "." if near else general
 
 
 def format_wall(wall: int) -> str:

@@ -66,9 +66,7 @@ def test_next_and_previous_agree_with_stepping_through_every_minute(
 
 @examples(60)
 @given(st.lists(EXPRESSIONS, min_size=2, max_size=4), places())
-def test_several_expressions_run_when_any_of_them_does_and_once(
-    texts: list[str], place: tuple[str, datetime]
-) -> None:
+def test_several_expressions_run_when_any_of_them_does_and_once(texts: list[str], place: tuple[str, datetime]) -> None:
     zone, start = place
     texts = [text for text in texts if made(text, zone) is not None]
     if not texts:
@@ -144,11 +142,16 @@ def test_any_text_is_read_or_refused_with_a_fix(text: str) -> None:
             assert len(error.text) <= 80
 
 
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+)
+FIELDS = ["cron", "every_ms", "every", "rrule", "run_at", "calendars", "start_at", "end_at", "jitter_ms"]
+FIELDS += ["max_executions", "seconds", "day_match", "dst_gap", "dst_fold", "exdate", "dtstart"]
+
+
 @examples(300)
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-                    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)),
-       st.sampled_from(["cron", "every_ms", "every", "rrule", "run_at", "calendars", "start_at", "end_at", "jitter_ms",
-                        "max_executions", "seconds", "day_match", "dst_gap", "dst_fold", "exdate", "dtstart"]))  # fmt: skip
+@given(ANYTHING, st.sampled_from(FIELDS))
 def test_a_field_of_any_type_is_read_or_refused(value: object, key: str) -> None:
     base = {"dtstart": {"rrule": "FREQ=DAILY"}, "exdate": {"rrule": "FREQ=DAILY", "dtstart": "2026-01-01T09:00"}}
     spec = {**base.get(key, {"cron": "0 9 * * *"}), key: value}

@@ -18,9 +18,7 @@ EVERY = st.one_of(st.integers(1_000, 120_000), st.integers(1_000, 400 * 86_400_0
 
 @examples(200)
 @given(EVERY, INSTANTS, INSTANTS)
-def test_a_grid_names_anchor_plus_whole_steps_and_nothing_else(
-    every: int, anchor: datetime, after: datetime
-) -> None:
+def test_a_grid_names_anchor_plus_whole_steps_and_nothing_else(every: int, anchor: datetime, after: datetime) -> None:
     schedule = compile_schedule({"every_ms": every, "anchor_at": anchor})
     anchor = anchor.replace(microsecond=anchor.microsecond // 1000 * 1000)
     step = timedelta(milliseconds=every)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 from croniter import croniter
@@ -66,11 +67,12 @@ def test_cronsim_names_the_same_numbered_weekdays(weekday: int, which: str, star
     assert [at.replace(tzinfo=None) for at in ours(text, start)] == [next(peer) for _ in range(COUNT)]
 
 
-@examples(250)
+@examples(80)
 @given(EXPRESSIONS, STARTS)
 def test_croniter_names_the_same_wall_times_in_both_directions(text: str, start: datetime) -> None:
     parts = text.split()
-    # croniter: OR after a stepped star in a day field, and "5-5" is the whole field.
+    # croniter: OR after a stepped star in a day field; "5-5" is the whole field; "1/2" of the week ends on Saturday.
+    assume(not re.search(r"(^|,)[0-9]/", parts[4]))
     assume(not any(part.startswith("*/") for part in (parts[2], parts[4])))
     assume(not any(term.partition("-")[0] == term.partition("-")[2].partition("/")[0]
                    for part in parts for term in part.split(",") if "-" in term))  # fmt: skip

@@ -1,0 +1,1 @@
+"""Programs to read, run and copy from; the tests run them too."""

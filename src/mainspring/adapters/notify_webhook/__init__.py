@@ -1,0 +1,5 @@
+"""Messages as signed webhooks."""
+
+from mainspring.adapters.notify_webhook.channel import WebhookChannel
+
+__all__ = ["WebhookChannel"]

@@ -1,0 +1,269 @@
+"""Column types: our values in Python, plain numbers and text in the database, the same bits and order on both.
+
+Instants are whole microseconds since the epoch, durations whole milliseconds, plain data is JSON as text: what was
+written comes back letter by letter, which PostgreSQL's own JSON types do not promise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from mainspring.errors import ValidationError
+from mainspring.model.job import JobDefinition
+from mainspring.model.policy import RetryPolicy
+from mainspring.model.wire import (
+    definition_from_wire,
+    definition_to_wire,
+    milliseconds,
+    retry_from_wire,
+    retry_to_wire,
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FOLDED = "/2"
+
+#: Parsed definitions kept: 10,000 jobs may come due in one second, and then again in the next minute.
+_DEFINITIONS = 16_384
+
+
+def micros(at: datetime) -> int:
+    """Return an instant as microseconds since the epoch.
+
+    >>> micros(datetime(1970, 1, 2, microsecond=5, tzinfo=UTC))
+    86400000005
+    """
+    since = at - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def from_micros(value: int) -> datetime:
+    """Return the instant that many microseconds after the epoch."""
+    return _EPOCH + timedelta(0, 0, value)
+
+
+def to_json(value: Any) -> str:
+    """Return plain data as JSON. Characters that UTF-8 cannot carry are replaced; nothing may fail to be recorded."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:
+        try:
+            return orjson.dumps(_cleaned(value)).decode()
+        except TypeError as error:
+            raise ValidationError(f"it cannot be stored as JSON: {error}") from error
+
+
+def clean(text: str) -> str:
+    """Return text without what a database refuses: lone surrogates and null characters.
+
+    >>> clean("a\\x00b")
+    'a\\ufffdb'
+    """
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, Mapping):
+        return {_cleaned(key): _cleaned(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_cleaned(item) for item in value]
+    return value
+
+
+class Coded(sa.TypeDecorator[Any]):
+    """A type that is stored as another: ``encode`` on the way in, ``decode`` on the way out, None is NULL."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    #: Whether equal values are stored alike. In JSON they are not: 1 and True are equal.
+    comparable = True
+
+    def encode(self, value: Any) -> Any:
+        """Return what is stored."""
+        raise NotImplementedError
+
+    def decode(self, value: Any) -> Any:
+        """Return what was meant."""
+        raise NotImplementedError
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> Any:
+        return None if value is None else self.encode(value)
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> Any:
+        return None if value is None else self.decode(value)
+
+
+class Instant(Coded):
+    """An aware datetime, as microseconds since the epoch."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def encode(self, value: Any) -> int:
+        return micros(value)
+
+    def decode(self, value: Any) -> datetime:
+        return from_micros(value)
+
+
+class Milliseconds(Coded):
+    """A timedelta, cut to milliseconds."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def encode(self, value: Any) -> int:
+        return milliseconds(value)
+
+    def decode(self, value: Any) -> timedelta:
+        return timedelta(0, 0, 0, value)
+
+
+class Wall(Coded):
+    """A naive local time, which remembers the pass where local time repeats."""
+
+    impl = sa.String(32)
+    cache_ok = True
+
+    def encode(self, value: Any) -> str:
+        return str(value.isoformat()) + _FOLDED * value.fold
+
+    def decode(self, value: Any) -> datetime:
+        return datetime.fromisoformat(value.removesuffix(_FOLDED)).replace(fold=value.endswith(_FOLDED))
+
+
+class Day(Coded):
+    """A date."""
+
+    impl = sa.String(10)
+    cache_ok = True
+
+    def encode(self, value: Any) -> str:
+        return str(value.isoformat())
+
+    def decode(self, value: Any) -> date:
+        return date.fromisoformat(value)
+
+
+class Word(Coded):
+    """A member of an enumeration, as its word."""
+
+    impl = sa.String(32)
+    cache_ok = True
+
+    def __init__(self, kind: type[StrEnum]) -> None:
+        super().__init__()
+        self.kind = kind
+        self._members: dict[str, StrEnum] = {member.value: member for member in kind}
+
+    def encode(self, value: Any) -> str:
+        return self.kind(value).value
+
+    def decode(self, value: Any) -> StrEnum:
+        return self._members[value]
+
+
+class Prose(Coded):
+    """Text somebody else wrote: a log message, a reason."""
+
+    def encode(self, value: Any) -> str:
+        return clean(value)
+
+    def decode(self, value: Any) -> str:
+        return str(value)
+
+
+class Json(Coded):
+    """Plain data."""
+
+    cache_ok = True
+    comparable = False
+
+    def encode(self, value: Any) -> str:
+        return to_json(value)
+
+    def decode(self, value: Any) -> Any:
+        return orjson.loads(value)
+
+
+class Words(Json):
+    """A tuple of words, as a JSON array."""
+
+    cache_ok = True
+
+    def decode(self, value: Any) -> tuple[str, ...]:
+        return tuple(orjson.loads(value))
+
+
+class Retry(Coded):
+    """A retry policy, in its wire shape."""
+
+    cache_ok = True
+
+    def encode(self, value: Any) -> str:
+        return _retry_text(value)
+
+    def decode(self, value: Any) -> RetryPolicy:
+        return _retry(value)
+
+
+class Definition(Coded):
+    """A job's definition, in its wire shape."""
+
+    cache_ok = True
+    comparable = False
+
+    def encode(self, value: Any) -> str:
+        return to_json(definition_to_wire(value))
+
+    def decode(self, value: Any) -> JobDefinition:
+        return _unshared(_definition(value))
+
+
+@lru_cache(256)
+def _retry_text(retry: RetryPolicy) -> str:
+    return to_json(retry_to_wire(retry))
+
+
+@lru_cache(256)
+def _retry(text: str) -> RetryPolicy:
+    return retry_from_wire(orjson.loads(text))
+
+
+@lru_cache(_DEFINITIONS)
+def _definition(text: str) -> tuple[Any, ...]:
+    # By the text itself, not by job and revision: right whoever wrote the row, and nothing to invalidate.
+    definition = definition_from_wire(orjson.loads(text))
+    return tuple(getattr(definition, field) for field in _FIELDS)
+
+
+_FIELDS = list(JobDefinition.__dataclass_fields__)
+_DATA = tuple(_FIELDS.index(field) for field in ("labels", "payload", "schedule"))
+
+
+def _unshared(values: tuple[Any, ...]) -> JobDefinition:
+    own = list(values)
+    for index in _DATA:
+        own[index] = None if own[index] is None else orjson.loads(orjson.dumps(own[index]))
+    return JobDefinition(*own)
+
+
+def key(length: int) -> sa.String:
+    """Return the type of text to look up and sort by: by code point, also where the database has a locale."""
+    return sa.String(length).with_variant(postgresql.VARCHAR(length, collation="C"), "postgresql")
+
+
+ID = key(36)
+NAME = key(255)
+#: A number the database gives, rising with each row. SQLite does so only for its own INTEGER.
+NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")

@@ -1,0 +1,222 @@
+"""The tree of commands, by import string: a command's module is loaded when that command runs, and not for help."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mainspring._version import __version__
+from mainspring.cli.exits import Exit, UsageError, code_of, error_to_wire
+from mainspring.errors import MainspringError
+
+if TYPE_CHECKING:
+    from cyclopts import App
+
+_EXAMPLES = """\
+  mainspring dev app.py                                       run an app: dispatcher and worker in one process
+  mainspring preview "0 9 * * MON-FRI" --tz Europe/Istanbul   when a schedule will run
+  mainspring explain daily_report --at 2026-11-24T09:00       why it did (not) run
+  mainspring status                                           how it goes, on one screen"""
+
+_OPTIONS = """\
+  --db URL           the database, or the path of a SQLite file; by default as in `mainspring config`
+  --platform NAME    the tenant; "default" unless set
+  -o, --output WHAT  table, json or jsonl; data goes to stdout, messages to stderr
+  -v, --verbose      show tracebacks of errors
+  --help, --version"""
+
+_EXIT_CODES = """\
+  0 done                  5 conflict                      9 some of several failed
+  1 failed                7 database unreachable         10 doctor found errors
+  2 usage or bad input    8 a waited-for execution      130 interrupted
+  4 not found               did not succeed"""
+
+# Noun -> (aliases, help, {verb: (function, help)}).
+_NOUNS = {
+    "jobs": (
+        ("job",),
+        "Jobs: what runs, when, and how.",
+        {
+            "list": ("list_jobs", "List jobs by name, with their next run and last result."),
+            "get": ("get_job", "Show one job whole."),
+            "create": ("create_job", "Create a job from options or a file."),
+            "update": ("update_job", "Change the fields named; the others stay."),
+            "pause": ("pause_job", "Stop deciding a job's instants."),
+            "resume": ("resume_job", "Decide a paused job again."),
+            "trigger": ("trigger_job", "Run a job now, under its policies."),
+            "archive": ("archive_job", "Retire a job; its history stays."),
+            "decisions": ("list_decisions", "Show what became of each due instant: the ledger."),
+        },
+    ),
+    "executions": (
+        ("runs", "execution"),
+        "Executions: the work that jobs, triggers and enqueues made.",
+        {
+            "list": ("list_executions", "List executions, newest first."),
+            "get": ("get_execution", "Show one execution with its attempts."),
+            "logs": ("execution_logs", "Show an execution's log."),
+            "cancel": ("cancel_execution", "Cancel an execution."),
+            "retry": ("retry_execution", "Run an ended execution again, as a new one."),
+        },
+    ),
+    "dead-letters": (
+        ("dead",),
+        "Dead letters: executions given up on, kept for a person.",
+        {
+            "list": ("list_dead_letters", "List dead letters, newest first."),
+            "redrive": ("redrive", "Run dead letters again, as new executions."),
+            "discard": ("discard", "Close dead letters without running them."),
+        },
+    ),
+}
+
+# Group -> {command: (where, help)}.
+_COMMANDS = {
+    "Run it": {
+        "dev": ("run:dev", "Run an app in this process, with a live view."),
+        "worker": ("run:worker", "Run attempts only."),
+        "dispatcher": ("run:dispatcher", "Decide, promote, reap and relay only."),
+    },
+    "Understand": {
+        "preview": ("preview:preview", "Show when a schedule will run; needs no database."),
+        "explain": ("explain:explain", "Say why a job did (not) run, or where an execution stands."),
+        "status": ("status:status", "Show how it goes, on one screen."),
+        "logs": ("logs:logs", "Show or follow the log of an execution, or of a job's newest."),
+    },
+    "Operate": {
+        "doctor": ("doctor:doctor", "Check everything; each finding names the command that mends it."),
+        "migrate": ("migrate:migrate", "Make or migrate the database's schema, and show its version."),
+        "config": ("config:config", "Show each setting with where it came from."),
+    },
+}
+
+
+def overview() -> str:
+    """Return what ``mainspring --help`` prints: examples first, then every command."""
+    parts = ["Mainspring runs jobs when they are due, once, and can always say what it did and why.", "", _EXAMPLES]
+    for group, commands in _COMMANDS.items():
+        parts += ["", group, *(f"  {name:<13} {text}" for name, (_, text) in commands.items())]
+    parts += ["", "Look and change"]
+    for noun, (aliases, text, verbs) in _NOUNS.items():
+        told = f"{noun}, {aliases[0]}" if noun != "jobs" else noun
+        parts += [f"  {told}", f"  {'':<13} {text}", f"  {'':<13} {' '.join(verbs)}"]
+    parts += ["", "Options of every command, before or after it", _OPTIONS, "", "Exit codes", _EXIT_CODES, ""]
+    parts += ["`mainspring COMMAND --help` tells the rest, and docs/reference/cli.md all of it."]
+    return "\n".join(parts)
+
+
+def tree() -> App:
+    """Return the command tree, with nothing of it loaded."""
+    from cyclopts import App
+
+    app = App(
+        name="mainspring",
+        help=overview(),
+        help_format="plaintext",
+        help_epilogue="Exit codes: mainspring --help. All of it: docs/reference/cli.md",
+        version=__version__,
+        result_action="return_value",
+        exit_on_error=False,
+        print_error=False,
+        suppress_keyboard_interrupt=False,
+    )
+    for group, commands in _COMMANDS.items():
+        for name, (where, text) in commands.items():
+            app.command(f"mainspring.cli.{where}", name=name, help=None, group=group)
+    for noun, (aliases, text, verbs) in _NOUNS.items():
+        branch = App(name=noun, alias=aliases, help=text)
+        for verb, (function, verb_help) in verbs.items():
+            branch.command(f"mainspring.cli.{noun.replace('-', '_')}:{function}", name=verb, help=verb_help)
+        app.command(branch)
+    return app
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; return its exit code. Errors are printed, never raised."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a sign must not end the command
+    words = hoisted(arguments)
+    if [word for word in words if word not in ("-v", "--verbose")] in ([], ["--help"], ["-h"], ["help"]):
+        print(overview())  # told without loading the parser
+        return Exit.DONE
+    from cyclopts import CycloptsError
+
+    try:
+        result = tree()(words)
+        sys.stdout.flush()
+        return int(result or Exit.DONE)
+    except CycloptsError as error:
+        chain = " ".join(["mainspring", *(error.command_chain or ())])
+        return _refuse(words, UsageError(str(error), fix=f"See: {chain} --help"))
+    except MainspringError as error:
+        return _refuse(words, error)
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has left; the flush at exit would complain once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.PIPE_CLOSED
+    except Exception as error:
+        if _verbose(words):
+            raise
+        print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
+        print("This is a defect of Mainspring; -v shows the traceback.", file=sys.stderr)
+        return Exit.FAILED
+
+
+def hoisted(arguments: Sequence[str]) -> list[str]:
+    """Move options of every command from before the command to after it, where the parser expects them.
+
+    >>> hoisted(["--db", "a.db", "-o", "json", "jobs", "list", "--limit", "5"])
+    ['jobs', 'list', '--limit', '5', '--db', 'a.db', '-o', 'json']
+    """
+    words, front = list(arguments), []
+    while words and words[0].startswith("-"):
+        name, _, inline = words[0].partition("=")
+        if name in ("-v", "--verbose"):
+            front.append(words.pop(0))
+        elif name in ("--db", "--platform", "-o", "--output"):
+            width = 1 if inline else 2
+            front += words[:width]
+            del words[:width]
+        else:
+            break
+    if "--" in words:
+        cut = words.index("--")
+        return [*words[:cut], *front, *words[cut:]]
+    return [*words, *front]
+
+
+def _refuse(words: Sequence[str], error: MainspringError) -> int:
+    if _verbose(words):
+        import traceback
+
+        traceback.print_exception(error)
+    if _wants_json(words):
+        import json
+
+        print(json.dumps({"error": error_to_wire(error)}, ensure_ascii=False))
+    else:
+        fix = getattr(error, "fix", None)
+        text = str(error)
+        print(f"error: {text}", file=sys.stderr)
+        if fix and fix not in text:
+            print(f"  {fix}", file=sys.stderr)
+    return code_of(error)
+
+
+def _wants_json(words: Sequence[str]) -> bool:
+    for index, word in enumerate(words):
+        name, inline, value = word.partition("=")
+        if name in ("-o", "--output"):
+            value = value if inline else next(iter(words[index + 1 : index + 2]), "")
+            return value in ("json", "jsonl")
+    return False
+
+
+def _verbose(words: Sequence[str]) -> bool:
+    return any(word in ("-v", "--verbose") for word in words)
+

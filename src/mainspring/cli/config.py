@@ -1,0 +1,45 @@
+"""`config`: each setting with where it came from."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+from mainspring.cli.output import print_json, print_lines, table
+from mainspring.cli.target import Target, database_url
+from mainspring.settings import FILE, PREFIX, load_settings
+
+#: A password inside a URL.
+_PASSWORD = re.compile(r"(?<=://)([^:/@\s]*):([^@/\s]*)@")
+
+
+def config(*, target: Target | None = None) -> None:
+    """Show each setting with where it came from: an argument, the environment, mainspring.toml, or the default."""
+    target = target or Target()
+    settings = load_settings(database_url=database_url(target.db), platform=target.platform)
+    found = [
+        {
+            "name": field.name,
+            "value": masked(getattr(settings, field.name)),
+            "origin": settings.origin[field.name],
+            "environment": f"{PREFIX}{field.name.upper()}",
+        }
+        for field in dataclasses.fields(settings)
+        if field.name != "origin"
+    ]
+    if target.output == "json":
+        print_json({"data": found})
+    elif target.output == "jsonl":
+        print_lines(found)
+    else:
+        rows = [[one["name"], one["value"], one["origin"], one["environment"]] for one in found]
+        print(table(["SETTING", "VALUE", "FROM", f"ALSO SET BY, BEFORE {FILE}"], rows))
+
+
+def masked(value: object) -> object:
+    """Return a setting's value without a password.
+
+    >>> masked("postgresql://me:secret@host/jobs"), masked(5)
+    ('postgresql://me:***@host/jobs', 5)
+    """
+    return _PASSWORD.sub(r"\1:***@", value) if isinstance(value, str) else value

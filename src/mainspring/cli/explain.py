@@ -1,0 +1,43 @@
+"""`explain`: why a job did (not) run, or where an execution stands."""
+
+from __future__ import annotations
+
+from mainspring.cli.output import clean, print_one
+from mainspring.cli.target import Client, Target
+from mainspring.control.explain import explain as explain_it
+from mainspring.control.explanation import Explanation
+
+#: A sign for each result, so that the column is read at a glance; the word stands beside it.
+SIGNS = {"yes": "✓", "no": "✗", "blocked": "■", "info": "·", "unknown": "?"}
+
+
+def explain(name: str, /, *, at: str | None = None, target: Target | None = None) -> None:
+    """Say why a job did (not) run, or where an execution stands.
+
+    For example: mainspring explain daily_report --at 2026-11-24T09:00
+
+    Args:
+        name: A job's name or id, or an execution's id.
+        at: The instant asked about: RFC 3339, or a wall time in the job's zone. By default the last due one, else
+            the next.
+    """
+    target = target or Target()
+
+    async def work(client: Client) -> Explanation:
+        platform_id, schedules = client.scheduler.platform_id, client.app.schedules
+        return await client.scheduler.read(lambda tx: explain_it(tx, schedules, platform_id, name, at))
+
+    found = target.run(work)
+    print_one(target.output, found.to_wire(), told(found))
+
+
+def told(found: Explanation) -> str:
+    """Return an explanation for people: the sentence, the checks in order, and what to do."""
+    width = max((len(check.check) for check in found.checks), default=0)
+    lines = [f"{found.subject}: {found.verdict.replace('_', ' ')}", f"  {clean(found.summary)}", ""]
+    for check in found.checks:
+        lines.append(f"  {SIGNS.get(check.result, '?')} {check.check:<{width}}  {clean(check.detail)}")
+    if found.advice:
+        lines += ["", "What you can do"]
+        lines += [f"  - {clean(text)}" for text in found.advice]
+    return "\n".join(lines)

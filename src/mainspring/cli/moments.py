@@ -1,0 +1,35 @@
+"""Instants given on the command line: RFC 3339, or a wall time in the zone of the job spoken of."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from mainspring.schedule.instants import read_moment, to_wall
+from mainspring.schedule.zones import zone
+
+if TYPE_CHECKING:
+    from mainspring.cli.target import Client
+
+
+def to_instant(text: str, timezone: str, field: str) -> datetime:
+    """Return the instant of a text; a wall time is one of ``timezone``. Raises `ScheduleError`.
+
+    >>> to_instant("2026-11-24T09:00", "Europe/Istanbul", "at").isoformat()
+    '2026-11-24T06:00:00+00:00'
+    """
+    moment = read_moment(text, field=field)
+    if moment.tzinfo is not None:
+        return moment
+    return datetime.fromtimestamp(zone(timezone).first_instant_of(to_wall(moment)), UTC)
+
+
+async def read_at(client: Client, job: str | None, text: str | None, field: str) -> datetime | None:
+    """Return the instant of an option; a wall time is in the job's zone, or the platform's where no job is named."""
+    if text is None:
+        return None
+    from mainspring.cli.job_zones import read_zones
+
+    zones = await client.scheduler.read(lambda tx: read_zones(tx, client.scheduler.platform_id))
+    place = zones.of_job((await client.scheduler.get_job(job)).job) if job is not None else zones.default
+    return to_instant(text, place, field)

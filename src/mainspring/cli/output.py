@@ -1,0 +1,114 @@
+"""Answers on stdout: aligned text for people, the wire shapes as JSON for programs; messages on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from mainspring.cli.target import Format
+
+
+def print_json(value: Any) -> None:
+    """Print plain data as JSON, indented."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def print_lines(values: Iterable[Any]) -> None:
+    """Print plain data as JSON, one value a line."""
+    for value in values:
+        print(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def print_one(output: Format, wire: Mapping[str, Any], text: str) -> None:
+    """Print one resource."""
+    if output == "table":
+        print(text)
+    elif output == "json":
+        print_json(wire)
+    else:
+        print_lines([wire])
+
+
+def print_page(
+    output: Format,
+    wires: Sequence[Mapping[str, Any]],
+    text: str,
+    *,
+    following: str | None,
+    empty: str,
+) -> None:
+    """Print a page of resources; ``following`` is what ``--after`` takes for the next one, None on the last."""
+    if output == "json":
+        print_json({"data": list(wires), "next_page_token": following})
+        return
+    if output == "jsonl":
+        print_lines(wires)
+    elif wires:
+        print(text)
+    else:
+        say(empty)
+    if following is not None:
+        say(f"There are more: --after {following}")
+
+
+def say(message: str) -> None:
+    """Say something to the person, on stderr."""
+    print(message, file=sys.stderr)
+
+
+def warn(warnings: Iterable[str]) -> None:
+    """Print warnings on stderr."""
+    for warning in warnings:
+        say(f"warning: {warning}")
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return aligned columns; nothing is wrapped or cut, so ids can be copied and scripts can split.
+
+    >>> print(table(["NAME", "RUNS"], [["a", 1], ["longer", None]]))
+    NAME    RUNS
+    a       1
+    longer  -
+    """
+    cells = [list(headers), *([clean(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[index]) for row in cells) for index in range(len(headers))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells)
+    return "\n".join(lines)
+
+
+def pairs(values: Mapping[str, Any]) -> str:
+    """Return names and values, one a line, aligned; what is None or empty is left out.
+
+    >>> print(pairs({"name": "a", "queue": "default", "owner": None}))
+    name   a
+    queue  default
+    """
+    shown = {name: clean(value) for name, value in values.items() if value not in (None, "", {}, [], ())}
+    width = max(map(len, shown), default=0)
+    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in shown.items())
+
+
+def clean(value: Any) -> str:
+    """Return a value as one line of text that cannot move the cursor or colour the terminal.
+
+    >>> clean(None), clean({"a": 1}), clean("two\\nlines \\x1b[31mred")
+    ('-', '{"a": 1}', 'two lines [31mred')
+    """
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, Mapping | list | tuple):
+        value = json.dumps(value, ensure_ascii=False, default=str)
+    text = " ".join(str(value).split())
+    return "".join(sign for sign in text if sign.isprintable())
+
+
+def short(text: Any, limit: int = 80) -> str:
+    """Return a text cut to ``limit`` characters, with an ellipsis where something is missing.
+
+    >>> short("abcdef", 4)
+    'abc…'
+    """
+    told = clean(text)
+    return told if len(told) <= limit else told[: limit - 1] + "…"
