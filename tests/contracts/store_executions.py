@@ -19,6 +19,7 @@ from tests.contracts.store_rows import (
     PLATFORM,
     SECOND,
     a_job,
+    a_letter,
     add,
     add_job,
     an_event,
@@ -199,6 +200,14 @@ class ExecutionContract:
         await store.write(lambda tx: tx.outbox.mark_published([events[1].id]))
         assert await store.write(lambda tx: tx.executions.delete_ended(now, 10)) == 1
         assert await find(store, ExecutionQuery()) == []
+
+    async def test_retention_keeps_what_a_person_may_still_redrive(self, store: Store, now: datetime) -> None:
+        dead = an_execution(now - HOUR, Status.FAILED)
+        await add(store, dead)
+        await store.write(lambda tx: tx.dead_letters.add([a_letter(dead)]))
+        assert await store.write(lambda tx: tx.executions.delete_ended(now, 10)) == 0
+        await store.write(lambda tx: tx.dead_letters.resolve(dead.id, status="discarded", reason="seen"))
+        assert await store.write(lambda tx: tx.executions.delete_ended(now, 10)) == 1
 
     async def test_retention_deletes_at_most_its_limit(self, store: Store, now: datetime) -> None:
         await add(store, *(an_execution(now - HOUR, Status.EXPIRED) for _ in range(5)))

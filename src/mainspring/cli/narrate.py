@@ -5,6 +5,7 @@ A line says when (in the job's zone), which job, what happened, and for what did
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -85,10 +86,19 @@ def named(execution: Execution) -> str:
     return execution.job_name or execution.handler
 
 
-def happened(event: Event, zone: str, *, running: Mapping[str, datetime] | None = None) -> Line | None:
-    """Tell an event; None for one that is no news here. ``running`` says since when executions run."""
+def happened(
+    event: Event, zone: str, *, running: Mapping[str, datetime] | None = None, buried: bool = False
+) -> Line | None:
+    """Tell an event; None for one that is no news here.
+
+    Args:
+        event: One of ours.
+        zone: The job's zone.
+        running: Since when executions run, to tell what a skipped instant would have had to wait for.
+        buried: Whether the execution that failed is a dead letter: those events come apart, and are told as one.
+    """
     data = event.data
-    what, text = _told(event, zone, running or {})
+    what, text = _told(event, zone, running or {}, buried)
     if not what:
         return None
     execution_id = data.get("execution_id")
@@ -100,22 +110,22 @@ def happened(event: Event, zone: str, *, running: Mapping[str, datetime] | None 
     return Line(event.at, zone, job, what, text, str(execution_id) if execution_id else None, detail)
 
 
-def _told(event: Event, zone: str, running: Mapping[str, datetime]) -> tuple[str, str]:
+def _told(event: Event, zone: str, running: Mapping[str, datetime], buried: bool) -> tuple[str, str]:
     data, at = event.data, event.at
     took = f" after {span(data['duration_ms'] / 1000)}" if data.get("duration_ms") is not None else ""
     match event.type:
         case EventType.EXECUTION_SUCCESS:
-            return "finished", "finished in " + span((data.get("duration_ms") or 0) / 1000)
+            took = data.get("duration_ms") or 0
+            return "finished", f"finished in {span(took / 1000)}" if took else "finished at once"
         case EventType.EXECUTION_FAILED:
-            why = {"timeout": "timed out", "lost": "was lost", "poisoned": "was lost too often"}
+            why = {"timeout": "timed out", "lost": "lost", "poisoned": "lost too often"}
             word = why.get(str(data.get("failure")), "failed")
-            return "failed", f"{word}{took}, attempt {data.get('attempt')}, no try is left"
+            dead = "; now a dead letter" if buried else ""
+            return "failed", f"{word} for good on attempt {data.get('attempt')}{took}{dead}"
         case EventType.EXECUTION_RETRY:
             available = since(data.get("available_at"))
             rest = f"; next try in {span(whole(max(available - at, timedelta(0))))}" if available is not None else ""
             return "retry", f"attempt {data.get('attempt')} failed{rest}"
-        case EventType.EXECUTION_DEAD:
-            return "dead", f"is a dead letter now: mainspring dead redrive {data.get('execution_id')}"
         case EventType.EXECUTION_CANCELLED:
             return "cancelled", f"cancelled{took}"
         case EventType.EXECUTION_EXPIRED:
@@ -208,5 +218,6 @@ def next_run(at: datetime, now: datetime, zone: str) -> str:
     """
     if at <= now:
         return "now"
-    told = away(at, now)
+    # A countdown of whole seconds, rounded up: it ends at "now" and never shows a fraction.
+    told = away(now + timedelta(seconds=math.ceil((at - now).total_seconds())), now)
     return told if at - now < timedelta(minutes=10) else f"{told}, {_due(at, now, zone)}"

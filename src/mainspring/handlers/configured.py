@@ -1,4 +1,4 @@
-"""What the built-in handlers work on is set up by code and named by payloads: looking it up, and saying what is missing.
+"""What the built-in handlers work on, set up by code and named by payloads: looking it up, saying what is missing.
 
 A payload names a thing; where the thing is (a directory, a URL, a mailbox) it cannot say.
 """

@@ -20,12 +20,12 @@ class NotTextError(ValueError):
 
 
 def passages(document: str, content: bytes) -> tuple[str, ...]:
-    """Return the passages of a document, in order; how it is read follows from the end of its name.
+    r"""Return the passages of a document, in order; how it is read follows from the end of its name.
 
     Raises `NotTextError` for what is no text.
 
-    >>> passages("a.md", b"# Title\\n\\nOne paragraph.")
-    ('# Title\\n\\nOne paragraph.',)
+    >>> passages("a.md", b"# Title\n\nOne paragraph.")
+    ('# Title\n\nOne paragraph.',)
     """
     text = decoded(content)
     if document.lower().endswith(_HTML):
@@ -43,13 +43,13 @@ def decoded(content: bytes) -> str:
 
 
 def split(text: str, size: int = SIZE, overlap: int = OVERLAP) -> Iterator[str]:
-    """Cut text at blank lines into passages of at most ``size`` characters.
+    r"""Cut text at blank lines into passages of at most ``size`` characters.
 
     Paragraphs that fit are put together; one that does not is cut at a blank where there is one, and the next piece
     repeats the last ``overlap`` characters, so that no phrase is lost at a cut.
 
-    >>> list(split("one\\n\\ntwo\\n\\nthree", size=9, overlap=2))
-    ['one\\n\\ntwo', 'three']
+    >>> list(split("one\n\ntwo\n\nthree", size=9, overlap=2))
+    ['one\n\ntwo', 'three']
     """
     together: list[str] = []
     length = 0
@@ -76,10 +76,10 @@ def _pieces(paragraph: str, size: int, overlap: int) -> Iterator[str]:
 
 
 def text_of_html(markup: str) -> str:
-    """Return the text a reader of the page would see, its blocks apart by blank lines.
+    r"""Return the text a reader of the page would see, its blocks apart by blank lines.
 
     >>> text_of_html("<style>x</style><h1>Hi</h1><p>a &amp; b</p>")
-    'Hi\\n\\na & b'
+    'Hi\n\na & b'
     """
     reader = _Reader()
     reader.feed(markup)
@@ -89,7 +89,10 @@ def text_of_html(markup: str) -> str:
 
 class _Reader(HTMLParser):
     _hidden = frozenset({"script", "style", "template", "noscript"})
-    _inline = frozenset("a abbr b bdi bdo cite code em i kbd mark q s samp small span strong sub sup u var wbr".split())
+    _inline = frozenset({
+        "a", "abbr", "b", "bdi", "bdo", "cite", "code", "em", "i", "kbd", "mark", "q", "s", "samp", "small", "span",
+        "strong", "sub", "sup", "u", "var", "wbr",
+    })  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)

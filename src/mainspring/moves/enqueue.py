@@ -76,22 +76,23 @@ def enqueue(tx: Tx, requests: Sequence[EnqueueRequest]) -> list[Execution]:
     A request whose idempotency key was used before gives the execution made then; with another body it raises
     `IdempotencyConflictError`. Raises `LimitExceededError` over the platform's ``max_pending``.
     """
-    made: list[Execution | None] = []
-    fresh: dict[str, int] = {}
-    ids = tx.new_ids(len(requests))
-    for index, (request, new_id) in enumerate(zip(requests, ids, strict=True)):
-        made.append(_known(tx, request, new_id) if request.idempotency_key is not None else None)
-        if made[index] is None:
-            fresh[new_id] = index
-    _check_pending(tx, requests)
-    stored = add_executions(tx, [_execution(tx, requests[index], new_id) for new_id, index in fresh.items()])
-    for execution in stored:
-        made[fresh[execution.id]] = execution
-    return [execution for execution in made if execution is not None]
+    ids: list[str] = []
+    fresh: dict[str, EnqueueRequest] = {}
+    for request, new_id in zip(requests, tx.new_ids(len(requests)), strict=True):
+        known = _known_id(tx, request, new_id)
+        ids.append(known or new_id)
+        if known is None:
+            fresh[new_id] = request
+    for platform_id in {request.platform_id for request in fresh.values()}:
+        check_pending(tx, platform_id, sum(r.platform_id == platform_id for r in fresh.values()))
+    stored = {e.id: e for e in add_executions(tx, [_execution(tx, r, new_id) for new_id, r in fresh.items()])}
+    return [stored.get(found) or _kept(tx, found) for found in ids]
 
 
-def _known(tx: Tx, request: EnqueueRequest, new_id: str) -> Execution | None:
-    assert request.idempotency_key is not None
+def _known_id(tx: Tx, request: EnqueueRequest, new_id: str) -> str | None:
+    """Return the execution this request's key stands for already; None after giving the key to ``new_id``."""
+    if request.idempotency_key is None:
+        return None
     wanted = request.fingerprint()
     found = tx.platforms.idempotent(request.platform_id, request.idempotency_key)
     if found is None:
@@ -99,15 +100,14 @@ def _known(tx: Tx, request: EnqueueRequest, new_id: str) -> Execution | None:
         return None
     if found[0] != wanted:
         raise IdempotencyConflictError(request.idempotency_key, execution_id=found[1])
-    execution = tx.executions.get(found[1])
+    return found[1]
+
+
+def _kept(tx: Tx, execution_id: str) -> Execution:
+    execution = tx.executions.get(execution_id)
     if execution is None:
-        raise ConflictError(f"the execution of idempotency key {request.idempotency_key!r} is past its retention")
+        raise ConflictError(f"execution {execution_id}, made under this idempotency key, is past its retention")
     return execution
-
-
-def _check_pending(tx: Tx, requests: Sequence[EnqueueRequest]) -> None:
-    for platform_id in {request.platform_id for request in requests}:
-        check_pending(tx, platform_id, sum(r.platform_id == platform_id for r in requests))
 
 
 def check_pending(tx: Tx, platform_id: str, more: int = 1) -> None:
@@ -173,8 +173,8 @@ def trigger(
     new_id = tx.new_id()
     if idempotency_key is not None:
         asked = EnqueueRequest(f"trigger:{job.id}", payload or {}, platform_id, idempotency_key=idempotency_key)
-        if (known := _known(tx, asked, new_id)) is not None:
-            return known
+        if (known := _known_id(tx, asked, new_id)) is not None:
+            return _kept(tx, known)
     check_pending(tx, platform_id)
     definition = replace(job.definition, overlap=overlap) if overlap is not None else job.definition
     slots = Slots(definition, tx.executions.active_of([job.id]))

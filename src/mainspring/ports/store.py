@@ -202,7 +202,10 @@ class ExecutionTable(Protocol):
         """Return recorded moves in order; empty unless ``record_transitions`` is on."""
 
     def delete_ended(self, before: datetime, limit: int) -> int:
-        """Delete ended executions finished before an instant whose events are delivered; return how many."""
+        """Delete executions that ended before an instant, with their attempts and logs; return how many.
+
+        Kept are those with an event still to deliver, and those that are open dead letters: a person may redrive them.
+        """
 
     def counts(self, platform_id: str) -> dict[str, int]:
         """Count live executions by status."""

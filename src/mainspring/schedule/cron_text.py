@@ -1,6 +1,6 @@
 """Read one cron expression: strict Vixie dialect, every part validated before anything is expanded.
 
-The dialect is that of ``docs/reference``: five fields ``minute hour day-of-month month day-of-week``, or six with the
+The dialect: five fields ``minute hour day-of-month month day-of-week``, or six with the
 seconds first when asked for. Values become bit masks (bit n set: n matches), so the size of what is kept does not
 depend on the text. What the masks mean on a calendar is :mod:`mainspring.schedule.cron_match`.
 """

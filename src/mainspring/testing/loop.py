@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 from mainspring.errors import MainspringError
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 #: Rounds of the loop in which time may stand still before it says that a program only turns on the spot.
 MOST_ROUNDS = 200_000
@@ -38,11 +39,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
     'an hour later'
     """
 
+    _scheduled: list[asyncio.TimerHandle]  # the base class's heap of timers, soonest first
+
     def __init__(self) -> None:
         super().__init__()
         self._now = 0.0
         self._rounds = 0
-        # Timers this close together fire together. Coarse enough that years of seconds in a float still tell them apart.
+        # Timers this close together fire together. Coarse enough for a float that counts years in seconds.
         self._clock_resolution = 1e-6
         self._selector = self
 
@@ -54,9 +57,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Stand where a selector would wait for files: move the time to the next timer."""
         if timeout is None:
             waiting = "; ".join(sorted(task.get_name() for task in asyncio.all_tasks(self)))
-            raise DeadlockError(f"nothing is ready and no timer is set at {self._now:g} s; waiting: {waiting or 'none'}")
+            what = f"nothing is ready and no timer is set at {self._now:g} s"
+            raise DeadlockError(f"{what}; waiting: {waiting or 'none'}")
         if timeout > 0:
-            self._now = max(self._now, self._scheduled[0]._when)
+            self._now = max(self._now, self._scheduled[0].when())
             self._rounds = 0
             return []
         self._rounds += 1
@@ -64,7 +68,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             raise LivelockError(f"{MOST_ROUNDS} rounds without any time passing, at {self._now:g} s")
         return []
 
-    def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+    def run_in_executor(self, executor: Any, func: Callable[[Unpack[Ts]], T], *args: Unpack[Ts]) -> asyncio.Future[T]:
         """Run ``func`` at once, in this thread: a thread's timing could not be repeated."""
         future: asyncio.Future[T] = self.create_future()
         try:

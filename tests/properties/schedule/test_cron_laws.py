@@ -25,7 +25,8 @@ def made(text: str | list[str], zone: str, **options: str) -> CompiledSchedule |
 
 
 def forward(schedule: CompiledSchedule, start: datetime, end: datetime) -> list[datetime]:
-    found, at = [], start
+    found: list[datetime] = []
+    at = start
     for _ in range(_LIMIT):
         occurrence = schedule.next(at)
         if occurrence is None or occurrence.at > end:
@@ -38,7 +39,8 @@ def forward(schedule: CompiledSchedule, start: datetime, end: datetime) -> list[
 
 
 def backward(schedule: CompiledSchedule, start: datetime, end: datetime) -> list[datetime]:
-    found, at = [], end + timedelta(microseconds=1)
+    found: list[datetime] = []
+    at = end + timedelta(microseconds=1)
     for _ in range(_LIMIT):
         occurrence = schedule.previous(at)
         if occurrence is None or occurrence.at <= start:

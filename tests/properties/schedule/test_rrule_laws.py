@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 
 from dateutil.rrule import rrulestr
@@ -43,7 +43,8 @@ def rules(draw: st.DrawFn) -> str:
         parts.append(f"BYMONTH={draw(some(list(range(1, 13))))}")
     by_week = frequency == "YEARLY" and not by_month and maybe(2)
     if by_week:
-        parts.append(f"BYWEEKNO={draw(some([1, 2, 20, 51, 52, -1, -2]))}")
+        # dateutil misses days of a last week that lies in the next year; the next test asks the standard library.
+        parts.append(f"BYWEEKNO={draw(some([2, 20, 40, 50]))}")
     by_month_day = frequency in ("YEARLY", "MONTHLY", "DAILY") and not by_week and maybe(3)
     if by_month_day:
         parts.append(f"BYMONTHDAY={draw(some([1, 2, 13, 15, 28, 29, 30, 31, -1, -2, -31]))}")
@@ -77,7 +78,8 @@ STARTS = st.datetimes(datetime(2019, 1, 1), datetime(2022, 1, 1)).map(lambda at:
 
 
 def forward(walls: RecurrenceWalls, start: datetime) -> list[datetime]:
-    found, at = [], to_wall(start)
+    found: list[datetime] = []
+    at = to_wall(start)
     while len(found) < COUNT and (wall := walls.next_wall(at)) is not None:
         found.append(from_wall(wall))
         at = wall + 1
@@ -114,6 +116,25 @@ def test_asking_late_in_the_life_of_a_rule_gives_the_same_as_walking_there(
     assume(found is not None and from_wall(found).year < 2100)
     assert found is not None
     assert from_wall(found) == rrulestr(text, dtstart=start).after(asked, inc=True)
+
+
+@examples(60)
+@given(st.sets(st.integers(1, 53) | st.integers(-53, -1), min_size=1, max_size=3), st.sampled_from(WEEKDAYS))
+def test_week_numbers_are_those_of_the_standard_library(weeks: set[int], weekday: str) -> None:
+    text = f"FREQ=YEARLY;BYWEEKNO={','.join(map(str, weeks))};BYDAY={weekday}"
+    walls = RecurrenceWalls(parse_rrule(text), to_wall(datetime(2015, 1, 1)))
+    found, wall = set(), walls.next_wall(0)
+    while wall is not None and from_wall(wall).year < 2035:
+        found.add(from_wall(wall).date())
+        wall = walls.next_wall(wall + 1)
+    wanted = set()
+    for index in range((date(2035, 1, 1) - date(2015, 1, 1)).days):
+        day = date(2015, 1, 1) + timedelta(days=index)
+        year, week, iso_weekday = day.isocalendar()
+        weeks_of_year = date(year, 12, 28).isocalendar().week
+        if WEEKDAYS[iso_weekday % 7] == weekday and weeks & {week, week - weeks_of_year - 1}:
+            wanted.add(day)
+    assert found == wanted
 
 
 def _rfc_instant(wall: datetime, zone: str) -> datetime:

@@ -58,7 +58,10 @@ def test_a_union_runs_where_one_of_its_expressions_does() -> None:
     assert run.wall == datetime(2026, 3, 8, 3)
 
 
-@pytest.mark.parametrize(("fold", "wanted"), [("first", ["01 05:30"]), ("second", ["01 06:30"]), ("both", ["01 05:30", "01 06:30"])])  # fmt: skip
+@pytest.mark.parametrize(
+    ("fold", "wanted"),
+    [("first", ["01 05:30"]), ("second", ["01 06:30"]), ("both", ["01 05:30", "01 06:30"])],
+)
 def test_a_fixed_time_in_a_fold_runs_at_the_pass_asked_for(fold: str, wanted: list[str]) -> None:
     found = runs({"cron": "30 1 * * *", "dst_fold": fold}, NEW_YORK, "2026-11-01", 24)
     assert clock(found) == wanted
@@ -140,7 +143,7 @@ def test_one_wall_time_in_doubt_is_chosen_or_refused() -> None:
         compile_schedule(spec, timezone=NEW_YORK, strict=True)
     with pytest.raises(ScheduleError, match=r"2026-11-01T05:30:00Z.*2026-11-01T06:30:00Z"):
         compile_schedule({"run_at": "2026-11-01T01:30"}, timezone=NEW_YORK, strict=True)
-    assert compile_schedule({"run_at": "2026-11-01T03:30"}, timezone=NEW_YORK, strict=True)
+    compile_schedule({"run_at": "2026-11-01T03:30"}, timezone=NEW_YORK, strict=True)
 
 
 def test_bounds_given_as_wall_times_take_in_the_whole_fold() -> None:

@@ -187,7 +187,8 @@ def test_zone_data_is_the_wheel_whatever_the_machine_has() -> None:
     code = (
         "import zoneinfo; zoneinfo.reset_tzpath(());"
         "from mainspring.schedule import compile_schedule; from datetime import datetime, UTC;"
-        "print(compile_schedule({'cron': '0 9 * * *'}, timezone='Europe/Istanbul').next(datetime(2026,1,1,tzinfo=UTC)).at)"
+        "schedule = compile_schedule({'cron': '0 9 * * *'}, timezone='Europe/Istanbul');"
+        "print(schedule.next(datetime(2026,1,1,tzinfo=UTC)).at)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "2026-01-01 06:00:00+00:00"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from calendar import monthrange
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -12,11 +13,11 @@ from mainspring.schedule import compile_schedule
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def days(expression: str, year: int = 2026, **options: object) -> list[str]:
+def days(expression: str, year: int = 2026, **options: Any) -> list[str]:
     """The dates of a year on which a midnight expression runs, as MM-DD."""
     schedule = compile_schedule({"cron": expression, **options})
     start = datetime(year, 1, 1, tzinfo=UTC) - timedelta(seconds=1)
-    found = []
+    found: list[str] = []
     for run in schedule.iterate(start):
         if run.at.year > year:
             return found
@@ -62,7 +63,7 @@ def test_two_ways_of_writing_the_same(text: str, same: str) -> None:
         ("0 0 13 3 5", {"day_match": "any"}, ["03-06", "03-13", "03-20", "03-27"]),
         ("0 0 */10 3 mon", {}, []),
         ("0 0 */2 3 mon", {}, ["03-09", "03-23"]),
-        ("0 0 */10 3 mon", {"day_match": "any"}, ["03-01", "03-02", "03-09", "03-11", "03-16", "03-21", "03-23", "03-30", "03-31"]),
+        ("0 0 */15 3 mon", {"day_match": "any"}, ["03-01", "03-02", "03-09", "03-16", "03-23", "03-30", "03-31"]),
         ("0 0 * 3 mon", {"day_match": "any"}, ["03-02", "03-09", "03-16", "03-23", "03-30"]),
         ("0 0 1-31 2 mon", {}, [f"02-{day:02}" for day in range(1, 29)]),
         ("0 0 L 2 *", {}, ["02-28"]),
@@ -78,12 +79,8 @@ def test_two_ways_of_writing_the_same(text: str, same: str) -> None:
         ("0 0 1,15 2 mon#1", {}, ["02-01", "02-02", "02-15"]),
     ],
 )  # fmt: skip
-def test_which_days_a_day_field_names(text: str, options: dict[str, object], wanted: list[str]) -> None:
-    if not wanted:
-        # March 2026 has no such Monday, but other years do.
-        assert days(text, **options) == wanted
-    else:
-        assert days(text, **options) == wanted
+def test_which_days_a_day_field_names(text: str, options: dict[str, Any], wanted: list[str]) -> None:
+    assert days(text, **options) == wanted
 
 
 def test_days_that_depend_on_the_month_agree_with_a_calendar_for_a_whole_cycle() -> None:
@@ -113,7 +110,8 @@ def test_leap_days_are_found_across_a_century_without_one() -> None:
     rare = compile_schedule({"cron": "0 0 29 2 mon", "day_match": "all"})
     found = rare.next(datetime(2088, 3, 1, tzinfo=UTC))
     assert found is not None
-    assert found.at.date() == date(2116, 2, 24 + 5) or found.at.weekday() == 0
+    assert (found.at.month, found.at.day, found.at.weekday()) == (2, 29, 0)
+    assert found.at.year > 2100
 
 
 def test_seconds_lead_when_asked_for() -> None:

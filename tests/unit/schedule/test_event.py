@@ -50,6 +50,10 @@ def test_an_event_schedule_is_read_whole() -> None:
     assert schedule.filter["data"]["status"][0] == "paid"
 
 
+def _each(field: str, values: list[Any]) -> list[dict[str, Any]]:
+    return [{field: value} for value in values]
+
+
 def _deep(levels: int) -> dict[str, Any]:
     found: dict[str, Any] = {"a": [1]}
     for _ in range(levels):
@@ -60,22 +64,23 @@ def _deep(levels: int) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "wrong",
     [
-        *({"events": value} for value in (
+        *_each("events", [
             None, "order.*", [], [""], [None], ["order."], [".order"], ["or der"], ["order.**.x"], ["**.x"], ["order*"],
             ["order..a"], ["ördér"], ["a" * 300], ["a.b"] * 21, ["(a+)+$"],
-        )),
-        *({"debounce_ms": value} for value in (-1, 1.5, "5", True, None, 10**10)),
-        *({"throttle": value} for value in (
+        ]),
+        *_each("debounce_ms", [-1, 1.5, "5", True, None, 10**10]),
+        *_each("throttle", [
             None, 5, {}, {"limit": 1}, {"per_ms": 1}, {"limit": 0, "per_ms": 1}, {"limit": 1, "per_ms": 0},
             {"limit": 1, "per_ms": 1, "x": 1},
-        )),
-        *({"filter": value} for value in (
+        ]),
+        *_each("filter", [
             None, [], "a", {"a": "b"}, {"a": []}, {"a": [{}]}, {"a": [{"regex": "x"}]}, {"a": [{"prefix": 5}]},
             {"a": [{"exists": 1}]}, {"a": [{"numeric": [">"]}]}, {"a": [{"numeric": ["~", 1]}]}, {"a": [[1]]},
             {"a": [{"prefix": "a", "suffix": "b"}]}, {5: [1]}, {"a": [1] * 201}, _deep(9), {"a": {5: [1]}},
             {"a": [{"anything-but": []}]}, {"a": [{"numeric": [">", True]}]},
-        )),
-        {"cron": "* * * * *"}, {"event": ["a"]}, {"jitter_ms": -1}, {"max_executions": 0}, {"calendars": {"exclude": ["a"]}},
+        ]),
+        {"cron": "* * * * *"}, {"event": ["a"]}, {"jitter_ms": -1}, {"max_executions": 0},
+        {"calendars": {"exclude": ["a"]}},
         {"start_at": "2027-01-01T00:00Z", "end_at": "2026-01-01T00:00Z"},
     ],
     ids=lambda wrong: str(wrong)[:50],

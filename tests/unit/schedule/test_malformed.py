@@ -9,6 +9,8 @@ import pytest
 
 from mainspring.schedule import ScheduleError, compile_schedule
 
+SIXTY = ",".join(map(str, range(60)))
+
 CRON_TEXTS = [
     "", " ", "\t", "\n", "*", "* *", "* * *", "* * * *", "* * * * * *", "* * * * * * *", "a", "a b c d e",
     # values out of range
@@ -33,7 +35,8 @@ CRON_TEXTS = [
     "? * * * *", "* ? * * *", "* * * ? *", "* * ?,1 * *", "* * ?/2 * *", "* * 1? * *", "L * * * *", "* L * * *",
     "* * * L *", "* * * * L", "* * * * LW", "* * L-31 * *", "* * L-99 * *", "* * L- * *", "* * L+1 * *", "* * LL * *",
     "* * WL * *", "* * W * *", "* * 0W * *", "* * 32W * *", "* * 1-5W * *", "* * 15WL * *", "* * L-3W * *",
-    "* * 5L * *", "* * 5#3 * *", "* * * * 5#0", "* * * * 5#6", "* * * * 8#1", "* * * * #1", "* * * * 5#", "* * * * 5#1#2",
+    "* * 5L * *", "* * 5#3 * *", "* * * * 5#0", "* * * * 5#6", "* * * * 8#1", "* * * * #1", "* * * * 5#",
+    "* * * * 5#1#2",
     "* * * * 5W", "* * * * 9L", "* * * * 1-5L", "* * * * 1-5#2", "* * * * monL#1", "H * * * *", "H/5 * * * *",
     "0~30 * * * *", "R * * * *", "1-5,H * * * *",
     # nicknames
@@ -44,19 +47,37 @@ CRON_TEXTS = [
     "0 0 * * 5 # friday", "0 0 * * *;",
     # other scripts and white space
     "٣ * * * *", "３ * * * *", "*\u00a0* * * *", "*\u2003* * * * *", "* * * *\u2028*", "0 0 * * ｍon", "0\n0 * * *",
-    "0\r0 * * *", "0\v0 * * *", "0\f0 * * *", "0\x00 0 * * *", "0 0 * * *\n", "\ufeff0 0 * * *", "½ * * * *", "² * * * *",
+    "0\r0 * * *", "0\v0 * * *", "0\f0 * * *", "0\x00 0 * * *", "0 0 * * *\n", "\ufeff0 0 * * *", "½ * * * *",
+    "² * * * *",
     "− * * * *", "∗ * * * *", "İ * * * *",
     # never
     "0 0 31 2 *", "0 0 30 2 *", "0 0 31 4 *", "0 0 31 2,4,6,9,11 *", "0 0 30,31 2 *", "0 0 30W 2 *", "0 0 L-30 2 *",
     "0 0 L-30 4 *", "0 0 30 2 */2",
     # long
-    "," * 100_000, "*" * 100_000, "1" * 5_000 + " * * * *", "1" * 900 + " * * * *", "* " * 50_000, "1,2," * 400 + "1 * * * *",
+    "," * 100_000, "*" * 100_000, "1" * 5_000 + " * * * *", "1" * 900 + " * * * *",
+    "* " * 50_000, "1,2," * 400 + "1 * * * *",
     "0-59/" + "9" * 500 + " * * * *", "(" * 999, "a" * 1_000, "-" * 1_000, "/" * 1_000, "#" * 1_000,
 ]  # fmt: skip
 
 NOT_TEXT: list[Any] = [
     None, True, False, 0, 5, -1, 1.5, float("nan"), 10**5_000, b"* * * * *", {}, {"cron": "* * * * *"}, set(), object(),
     [], [None], [5], [True], [["* * * * *"]], ["* * * * *", None], ["* * * * *", ""], ["* * * * *"] * 21, [[]], (1, 2),
+]  # fmt: skip
+
+
+def _each(field: str, values: list[Any], **others: Any) -> list[dict[str, Any]]:
+    return [{**others, field: value} for value in values]
+
+
+NO_MOMENTS: list[Any] = [
+    None, 5, True, "", "now", "2026-01-01", "2026-01-01T24:00", "2026-13-01T00:00", "2026-02-30T00:00",
+    "2026-01-01T00:00:60", "2026-01-01T00:00+24:00", "2026-01-01T00:00+03", "1969-01-01T00:00", "2201-01-01T00:00",
+    "26-01-01T00:00", "2026-1-1T00:00", "2026-01-01T00:00 Z", "２026-01-01T00:00", "2026-01-01T00:00:00.1234567890",
+    "0000-01-01T00:00Z", "9999-12-31T23:59:59-23:59", "2026-01-01T00:00:00Z" * 1000, [], {},
+]  # fmt: skip
+
+NO_DATES: list[Any] = [
+    None, "2026-01-01T09:00", [None], [5], ["2026-01-01"], ["2026-01-01T09:00"] * 1001, {},
 ]  # fmt: skip
 
 OTHERS: list[Any] = [
@@ -67,40 +88,35 @@ OTHERS: list[Any] = [
     {"run_at": "2026-01-01T00:00:00Z", "dst_fold": "both"}, {"every_ms": 1000, "seconds": True},
     {"events": ["order.*"]}, {"cron": "* * * * *", "events": ["order.*"]},
     # options of cron
-    *({"cron": "* * * * *", "seconds": value} for value in (True, "true", 1, None)),
-    *({"cron": "* * * * *", "day_match": value} for value in ("either", "ANY", "", None, True, [], 1)),
-    *({"cron": "* * * * *", "dst_gap": value} for value in ("run", "shift", "nothing", "", None, 1)),
-    *({"cron": "* * * * *", "dst_fold": value} for value in ("last", "none", "", None, 2)),
+    *_each("seconds", [True, "true", 1, None], cron="* * * * *"),
+    *_each("day_match", ["either", "ANY", "", None, True, [], 1], cron="* * * * *"),
+    *_each("dst_gap", ["run", "shift", "nothing", "", None, 1], cron="* * * * *"),
+    *_each("dst_fold", ["last", "none", "", None, 2], cron="* * * * *"),
     # common fields
-    *({"cron": "* * * * *", "jitter_ms": value} for value in (-1, 86_400_001, 1.0, "5", True, None, 10**40)),
-    *({"cron": "* * * * *", "max_executions": value} for value in (0, -1, 1.5, "5", True, None, 10**40)),
-    *({"cron": "* * * * *", key: value} for key in ("start_at", "end_at") for value in (
-        None, 5, True, "", "now", "2026-01-01", "2026-01-01T24:00", "2026-13-01T00:00", "2026-02-30T00:00",
-        "2026-01-01T00:00:60", "2026-01-01T00:00+24:00", "2026-01-01T00:00+03", "1969-01-01T00:00", "2201-01-01T00:00",
-        "26-01-01T00:00", "2026-1-1T00:00", "2026-01-01T00:00 Z", "２026-01-01T00:00", "2026-01-01T00:00:00.1234567890",
-        "0000-01-01T00:00Z", "9999-12-31T23:59:59-23:59", "2026-01-01T00:00:00Z" * 1000, [], {},
-    )),
+    *_each("jitter_ms", [-1, 86_400_001, 1.0, "5", True, None, 10**40], cron="* * * * *"),
+    *_each("max_executions", [0, -1, 1.5, "5", True, None, 10**40], cron="* * * * *"),
+    *_each("start_at", NO_MOMENTS, cron="* * * * *"), *_each("end_at", NO_MOMENTS, cron="* * * * *"),
     {"cron": "0 0 * * *", "start_at": "2027-01-01T00:00Z", "end_at": "2026-01-01T00:00Z"},
     {"cron": "0 0 1 1 *", "start_at": "2026-02-01T00:00Z", "end_at": "2026-03-01T00:00Z"},
     {"cron": "0 0 * * *", "end_at": "1970-01-01T00:00:00Z", "start_at": "1970-01-01T00:00:01Z"},
     # calendars
-    *({"cron": "* * * * *", "calendars": value} for value in (
+    *_each("calendars", [
         None, [], "tr", {}, {"exclude": []}, {"exclude": "tr"}, {"exclude": [None]}, {"exclude": [""]},
         {"exclude": ["unknown"]}, {"include": ["unknown"]}, {"exclude": ["a"] * 21}, {"excluded": ["tr"]},
         {"on_excluded": "skip"}, {"exclude": ["tr"], "on_excluded": "drop"}, {"exclude": ["x" * 300]},
-    )),
+    ], cron="* * * * *"),
     # intervals
-    *({"every_ms": value} for value in (0, 1, 999, -1000, 1000.0, "1000", None, True, [], 10**15, float("inf"))),
-    *({"every": value} for value in (
+    *_each("every_ms", [0, 1, 999, -1000, 1000.0, "1000", None, True, [], 10**15, float("inf")]),
+    *_each("every", [
         None, 5, "P1D", [], {}, {"days": 0}, {"days": -1}, {"days": 1.0}, {"days": "1"}, {"days": True}, {"day": 1},
         {"hours": 1}, {"days": 1, "weeks": 1}, {"days": 10**9}, {"months": 121}, {"years": 11}, {5: 5}, {"days": None},
-    )),
+    ]),
     {"every_ms": 1000, "anchor_at": "yesterday"}, {"every": {"days": 1}, "anchor_at": None},
     # one time
-    *({"run_at": value} for value in (None, "", 5, True, "2026-01-01", "tomorrow", "2026-02-30T09:00", [], {})),
+    *_each("run_at", [None, "", 5, True, "2026-01-01", "tomorrow", "2026-02-30T09:00", [], {}]),
     {"run_at": "2026-01-01T00:00Z", "start_at": "2026-02-01T00:00Z", "end_at": "2026-03-01T00:00Z"},
     # recurrence rules
-    *({"rrule": value, "dtstart": "2026-01-01T09:00"} for value in (
+    *_each("rrule", [
         None, 5, True, [], "", ";", "FREQ", "FREQ=", "=DAILY", "FREQ=SECONDLY", "FREQ=FORTNIGHTLY", "INTERVAL=2",
         "FREQ=DAILY;", ";FREQ=DAILY", "FREQ=DAILY;FREQ=DAILY", "FREQ=DAILY;INTERVAL=0", "FREQ=DAILY;INTERVAL=-1",
         "FREQ=DAILY;INTERVAL=1.5", "FREQ=DAILY;INTERVAL=100001", "FREQ=DAILY;COUNT=0", "FREQ=DAILY;COUNT=-1",
@@ -116,24 +132,27 @@ OTHERS: list[Any] = [
         "FREQ=YEARLY;BYDAY=54MO", "FREQ=YEARLY;BYMONTH=1;BYDAY=6MO", "FREQ=MONTHLY;BYDAY=0MO", "FREQ=WEEKLY;BYDAY=XX",
         "FREQ=WEEKLY;BYDAY=MONDAY", "FREQ=WEEKLY;WKST=MON", "FREQ=DAILY;BYSETPOS=1", "FREQ=MONTHLY;BYDAY=MO;BYSETPOS=0",
         "FREQ=MONTHLY;BYDAY=MO;BYSETPOS=367", "FREQ=YEARLY;BYEASTER=1", "FREQ=DAILY;X-FOO=1", "DTSTART:20260101T090000",
-        "FREQ=DAILY\nEXDATE:20260101T090000", "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", "FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30",
-        "FREQ=MINUTELY;BYMONTH=2;BYMONTHDAY=30", "FREQ=HOURLY;INTERVAL=24;BYHOUR=3", "FREQ=MINUTELY;INTERVAL=2;BYMINUTE=1",
+        "FREQ=DAILY\nEXDATE:20260101T090000", "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30",
+        "FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30",
+        "FREQ=MINUTELY;BYMONTH=2;BYMONTHDAY=30", "FREQ=HOURLY;INTERVAL=24;BYHOUR=3",
+        "FREQ=MINUTELY;INTERVAL=2;BYMINUTE=1",
         "FREQ=MONTHLY;BYDAY=MO;BYSETPOS=6", "FREQ=DAILY;BYHOUR=" + ",".join(["1"] * 2000),
-        "FREQ=DAILY;BYHOUR=0,1,2;BYMINUTE=" + ",".join(map(str, range(60))) + ";BYSECOND=" + ",".join(map(str, range(60))),
+        f"FREQ=DAILY;BYHOUR=0,1,2;BYMINUTE={SIXTY};BYSECOND={SIXTY}",
         "FREQ=MINUTELY;INTERVAL=1439;BYHOUR=9;BYMINUTE=0;COUNT=10000", "A" * 100_000, ";" * 1000,
-    )),
+    ], dtstart="2026-01-01T09:00"),
     {"rrule": "FREQ=DAILY"}, {"rrule": "FREQ=DAILY", "dtstart": None}, {"rrule": "FREQ=DAILY", "dtstart": "2026-01-01"},
     {"rrule": "FREQ=DAILY;COUNT=1", "dtstart": "2026-01-01T09:00", "exdate": ["2026-01-01T09:00"]},
-    *({"rrule": "FREQ=DAILY", "dtstart": "2026-01-01T09:00", key: value} for key in ("exdate", "rdate") for value in (
-        None, "2026-01-01T09:00", [None], [5], ["2026-01-01"], ["2026-01-01T09:00"] * 1001, {},
-    )),
+    *_each("exdate", NO_DATES, rrule="FREQ=DAILY", dtstart="2026-01-01T09:00"),
+    *_each("rdate", NO_DATES, rrule="FREQ=DAILY", dtstart="2026-01-01T09:00"),
 ]  # fmt: skip
 
 ZONES: list[Any] = [
     None, 5, True, [], "", " ", "EST", "PST", "EST5EDT", "CET", "GMT", "GMT+3", "UTC+3", "+03:00", "-0500", "Z", "utc",
     "localtime", "local", "Factory", "posix/Europe/Berlin", "right/Europe/Berlin", "/Europe/Berlin", "Europe/Berlin ",
-    "../Europe/Berlin", "Europe/../Europe/Berlin", "Europe", "Europe/", "europe/berlin", "Europe/Berlinn", "Mars/Olympus",
-    "Europe/Ber\x00lin", "Europe/Berlın", "A" * 100_000, "/etc/localtime", "zone.tab", "tzdata.zi", "__init__.py", b"UTC",
+    "../Europe/Berlin", "Europe/../Europe/Berlin", "Europe", "Europe/", "europe/berlin", "Europe/Berlinn",
+    "Mars/Olympus",
+    "Europe/Ber\x00lin", "Europe/Berlın", "A" * 100_000, "/etc/localtime", "zone.tab", "tzdata.zi",
+    "__init__.py", b"UTC",
 ]  # fmt: skip
 
 

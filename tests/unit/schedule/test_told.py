@@ -21,20 +21,29 @@ CREATED = datetime(2026, 1, 1, tzinfo=UTC)
         ({"cron": "30 2 * * *"}, "At 02:30, every day, Europe/Istanbul"),
         ({"cron": "0 0 1 1,7 *"}, "At 00:00, on the 1st of January and July, Europe/Istanbul"),
         ({"cron": "0 0 13 * 5"}, "At 00:00, on the 13th of the month, and also Friday, Europe/Istanbul"),
-        ({"cron": "0 0 13 * 5", "day_match": "all"}, "At 00:00, on the 13th of the month if that is Friday, Europe/Istanbul"),
+        (
+            {"cron": "0 0 13 * 5", "day_match": "all"},
+            "At 00:00, on the 13th of the month if that is Friday, Europe/Istanbul",
+        ),
         ({"cron": "*/10 9-17 * * *"}, "Every 10 minutes, from 09:00 to 17:59, Europe/Istanbul"),
-        ({"cron": "0 6 * * 1#1,5L"}, "At 06:00, the first Monday of the month and the last Friday of the month, Europe/Istanbul"),
+        (
+            {"cron": "0 6 * * 1#1,5L"},
+            "At 06:00, the first Monday of the month and the last Friday of the month, Europe/Istanbul",
+        ),
         ({"cron": "*/10 * * * * *", "seconds": True}, "Every 10 seconds, Europe/Istanbul"),
         ({"cron": ["0 9 * * 1", "0 17 * * 5"]}, "At 09:00, Monday; and at 17:00, Friday, Europe/Istanbul"),
         ({"every_ms": 90_000}, "Every 1 minute 30 seconds of elapsed time, counted from 2026-01-01 00:00:00 UTC"),
-        ({"every": {"months": 3}, "anchor_at": "2026-01-31T09:00"}, "Every 3 months at 09:00, counted from 2026-01-31, Europe/Istanbul"),
+        (
+            {"every": {"months": 3}, "anchor_at": "2026-01-31T09:00"},
+            "Every 3 months at 09:00, counted from 2026-01-31, Europe/Istanbul",
+        ),
         ({"run_at": "2026-03-01T09:00:00Z"}, "Once, on 2026-03-01 at 12:00, Europe/Istanbul"),
         (
             {"rrule": "FREQ=MONTHLY;BYDAY=-1FR;COUNT=5", "dtstart": "2026-01-01T09:00"},
             "Every month, on the last Friday, at 09:00, 5 times, from 2026-01-01, Europe/Istanbul",
         ),
     ],
-)  # fmt: skip
+)
 def test_a_schedule_in_plain_english(spec: dict[str, Any], sentence: str) -> None:
     assert compile_schedule(spec, timezone="Europe/Istanbul", created_at=CREATED).sentence == sentence
 

@@ -10,7 +10,7 @@ from typing import Any
 from mainspring.adapters.memory.events import MemoryOutboxTable
 from mainspring.adapters.memory.execution_rows import ExecutionRows
 from mainspring.adapters.memory.journal import Journal
-from mainspring.adapters.memory.records import MemoryLogTable
+from mainspring.adapters.memory.records import MemoryDeadLetterTable, MemoryLogTable
 from mainspring.adapters.memory.values import each_isolated, isolated
 from mainspring.errors import ConflictError
 from mainspring.model.execution import LIVE, Actor, Attempt, Cause, Execution, Move, Status, Transition
@@ -32,6 +32,7 @@ class MemoryExecutionTable:
         rows: ExecutionRows,
         logs: MemoryLogTable,
         outbox: MemoryOutboxTable,
+        letters: MemoryDeadLetterTable,
         *,
         record_transitions: bool,
     ) -> None:
@@ -39,6 +40,7 @@ class MemoryExecutionTable:
         self._rows = rows
         self._logs = logs
         self._outbox = outbox
+        self._letters = letters
         self._attempts: dict[str, dict[int, Attempt]] = {}
         self._transitions: list[Transition] = []
         self._record_transitions = record_transitions
@@ -228,12 +230,12 @@ class MemoryExecutionTable:
         return [t for t in self._transitions if execution_id in (None, t.execution_id)]
 
     def delete_ended(self, before: datetime, limit: int) -> int:
-        undelivered = self._outbox.undelivered_subjects()
+        kept = self._outbox.undelivered_subjects() | self._letters.open_ids()
         # Attempts and logs go with their execution; recorded transitions stay, they are evidence.
         old = sorted(
             e.id
             for e in self._rows.all.values()
-            if e.status.terminal and e.finished_at is not None and e.finished_at < before and e.id not in undelivered
+            if e.status.terminal and e.finished_at is not None and e.finished_at < before and e.id not in kept
         )[:limit]
         for execution_id in old:
             self._rows.drop(execution_id)

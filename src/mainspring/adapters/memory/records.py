@@ -55,6 +55,10 @@ class MemoryDeadLetterTable:
                 raise ConflictError(f"execution {letter.execution_id} has a dead letter already")
             self._journal.put(self._letters, letter.execution_id, isolated(letter))
 
+    def open_ids(self) -> set[str]:
+        """Return the executions that are open dead letters."""
+        return {letter.execution_id for letter in self._letters.values() if letter.status == "open"}
+
     def get(self, execution_id: str, *, lock: bool = False) -> DeadLetter | None:
         letter = self._letters.get(execution_id)
         return None if letter is None else isolated(letter)

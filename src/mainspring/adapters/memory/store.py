@@ -49,11 +49,12 @@ class MemoryTx:
         logs, outbox = MemoryLogTable(journal, rows), MemoryOutboxTable(journal)
         self.jobs: JobTable = MemoryJobTable(journal)
         self.decisions: DecisionTable = MemoryDecisionTable(journal)
+        letters = MemoryDeadLetterTable(journal)
         self.executions: ExecutionTable = MemoryExecutionTable(
-            journal, rows, logs, outbox, record_transitions=record_transitions
+            journal, rows, logs, outbox, letters, record_transitions=record_transitions
         )
         self.logs: LogTable = logs
-        self.dead_letters: DeadLetterTable = MemoryDeadLetterTable(journal)
+        self.dead_letters: DeadLetterTable = letters
         self.outbox: OutboxTable = outbox
         self.inbox: InboxTable = MemoryInboxTable(journal)
         self.nodes: NodeTable = MemoryNodeTable(journal)

@@ -16,7 +16,6 @@ from mainspring.ports.clock import Clock
 from mainspring.ports.notifier import Delivery, DeliveryStatus, Message
 
 if TYPE_CHECKING:
-    from mainspring.adapters.addresses import AddressPolicy
     from mainspring.adapters.http import OutboundHttp
 
 #: The longest wish of a receiver that is granted.

@@ -2,161 +2,116 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import bindparam
 
-from mainspring.adapters.sql import tables as t
-from mainspring.adapters.sql.connection import SqlConnection
-from mainspring.adapters.sql.dialect import batch, insert_batch, pack
-from mainspring.adapters.sql.values import INSTANT, SPAN, WALL, Codec, enum, from_json, from_micros, to_json, to_micros
+from mainspring.adapters.sql.batches import Field, Packed, cells, pack, shape
+from mainspring.adapters.sql.dialect import Dialect
+from mainspring.adapters.sql.session import SqlTable
+from mainspring.adapters.sql.tables import (
+    archived_job,
+    due_job,
+    event_job,
+    is_,
+    job_revisions,
+    job_stats,
+    jobs,
+    kept_job,
+    paused_job,
+)
+from mainspring.adapters.sql.types import to_json
 from mainspring.errors import ConflictError
-from mainspring.model.execution import Status
-from mainspring.model.job import Job, JobCursor, JobDefinition, JobStats, JobStatus, JobType
-from mainspring.model.wire import definition_from_wire, definition_to_wire
+from mainspring.model.job import Job, JobCursor, JobStats, JobStatus, JobType
+from mainspring.model.wire import definition_to_wire
 
-_J = t.jobs.c
-_DUE = sa.text("status = 'active' AND next_run_at IS NOT NULL")
-_TIMED = (JobType.CRON.value, JobType.RECURRING.value, JobType.ONE_TIME.value)
-#: The columns a job is read from; what stands beside the definition is there to be searched.
-_READ = (
-    "id",
-    "platform_id",
-    "definition",
-    "status",
-    "revision",
-    "created_at",
-    "updated_at",
-    "cursor_at",
-    "next_run_at",
-    "cursor_wall",
-    "tzdb_version",
-    "scheduled_count",
-    "status_reason",
-    "paused_at",
-    "paused_until",
+_JOB, _STATS = shape(Job, jobs), shape(JobStats, job_stats)
+_j, _r = jobs.c, job_revisions.c
+
+_FIELDS = (*_JOB.fields, *(Field(name, _j[name].type) for name in ("name", "type", "handler")))
+_REVISION = tuple(Field(name, _r[name].type) for name in ("job_id", "revision", "at", "actor", "definition"))
+_CURSOR = ("cursor_at", "next_run_at", "cursor_wall", "tzdb_version")
+
+_BY_ID = _JOB.select.where(_j.id == bindparam("job"), _j.platform_id == bindparam("platform"))
+_BY_NAME = _JOB.select.where(_j.platform_id == bindparam("platform"), _j.name == bindparam("name"), kept_job)
+_ARCHIVED = (
+    _JOB.select.where(_j.platform_id == bindparam("platform"), _j.name == bindparam("name"), archived_job)
+    .order_by(_j.id.desc())
+    .limit(1)
 )
-_CODEC: Codec[Job] = Codec(
-    Job,
-    _READ,
-    status=enum(JobStatus),
-    cursor_wall=WALL,
-    **dict.fromkeys((n for n in _READ if n.endswith(("_at", "_until"))), INSTANT),
+_LOCKED = {statement: statement.with_for_update() for statement in (_BY_ID, _BY_NAME, _ARCHIVED)}
+_DUE = (
+    _JOB.select.where(due_job, _j.next_run_at <= bindparam("now"))
+    .order_by(_j.next_run_at, _j.id)
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
 )
-_COLUMNS = [_J[name] for name in _READ]
-_WRITTEN = tuple(column.name for column in t.jobs.columns)
-_STATS: Codec[JobStats] = Codec(
-    JobStats,
-    tuple(JobStats.__dataclass_fields__),
-    last_run_at=INSTANT,
-    last_status=enum(Status),
-    duration=SPAN,
+_NEXT_DUE = sa.select(_j.next_run_at).where(due_job).order_by(_j.next_run_at).limit(1)
+_EVENT_JOBS = _JOB.select.where(event_job, _j.platform_id == bindparam("platform")).order_by(_j.name)
+_PAUSE_OVER = (
+    _JOB.select.where(paused_job, _j.paused_until <= bindparam("now"))
+    .order_by(_j.paused_until)
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
 )
-_STATS_COLUMNS = tuple("duration_ms" if name == "duration" else name for name in _STATS.columns)
+_OUTDATED = (
+    _JOB.select.where(
+        is_(_j.status, "active"),
+        is_(_j.type, "cron", "recurring", "one_time"),
+        _j.tzdb_version != bindparam("tzdb"),
+        _j.id > bindparam("after"),
+    )
+    .order_by(_j.id)
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
+)
+_COUNT = sa.select(sa.func.count()).where(kept_job, _j.platform_id == bindparam("platform"))
+_REVISIONS = sa.select(_r.revision, _r.at, _r.actor, _r.definition).where(_r.job_id == bindparam("job"))
+_SAVE = (
+    jobs.update()
+    .where(_j.id == bindparam("id_"), _j.revision == bindparam("expected"))
+    .values({_j[name]: bindparam(f"{name}_", type_=kind) for name, kind in _FIELDS if name != "id"})
+)
 
 
-class Definitions:
-    """Parsed definitions by job and revision: ten thousand jobs may be due in one second, and few have changed."""
-
-    def __init__(self, size: int = 20_000) -> None:
-        self._size = size
-        self._kept: OrderedDict[tuple[str, int], tuple[str, JobDefinition]] = OrderedDict()
-
-    def of(self, job_id: str, revision: int, text: str) -> JobDefinition:
-        """Return the definition that ``text`` is."""
-        kept = self._kept.get((job_id, revision))
-        # The text is compared as well: a revision that was rolled back may come again with another definition.
-        if kept is not None and kept[0] == text:
-            return kept[1]
-        definition = definition_from_wire(from_json(text))
-        self._kept[(job_id, revision)] = (text, definition)
-        if len(self._kept) > self._size:
-            self._kept.popitem(last=False)
-        return definition
-
-
-class SqlJobTable:
+class SqlJobTable(SqlTable):
     """`JobTable` in SQL."""
 
-    def __init__(self, connection: SqlConnection, definitions: Definitions) -> None:
-        self._sql, self._definitions = connection, definitions
-
-    # -- writing -------------------------------------------------------------------------------------------------
-
     def add(self, job: Job, *, actor: str) -> None:
-        with self._sql.conflicts(lambda: ConflictError(f"a job named {job.name!r} exists already")):
-            self._sql.execute(t.jobs.insert(), self._row(job))
-        self._revision(job, actor)
+        self._insert(jobs, _FIELDS, [_values(job)], conflict=f"there is a job {job.name!r} already")
+        self._keep_revision(job, actor)
 
     def save(self, job: Job, *, expected_revision: int, actor: str) -> bool:
-        statement = sa.update(t.jobs).where(_J.id == sa.bindparam("key"), _J.revision == expected_revision)
-        with self._sql.conflicts(lambda: ConflictError(f"a job named {job.name!r} exists already")):
-            changed = self._sql.execute(statement.returning(_J.id), {**self._row(job), "key": job.id}).first()
-        if changed is None:
-            return False
+        values = {f"{name}_": value for (name, _), value in zip(_FIELDS, _values(job), strict=True)}
+        try:
+            if not self._run(_SAVE, {**values, "expected": expected_revision}).rowcount:
+                return False
+        except sa.exc.IntegrityError as error:
+            raise ConflictError(f"there is a job {job.name!r} already") from error
         if job.revision > expected_revision:
-            self._revision(job, actor)
+            self._keep_revision(job, actor)
         return True
 
-    def advance(self, cursors: Sequence[JobCursor]) -> None:
-        if not cursors:
-            return
-        names = ("id", "cursor_at", "next_run_at", "cursor_wall", "tzdb_version", "scheduled_count", "status")
-        columns = (*((name, _J[name].type) for name in names), ("status_reason", sa.Text()))
-        rows, given = batch(self._sql.dialect, columns)
-        cursor = sa.case((given["cursor_at"] > _J.cursor_at, given["cursor_at"]), else_=_J.cursor_at)
-        values = {
-            **{name: given[name] for name in ("next_run_at", "cursor_wall", "tzdb_version", "status")},
-            "cursor_at": cursor,
-            "scheduled_count": _J.scheduled_count + given["scheduled_count"],
-            "status_reason": given["status_reason"],
-        }
-        statement = sa.update(t.jobs).values(values).where(_J.id == given["id"])
-        self._sql.execute(
-            statement,
-            pack([
-                [
-                    c.job_id,
-                    to_micros(c.cursor_at),
-                    to_micros(c.next_run_at),
-                    WALL[0](c.cursor_wall),
-                    c.tzdb_version,
-                    c.made,
-                    c.status.value,
-                    c.status_reason,
-                ]
-                for c in cursors
-            ]),
-        )
-
-    def put_stats(self, stats: Sequence[JobStats]) -> None:
-        if stats:
-            statement = insert_batch(self._sql.dialect, t.job_stats, _STATS_COLUMNS, "replace")
-            self._sql.execute(statement, pack(_STATS.rows(stats)))
-
-    # -- reading -------------------------------------------------------------------------------------------------
+    def _keep_revision(self, job: Job, actor: str) -> None:
+        row = (job.id, job.revision, job.updated_at, actor, job.definition)
+        self._insert(job_revisions, _REVISION, [row], conflict=f"job {job.name!r} has a revision {job.revision} already")
 
     def get(self, platform_id: str, name_or_id: str, *, lock: bool = False) -> Job | None:
-        """By id, else by name: what is not archived first, then the newest archived one."""
-        archived = sa.case((_J.status == JobStatus.ARCHIVED.value, 1), else_=0)
-        statement = (
-            sa.select(*_COLUMNS)
-            .where(_J.platform_id == platform_id, sa.or_(_J.id == name_or_id, _J.name == name_or_id))
-            .order_by(sa.case((_J.id == name_or_id, 0), else_=1), archived, _J.id.desc())
-            .limit(1)
-        )
-        row = self._sql.execute(statement.with_for_update() if lock else statement).first()
-        return None if row is None else self._job(row)
+        where = {"platform": platform_id, "job": name_or_id, "name": name_or_id}
+        for statement in (_BY_ID, _BY_NAME, _ARCHIVED):
+            row = self._first(_LOCKED[statement] if lock else statement, **where)
+            if row is not None:
+                return _JOB.row(row)
+        return None
 
     def by_id(self, job_ids: Sequence[str]) -> dict[str, Job]:
         if not job_ids:
             return {}
-        rows = self._sql.execute(sa.select(*_COLUMNS).where(_J.id.in_(list(set(job_ids)))))
-        return {job.id: job for job in map(self._job, rows)}
+        return {job.id: job for job in _JOB.rows(self._all(_by_ids(self._dialect), ids=to_json(job_ids)))}
 
     def find(
         self,
@@ -169,89 +124,95 @@ class SqlJobTable:
         after: str | None = None,
         limit: int = 50,
     ) -> list[Job]:
-        statement = sa.select(*_COLUMNS).where(_J.platform_id == platform_id)
-        if status is None:
-            statement = statement.where(sa.text("status != 'archived'"))
-        else:
-            statement = statement.where(_J.status == status.value)
+        archived = status is JobStatus.ARCHIVED
+        statement = _JOB.select.where(_j.platform_id == platform_id, archived_job if archived else kept_job)
+        if status is not None and not archived:
+            statement = statement.where(_j.status == status)
         if type is not None:
-            statement = statement.where(_J.type == type.value)
+            statement = statement.where(_j.type == type)
         if handler is not None:
-            statement = statement.where(_J.handler == handler)
+            statement = statement.where(_j.handler == handler)
         if name_contains is not None:
-            statement = statement.where(_J.name.contains(name_contains, autoescape=True))
+            statement = statement.where(sa.func.lower(_j.name).contains(name_contains.lower(), autoescape=True))
         if after is not None:
-            statement = statement.where(_J.name > after)
-        return [self._job(row) for row in self._sql.execute(statement.order_by(_J.name, _J.id).limit(limit))]
+            statement = statement.where(_j.name > after)
+        return _JOB.rows(self._all(statement.order_by(_j.name, _j.id).limit(sa.literal(limit))))
 
     def due(self, limit: int) -> list[Job]:
-        return self._locked(_DUE, _J.next_run_at <= self._sql.micros, order=(_J.next_run_at, _J.id), limit=limit)
+        return _JOB.rows(self._all(_DUE, now=self._session.now, limit=limit))
 
     def next_due_at(self) -> datetime | None:
-        return from_micros(self._sql.execute(sa.select(sa.func.min(_J.next_run_at)).where(_DUE)).scalar())
+        at: datetime | None = self._scalar(_NEXT_DUE)
+        return at
+
+    def advance(self, cursors: Sequence[JobCursor]) -> None:
+        going_on = [c for c in cursors if c.status is JobStatus.ACTIVE and c.status_reason is None]
+        # A status that stays need not be written, and then most indexes need not be touched.
+        left = set(self._advance(going_on, with_status=False))
+        self._advance([c for c in cursors if c.job_id not in left], with_status=True)
+
+    def _advance(self, cursors: Sequence[JobCursor], *, with_status: bool) -> list[str]:
+        if not cursors:
+            return []
+        written = (*_CURSOR, *(("status", "status_reason") if with_status else ()))
+        fields = [Field("job_id", _j.id.type), Field("made", _j.scheduled_count.type)]
+        fields += [Field(name, _j[name].type) for name in written]
+        packed = pack(fields, [[getattr(cursor, field.name) for field in fields] for cursor in cursors])
+        statement = _advance(self._dialect, packed.shared, packed.varying, with_status)
+        return list(self._run(statement, packed.parameters).scalars())
 
     def event_jobs(self, platform_id: str) -> list[Job]:
-        condition = sa.text("status = 'active' AND type = 'event'")
-        statement = sa.select(*_COLUMNS).where(condition, _J.platform_id == platform_id).order_by(_J.name)
-        return [self._job(row) for row in self._sql.execute(statement)]
+        return _JOB.rows(self._all(_EVENT_JOBS, platform=platform_id))
 
     def paused_until_passed(self, limit: int) -> list[Job]:
-        passed = _J.paused_until <= self._sql.micros
-        return self._locked(sa.text("status = 'paused'"), passed, order=(_J.paused_until, _J.id), limit=limit)
+        return _JOB.rows(self._all(_PAUSE_OVER, now=self._session.now, limit=limit))
 
     def outdated(self, tzdb_version: str, limit: int, *, after: str | None = None) -> list[Job]:
-        other = sa.or_(_J.tzdb_version.is_(None), _J.tzdb_version != tzdb_version)
-        beyond = _J.id > after if after is not None else sa.true()
-        return self._locked(t.ACTIVE, _J.type.in_(_TIMED), other, beyond, order=(_J.id,), limit=limit)
+        return _JOB.rows(self._all(_OUTDATED, tzdb=tzdb_version, limit=limit, after=after or ""))
 
     def count(self, platform_id: str) -> int:
-        statement = sa.select(sa.func.count()).select_from(t.jobs)
-        statement = statement.where(_J.platform_id == platform_id, sa.text("status != 'archived'"))
-        return int(self._sql.execute(statement).scalar_one())
+        return int(self._scalar(_COUNT, platform=platform_id))
 
     def revisions(self, job_id: str) -> list[tuple[int, datetime, str, Mapping[str, Any]]]:
-        r = t.job_revisions.c
-        statement = sa.select(r.revision, r.created_at, r.actor, r.definition).where(r.job_id == job_id)
-        rows = self._sql.execute(statement.order_by(r.revision.desc()))
-        return [(row[0], self._sql.instant(row[1]), row[2], from_json(row[3])) for row in rows]
+        rows = self._all(_REVISIONS.order_by(_r.revision.desc()), job=job_id)
+        return [(number, at, actor, definition_to_wire(definition)) for number, at, actor, definition in rows]
 
     def stats(self, job_ids: Sequence[str]) -> dict[str, JobStats]:
         if not job_ids:
             return {}
-        columns = [t.job_stats.c[name] for name in _STATS_COLUMNS]
-        rows = self._sql.execute(sa.select(*columns).where(t.job_stats.c.job_id.in_(list(job_ids))))
-        return {stats.job_id: stats for stats in map(_STATS.read, rows)}
+        rows = self._all(_stats_of(self._dialect), ids=to_json(job_ids))
+        return {stats.job_id: stats for stats in _STATS.rows(rows)}
 
-    # -- shared --------------------------------------------------------------------------------------------------
-
-    def _locked(self, *conditions: Any, order: Sequence[Any], limit: int) -> list[Job]:
-        statement = sa.select(*_COLUMNS).where(*conditions).order_by(*order).limit(limit)
-        return [self._job(row) for row in self._sql.execute(statement.with_for_update(skip_locked=True))]
-
-    def _job(self, row: Any) -> Job:
-        job = _CODEC.read(row)
-        text: Any = job.definition
-        return replace(job, definition=self._definitions.of(job.id, job.revision, text))
-
-    def _row(self, job: Job) -> dict[str, Any]:
-        d = job.definition
-        searched = {"name": d.name, "type": d.type.value, "handler": d.handler, "definition": _text(d)}
-        return {
-            name: searched[name] if name in searched else _CODEC.column(name, getattr(job, name)) for name in _WRITTEN
-        }
-
-    def _revision(self, job: Job, actor: str) -> None:
-        row = {
-            "job_id": job.id,
-            "revision": job.revision,
-            "created_at": to_micros(job.updated_at),
-            "actor": actor,
-            "definition": _text(job.definition),
-        }
-        self._sql.execute(t.job_revisions.insert(), row)
+    def put_stats(self, stats: Sequence[JobStats]) -> None:
+        last = {row.job_id: row for row in stats}
+        self._insert_values(_STATS, list(last.values()), on_conflict="replace")
 
 
-def _text(definition: JobDefinition) -> str:
-    text = to_json(definition_to_wire(definition))
-    assert text is not None
-    return text
+def _values(job: Job) -> tuple[Any, ...]:
+    definition = job.definition
+    return (*_JOB.values_of(job), definition.name, definition.type, definition.handler)
+
+
+@lru_cache(2)
+def _by_ids(dialect: Dialect) -> Any:
+    return _JOB.select.where(_j.id.in_(dialect.members("ids")))
+
+
+@lru_cache(2)
+def _stats_of(dialect: Dialect) -> Any:
+    return _STATS.select.where(job_stats.c.job_id.in_(dialect.members("ids")))
+
+
+@lru_cache(128)
+def _advance(dialect: Dialect, shared: tuple[Field, ...], varying: tuple[Field, ...], with_status: bool) -> Any:
+    given = dict(cells(dialect, Packed(shared, varying, {})))
+    job_id, made = given.pop("job_id"), given.pop("made")
+    statement = (
+        jobs.update()
+        .where(_j.id == job_id, _j.cursor_at <= given["cursor_at"])
+        .values({_j.scheduled_count: _j.scheduled_count + made, **{_j[name]: value for name, value in given.items()}})
+        .returning(_j.id)
+    )
+    if not with_status:
+        statement = statement.where(is_(_j.status, "active"), _j.status_reason.is_(None))
+    return statement

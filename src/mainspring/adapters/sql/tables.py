@@ -19,9 +19,11 @@ from mainspring.adapters.sql.types import (
     Coded,
     Day,
     Definition,
+    ForAll,
     Instant,
     Json,
     Milliseconds,
+    Plain,
     Prose,
     Retry,
     Wall,
@@ -32,6 +34,7 @@ from mainspring.adapters.sql.types import (
 from mainspring.model.decision import Verdict
 from mainspring.model.execution import Actor, Cause, Failure, Status
 from mainspring.model.job import JobStatus, JobType
+from mainspring.model.policy import Isolation
 
 metadata = sa.MetaData(
     naming_convention={
@@ -152,14 +155,14 @@ executions = sa.Table(
     _required("cause", Word(Cause)),
     _required("created_at", Instant),
     _required("available_at", Instant),
-    _required("handler_type", sa.String(32), server_default="function"),
+    _required("handler_type", sa.String(32)),
     sa.Column("job_id", ID),
     sa.Column("job_name", NAME),
     sa.Column("job_revision", sa.Integer),
-    _required("payload", Json, server_default="{}"),
+    _required("payload", Json),
     sa.Column("event", Json),
     sa.Column("retry_of", ID),
-    _required("chain_depth", sa.Integer, server_default="0"),
+    _required("chain_depth", sa.Integer),
     sa.Column("scheduled_at", Instant),
     sa.Column("start_deadline_at", Instant),
     _required("priority", sa.Integer),
@@ -168,11 +171,11 @@ executions = sa.Table(
     sa.Column("concurrency_limit", sa.Integer),
     _required("timeout_ms", Milliseconds, key="timeout"),
     _required("retry", Retry),
-    sa.Column("isolation", sa.String(32)),
+    sa.Column("isolation", Word(Isolation)),
     sa.Column("idempotency_key", sa.Text),
     sa.Column("trace_id", sa.String(64)),
     sa.Column("span_id", sa.String(64)),
-    _required("buffered", sa.Boolean, server_default=sa.false()),
+    _required("buffered", sa.Boolean),
     sa.Column("blocked_by", NAME),
     sa.Column("queued_at", Instant),
     sa.Column("started_at", Instant),
@@ -180,10 +183,10 @@ executions = sa.Table(
     sa.Column("deadline_at", Instant),
     sa.Column("lease_until", Instant),
     sa.Column("worker_id", NAME),
-    _required("attempt", sa.Integer, server_default="0"),
-    _required("failures", sa.Integer, server_default="0"),
-    _required("losses", sa.Integer, server_default="0"),
-    _required("fence", sa.BigInteger, server_default="0"),
+    _required("attempt", sa.Integer),
+    _required("failures", sa.Integer),
+    _required("losses", sa.Integer),
+    _required("fence", sa.BigInteger),
     sa.Column("cancel_requested_at", Instant),
     sa.Column("cancel_reason", Prose),
     sa.Column("external_ref", sa.Text),
@@ -266,7 +269,7 @@ execution_logs = sa.Table(
     sa.Column("execution_id", ID, primary_key=True),
     sa.Column("line", sa.Integer, primary_key=True, autoincrement=False),
     _required("at", Instant),
-    _required("level", sa.String(32)),
+    _required("level", Plain),
     _required("message", Prose),
     _required("fields", Json),
     sa.Column("attempt", sa.Integer),
@@ -300,7 +303,7 @@ outbox = sa.Table(
     metadata,
     sa.Column("number", NUMBER, primary_key=True),
     _required("id", ID, unique=True),
-    _required("type", NAME),
+    _required("type", Plain),
     _required("platform_id", NAME),
     _required("at", Instant),
     _required("source", sa.Text),
@@ -316,7 +319,7 @@ inbox = sa.Table(
     "inbox",
     metadata,
     sa.Column("id", key(1024), primary_key=True),
-    _required("type", NAME),
+    _required("type", Plain),
     sa.Column("platform_id", NAME, primary_key=True),
     _required("at", Instant),
     sa.Column("source", key(1024), primary_key=True),
@@ -355,20 +358,6 @@ dispatchers = sa.Table(
     _required("status", sa.String(32)),
     _required("stats", Json),
 )
-
-
-class ForAll(Coded):
-    """A platform, or none for all of them, which is stored as no text: a key has no NULL."""
-
-    impl = NAME
-    cache_ok = True
-
-    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str:
-        return value or ""
-
-    def process_result_value(self, value: Any, dialect: sa.Dialect) -> str | None:
-        return value or None
-
 
 handlers = sa.Table(
     "handlers",

@@ -79,6 +79,16 @@ def _cleaned(value: Any) -> Any:
     return value
 
 
+def key(length: int) -> sa.String:
+    """Return the type of text to look up and sort by: by code point, also where the database has a locale."""
+    return sa.String(length).with_variant(postgresql.VARCHAR(length, collation="C"), "postgresql")
+
+
+ID = key(36)
+#: Room for the longest name there is: a concurrency key of 256 characters after what says that it is one.
+NAME = key(300)
+
+
 class Coded(sa.TypeDecorator[Any]):
     """A type that is stored as another: ``encode`` on the way in, ``decode`` on the way out, None is NULL."""
 
@@ -87,6 +97,9 @@ class Coded(sa.TypeDecorator[Any]):
 
     #: Whether equal values are stored alike. In JSON they are not: 1 and True are equal.
     comparable = True
+
+    #: Whether None is stored as a value of its own.
+    never_null = False
 
     def encode(self, value: Any) -> Any:
         """Return what is stored."""
@@ -171,6 +184,32 @@ class Word(Coded):
 
     def decode(self, value: Any) -> StrEnum:
         return self._members[value]
+
+
+class Plain(Coded):
+    """A word out of no closed list, which may be given as a member of an enumeration."""
+
+    impl = NAME
+    cache_ok = True
+
+    def encode(self, value: Any) -> str:
+        return str(value)
+
+    def decode(self, value: Any) -> str:
+        return str(value)
+
+
+class ForAll(Plain):
+    """A platform, or None for all of them, which is stored as no text: a key has no NULL."""
+
+    cache_ok = True
+    never_null = True
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str:
+        return value or ""
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> str | None:
+        return value or None
 
 
 class Prose(Coded):
@@ -258,12 +297,5 @@ def _unshared(values: tuple[Any, ...]) -> JobDefinition:
     return JobDefinition(*own)
 
 
-def key(length: int) -> sa.String:
-    """Return the type of text to look up and sort by: by code point, also where the database has a locale."""
-    return sa.String(length).with_variant(postgresql.VARCHAR(length, collation="C"), "postgresql")
-
-
-ID = key(36)
-NAME = key(255)
 #: A number the database gives, rising with each row. SQLite does so only for its own INTEGER.
 NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")

@@ -1,0 +1,152 @@
+"""Batches of rows as parameters of one statement.
+
+What all rows of a batch share goes as an ordinary parameter, the rest as one JSON parameter (see `dialect`). A batch of
+one row therefore is an ordinary statement without any JSON, and a claim of 500 sends little more than 500 ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import orjson
+import sqlalchemy as sa
+
+from mainspring.adapters.sql.dialect import ROWS, Dialect
+from mainspring.adapters.sql.types import Coded, clean
+
+R = TypeVar("R")
+
+
+class Field(NamedTuple):
+    """One value of each row: its name in the statement, and its type."""
+
+    name: str
+    type: Any
+
+
+class Packed(NamedTuple):
+    """A batch: the fields all rows share, those that vary, and the parameters that carry them."""
+
+    shared: tuple[Field, ...]
+    varying: tuple[Field, ...]
+    parameters: dict[str, Any]
+
+
+def pack(wanted: Sequence[Field], rows: Sequence[Sequence[Any]], *, leave_out_null: bool = False) -> Packed:
+    """Sort the values of rows, in the order of ``wanted``, into what they share and what varies."""
+    shared, varying, columns = [], [], []
+    parameters: dict[str, Any] = {}
+    for field, column in zip(wanted, zip(*rows, strict=True), strict=True):
+        if len(rows) == 1 or _is_shared(field.type, column):
+            if column[0] is not None or not leave_out_null or isinstance(field.type, Coded) and field.type.never_null:
+                shared.append(field)
+                parameters[parameter(field.name)] = column[0]
+        else:
+            varying.append(field)
+            columns.append(_encoded(field.type, column))
+    if varying:
+        names = [field.name for field in varying]
+        parameters[ROWS] = _json([dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)])
+    return Packed(tuple(shared), tuple(varying), parameters)
+
+
+def parameter(name: str) -> str:
+    """Return the name of the parameter for a value all rows share; SQLAlchemy keeps the columns' own for itself."""
+    return f"{name}_"
+
+
+def cells(dialect: Dialect, packed: Packed) -> Mapping[str, sa.ColumnElement[Any]]:
+    """Return the values of the batch by name, to build a statement of."""
+    return _cells(dialect, packed.shared, packed.varying)
+
+
+def _cells(
+    dialect: Dialect, shared: tuple[Field, ...], varying: tuple[Field, ...]
+) -> dict[str, sa.ColumnElement[Any]]:
+    found: dict[str, sa.ColumnElement[Any]] = {
+        name: sa.bindparam(parameter(name), type_=kind) for name, kind in shared
+    }
+    if varying:
+        found.update(dialect.recordset(dict(varying)))
+    return found
+
+
+def _is_shared(kind: Any, column: Sequence[Any]) -> bool:
+    first = column[0]
+    if isinstance(kind, Coded) and not kind.comparable:
+        return all(value is first for value in column)
+    return column.count(first) == len(column)
+
+
+def _encoded(kind: Any, column: Sequence[Any]) -> Sequence[Any]:
+    if not isinstance(kind, Coded):
+        return column
+    if kind.never_null:
+        return [kind.process_bind_param(value, None) for value in column]  # type: ignore[arg-type]
+    encode = kind.encode
+    return [None if value is None else encode(value) for value in column]
+
+
+def _json(rows: list[dict[str, Any]]) -> str:
+    try:
+        return orjson.dumps(rows).decode()
+    except TypeError:  # a text from outside that UTF-8 cannot carry
+        cleaned = [{key: clean(v) if isinstance(v, str) else v for key, v in row.items()} for row in rows]
+        return orjson.dumps(cleaned).decode()
+
+
+# -- whole rows --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Shape(Generic[R]):
+    """How values of one dataclass lie in a table: columns of the same names, in the order of its fields."""
+
+    kind: type[R]
+    table: sa.Table
+    names: tuple[str, ...]
+    fields: tuple[Field, ...]
+    select: sa.Select[Any]
+    values_of: Any
+
+    def row(self, row: Any) -> R | None:
+        """Return the value of a row of `select`, None for None."""
+        return None if row is None else self.kind(*row)
+
+    def rows(self, rows: Sequence[Any]) -> list[R]:
+        """Return the values of rows of `select`."""
+        kind = self.kind
+        return [kind(*row) for row in rows]
+
+
+def shape(kind: type[R], table: sa.Table) -> Shape[R]:
+    """Return how values of ``kind`` lie in ``table``, which may have further columns."""
+    names = tuple(field.name for field in fields(kind))  # type: ignore[arg-type]
+    columns = [table.c[name] for name in names]
+    typed = tuple(Field(name, column.type) for name, column in zip(names, columns, strict=True))
+    return Shape(kind, table, names, typed, sa.select(*columns), attrgetter(*names))
+
+
+@lru_cache(512)
+def insert_statement(
+    dialect: Dialect, table: sa.Table, shared: tuple[Field, ...], varying: tuple[Field, ...], on_conflict: str
+) -> Any:
+    """Return the INSERT of a batch. ``on_conflict``: ``fail``, ``keep`` the row there is, or ``replace`` it."""
+    given = _cells(dialect, shared, varying)
+    insert = dialect.insert(table)
+    if varying:
+        # SQLite cannot tell ON CONFLICT from a join's ON unless there is a WHERE before it.
+        insert = insert.from_select(list(given), sa.select(*given.values()).where(sa.true()))
+    else:
+        insert = insert.values({table.c[name]: value for name, value in given.items()})
+    if on_conflict == "keep":
+        return insert.on_conflict_do_nothing()
+    if on_conflict == "replace":
+        key = [column.name for column in table.primary_key]
+        kept = {column: insert.excluded[column.key] for column in table.c if column.name not in key}
+        return insert.on_conflict_do_update(index_elements=key, set_=kept)
+    return insert

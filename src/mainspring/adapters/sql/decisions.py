@@ -1,0 +1,58 @@
+"""The ledger of decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam
+
+from mainspring.adapters.sql.batches import shape
+from mainspring.adapters.sql.session import SqlTable
+from mainspring.adapters.sql.tables import decisions, is_range
+from mainspring.model.decision import Decision
+
+_SHAPE = shape(Decision, decisions)
+_d = decisions.c
+
+_EXACT = _SHAPE.select.where(
+    _d.job_id == bindparam("job"), _d.scheduled_at == bindparam("at"), _d.key == bindparam("key")
+)
+_COVERING = (
+    _SHAPE.select.where(
+        _d.job_id == bindparam("job"),
+        _d.key == bindparam("key"),
+        is_range,
+        _d.scheduled_at <= bindparam("at"),
+        _d.until_at >= bindparam("at"),
+    )
+    .order_by(_d.scheduled_at.desc())
+    .limit(1)
+)
+_OF_EXECUTION = _SHAPE.select.where(_d.execution_id == bindparam("execution")).order_by(_d.decided_at).limit(1)
+
+
+class SqlDecisionTable(SqlTable):
+    """`DecisionTable` in SQL."""
+
+    def add(self, decisions: Sequence[Decision]) -> None:
+        self._insert_values(_SHAPE, decisions, conflict="one of these instants is decided already")
+
+    def get(self, job_id: str, scheduled_at: datetime, key: str = "") -> Decision | None:
+        where = {"job": job_id, "at": scheduled_at, "key": key}
+        return _SHAPE.row(self._first(_EXACT, **where) or self._first(_COVERING, **where))
+
+    def find(
+        self, job_id: str, *, since: datetime | None = None, until: datetime | None = None, limit: int = 50
+    ) -> list[Decision]:
+        statement = _SHAPE.select.where(_d.job_id == job_id)
+        if since is not None:
+            statement = statement.where(_d.scheduled_at >= since)
+        if until is not None:
+            statement = statement.where(_d.scheduled_at < until)
+        newest_first = (_d.scheduled_at.desc(), _d.key.desc())
+        return _SHAPE.rows(self._all(statement.order_by(*newest_first).limit(sa.literal(limit))))
+
+    def of_execution(self, execution_id: str) -> Decision | None:
+        return _SHAPE.row(self._first(_OF_EXECUTION, execution=execution_id))

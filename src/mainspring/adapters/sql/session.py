@@ -1,0 +1,68 @@
+"""One open transaction on one connection, and the base of the table classes that work in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from mainspring.adapters.sql.batches import Field, Shape, insert_statement, pack
+from mainspring.adapters.sql.dialect import Dialect
+from mainspring.errors import ConflictError
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What the tables of one transaction share. ``now`` is the store's clock, read once."""
+
+    connection: sa.Connection
+    dialect: Dialect
+    now: datetime
+    record_transitions: bool = False
+
+
+class SqlTable:
+    """A plain, synchronous object around a connection: no state of its own but the session's."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._dialect = session.dialect
+
+    def _run(self, statement: Any, parameters: dict[str, Any] | None = None) -> sa.CursorResult[Any]:
+        return self._session.connection.execute(statement, parameters)
+
+    def _all(self, statement: Any, **parameters: Any) -> Sequence[Any]:
+        return self._session.connection.execute(statement, parameters).all()
+
+    def _first(self, statement: Any, **parameters: Any) -> Any:
+        return self._session.connection.execute(statement, parameters).first()
+
+    def _scalar(self, statement: Any, **parameters: Any) -> Any:
+        return self._session.connection.execute(statement, parameters).scalar()
+
+    def _insert(
+        self,
+        table: sa.Table,
+        fields: Sequence[Field],
+        rows: Sequence[Sequence[Any]],
+        *,
+        on_conflict: str = "fail",
+        conflict: str = "it exists already",
+    ) -> int:
+        """Insert rows in one statement; return how many were. Raises `ConflictError` with ``conflict``."""
+        if not rows:
+            return 0
+        packed = pack(fields, rows, leave_out_null=True)
+        statement = insert_statement(self._dialect, table, packed.shared, packed.varying, on_conflict)
+        try:
+            return self._run(statement, packed.parameters).rowcount
+        except sa.exc.IntegrityError as error:
+            raise ConflictError(conflict) from error
+
+    def _insert_values(self, shape: Shape[R], values: Sequence[R], **options: Any) -> int:
+        return self._insert(shape.table, shape.fields, [shape.values_of(value) for value in values], **options)

@@ -1,0 +1,61 @@
+"""What has happened since this process started, counted from what is told; and what runs in it now."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from mainspring.model.events import Event, EventType
+from mainspring.model.execution import Execution
+
+_ENDED = {
+    EventType.EXECUTION_SUCCESS: "finished",
+    EventType.EXECUTION_FAILED: "failed",
+    EventType.EXECUTION_CANCELLED: "cancelled",
+    EventType.EXECUTION_EXPIRED: "expired",
+}
+
+
+@dataclass
+class Counters:
+    """``done`` counts by word; ``running`` maps the executions started here to since when they run."""
+
+    done: Counter[str] = field(default_factory=Counter)
+    running: dict[str, datetime] = field(default_factory=dict)
+
+    def start(self, execution: Execution) -> None:
+        """Count the start of an attempt."""
+        if execution.started_at is not None:
+            self.running[execution.id] = execution.started_at
+
+    def count(self, event: Event) -> None:
+        """Count an event."""
+        execution_id = str(event.data.get("execution_id"))
+        kind = EventType(event.type) if event.type in EventType else None
+        if kind in _ENDED:
+            self.done[_ENDED[kind]] += 1
+            self.running.pop(execution_id, None)
+        elif kind is EventType.EXECUTION_RETRY:
+            self.done["retried"] += 1
+            self.running.pop(execution_id, None)
+        elif kind is EventType.EXECUTION_DEAD:
+            self.done["dead"] += 1
+        elif kind is EventType.OCCURRENCE_SKIPPED:
+            self.done["skipped"] += int(event.data.get("count") or 1)
+
+    def keep(self, execution_ids: set[str]) -> None:
+        """Forget what no longer runs here: a snooze or a release ends an attempt without an event."""
+        for execution_id in self.running.keys() - execution_ids:
+            del self.running[execution_id]
+
+    def told(self) -> str:
+        """Return the counts in one phrase; what never happened is left out, except what everybody looks for.
+
+        >>> Counters(Counter(finished=3, skipped=1)).told()
+        '3 finished, 0 failed, 1 skipped'
+        """
+        words = ("finished", "failed", "retried", "dead", "cancelled", "expired", "skipped")
+        return ", ".join(
+            f"{self.done[word]} {word}" for word in words if self.done[word] or word in ("finished", "failed")
+        )

@@ -1,0 +1,248 @@
+"""Watches a node: its events, its starts, its progress and its next runs, as lines and as how it stands."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from mainspring._version import __version__
+from mainspring.cli.executions import progress_told
+from mainspring.cli.job_zones import JobZones, read_zones
+from mainspring.cli.live import Standing, Throttle, Under, Upcoming, View
+from mainspring.cli.narrate import Line, happened, named, started
+from mainspring.cli.output import short
+from mainspring.cli.target import sqlite_path
+from mainspring.cli.times import away, span, stamp
+from mainspring.errors import MainspringError
+from mainspring.model.events import Event, EventType
+from mainspring.model.execution import Execution, Status
+from mainspring.model.job import Job, JobStatus
+from mainspring.ports.store import ExecutionQuery, Tx
+from mainspring.schedule.zones import tzdb_version
+
+if TYPE_CHECKING:
+    from mainspring.app import Mainspring, Node
+    from mainspring.app.wiring import Roles
+    from mainspring.engine.executor import Attempt
+
+logger = logging.getLogger("mainspring")
+
+#: Seconds between two looks at the database, the most jobs looked at, and the least between two lines of progress.
+LOOK, JOBS, PROGRESS = 1.0, 500, timedelta(seconds=5)
+
+
+class Watch:
+    """Shows one process; `begin` before the node starts, `run` while it does, `end` at the end."""
+
+    def __init__(
+        self, command: str, where: str | None, app: Mainspring, roles: Roles, view: View, stop: asyncio.Event
+    ) -> None:
+        self._command, self._where, self._app, self._roles = command, where, app, roles
+        self._view, self._stop = view, stop
+        self._standing = Standing()
+        self._throttle = Throttle()
+        self._zones = JobZones(app.settings.timezone or "UTC")
+        self._zone_of: dict[str, str] = {job["name"]: job["timezone"] for job in app.jobs if job.get("timezone")}
+        self._said: dict[str, tuple[Any, Any]] = {}
+        self._unsubscribe = lambda: None
+        self._early: list[Line] | None = []
+        self._buried: set[str] = set()
+        self._hinted = False
+
+    def begin(self, node: Node) -> None:
+        """Listen, so that nothing is missed from the first moment on."""
+        node.on_attempt = self._on_attempt
+        self._unsubscribe = self._app.parts.bus.subscribe("**", self._on_event)
+
+    async def run(self, node: Node) -> None:
+        """Show the head once the node runs, then keep how it stands up to date."""
+        while not node.is_engine:
+            await asyncio.sleep(0.02)
+        await self._look(node)
+        self._view.reserve(self._zones_and_names())
+        self._view.head(self._head())
+        self._view.start()
+        early, self._early = self._early or [], None
+        for line in early:
+            self._view.line(line)
+        stopping = asyncio.create_task(self._tell_stopping(node))
+        try:
+            while True:
+                await asyncio.sleep(LOOK)
+                held = self._throttle.refill()
+                if held:
+                    self._note(f"... and {held} lines more within this second")
+                await self._look(node)
+        finally:
+            stopping.cancel()
+            await asyncio.gather(stopping, return_exceptions=True)
+
+    def end(self) -> None:
+        """Leave the terminal, with one line about what has been."""
+        self._unsubscribe()
+        self._view.stop()
+        if self._early is None:
+            self._note(f"stopped: {self._standing.counters.told()}")
+        else:
+            # It never came to run: what was said until then may tell why.
+            for line in self._early:
+                self._view.line(line)
+
+    @property
+    def zone(self) -> str:
+        """The zone of what belongs to no job."""
+        return self._zones.default
+
+    def show(self, line: Line) -> None:
+        """Show a line, unless there are too many."""
+        if self._early is not None:
+            self._early.append(line)
+        elif self._throttle.lets(line):
+            self._view.line(line)
+
+    # -- what happens --------------------------------------------------------------------------------------------
+
+    def _on_event(self, event: Event) -> None:
+        if event.platform_id != self._app.platform_id:
+            return
+        execution_id = str(event.data.get("execution_id"))
+        if event.type == EventType.EXECUTION_DEAD:
+            self._buried.add(execution_id)
+        buried = event.type == EventType.EXECUTION_FAILED and execution_id in self._buried
+        zone = self._zone(str(event.data.get("job") or ""))
+        line = happened(event, zone, running=self._standing.counters.running, buried=buried)
+        self._standing.counters.count(event)
+        if line is not None:
+            self.show(line)
+        if buried:
+            self._buried.discard(execution_id)
+            self._hint(execution_id)
+
+    def _hint(self, execution_id: str) -> None:
+        """Once, say what can be done about a dead letter."""
+        if not self._hinted:
+            self._hinted = True
+            self._note(f"mainspring explain {execution_id} says why; mainspring dead redrive runs it again")
+
+    def _on_attempt(self, attempt: Attempt) -> None:
+        self._standing.counters.start(attempt.execution)
+        self.show(started(attempt.execution, self._zone(attempt.execution.job_name or "")))
+
+    def _zone(self, job: str) -> str:
+        return self._zone_of.get(job, self._zones.default)
+
+    def _note(self, text: str) -> None:
+        now = self._app.parts.clock.now()
+        self._view.line(Line(now, self._zones.default, "mainspring", "note", text))
+
+    async def _tell_stopping(self, node: Node) -> None:
+        await self._stop.wait()
+        running = len(node.worker.running) if node.worker is not None else 0
+        grace = span(self._app.settings.drain_grace_ms / 1000)
+        self._standing.note = "draining; Ctrl-C again releases what runs"
+        more = f": {running} still running, for at most {grace}; Ctrl-C again releases them" if running else ""
+        self._note(f"stopping{more}")
+
+    # -- how it stands -------------------------------------------------------------------------------------------
+
+    async def _look(self, node: Node) -> None:
+        def work(tx: Tx) -> tuple[Any, ...]:
+            platform_id = self._app.platform_id
+            running = tx.executions.find(
+                ExecutionQuery(platform_id=platform_id, statuses=(Status.RUNNING,), limit=50)
+            )
+            return (
+                tx.now,
+                read_zones(tx, platform_id),
+                tx.jobs.find(platform_id, status=JobStatus.ACTIVE, limit=JOBS),
+                running,
+                tx.executions.counts(platform_id),
+            )
+
+        try:
+            now, zones, jobs, running, counts = await self._app.store.read(work)
+        except MainspringError as error:
+            logger.debug("the view could not look: %s", error)
+            return
+        self._zones = zones
+        self._zone_of = {job.name: zones.of_job(job) for job in jobs}
+        if node.worker is not None:
+            self._standing.counters.keep({attempt.execution.id for attempt in node.worker.running})
+        self._standing.now, self._standing.live = now, counts
+        self._standing.upcoming = [
+            Upcoming(job.name, job.next_run_at, zones.of_job(job)) for job in _by_next_run(jobs)
+        ]
+        self._standing.under = [_under(execution) for execution in running if execution.progress]
+        self._tell_progress(running)
+        self._view.stand(self._standing)
+
+    def _tell_progress(self, running: Sequence[Execution]) -> None:
+        """Tell progress as lines too, now and then: a log file has no lower part."""
+        known = {execution.id for execution in running}
+        self._said = {key: value for key, value in self._said.items() if key in known}
+        for execution in running:
+            if not execution.progress or self._standing.now is None:
+                continue
+            text = progress_told(execution.progress)
+            last_at, last = self._said.get(execution.id, (execution.started_at or self._standing.now, ""))
+            if text != last and self._standing.now - last_at >= PROGRESS:
+                self._said[execution.id] = (self._standing.now, text)
+                zone = self._zone(execution.job_name or "")
+                self.show(Line(self._standing.now, zone, named(execution), "progress", f"progress {text}"))
+
+    def _zones_and_names(self) -> tuple[Sequence[str], Sequence[str]]:
+        return [self.zone, *self._zone_of.values()], ["mainspring", *self._zone_of]
+
+    def _head(self) -> list[tuple[str, str]]:
+        app, settings = self._app, self._app.settings
+        lines = [
+            ("bold", f"Mainspring {__version__} {self._command}"),
+            ("bright_black", f"  database    {settings.database_url}{_hint(app)}"),
+        ]
+        if self._where is not None or app.jobs:
+            handlers = len(app.registry.list_handlers())
+            lines.append(("bright_black", f"  app         {self._where or '-'}: {handlers} handlers, {len(app.jobs)} jobs"))
+        else:
+            lines.append(("yellow", "  app         none given: mainspring dev module:app runs the handlers of your code"))
+        if self._roles.worker:
+            lines.append(("bright_black", f"  queues      {settings.queues}"))
+        lines.append(("bright_black", f"  zone data   {tzdb_version()}"))
+        lines.append(("", ""))
+        now = self._standing.now
+        if self._standing.upcoming and now is not None:
+            width = max(len(short(one.name, 32)) for one in self._standing.upcoming[:12])
+            for one in self._standing.upcoming[:12]:
+                when = f"{away(one.at, now)}, " if one.at > now else ""
+                lines.append(("", f"  {short(one.name, 32):<{width}}  next {when}{stamp(one.at, one.zone)}"))
+            if len(self._standing.upcoming) > 12:
+                lines.append(("bright_black", f"  ... and {len(self._standing.upcoming) - 12} more: mainspring jobs list"))
+            lines.append(("", ""))
+        return lines
+
+
+def _hint(app: Mainspring) -> str:
+    """Tell how other commands find this database, where they would not by themselves."""
+    if app.settings.origin.get("database_url") != "argument":
+        return ""
+    path = sqlite_path(app.settings.database_url)
+    return f"   (other commands: --db {path or app.settings.database_url})"
+
+
+def _by_next_run(jobs: Sequence[Job]) -> list[Any]:
+    return sorted((job for job in jobs if job.next_run_at is not None), key=lambda job: (job.next_run_at, job.name))
+
+
+def _under(execution: Execution) -> Under:
+    progress = execution.progress or {}
+    current, total = progress.get("current"), progress.get("total")
+    share = None
+    if isinstance(current, int | float) and isinstance(total, int | float) and total > 0:
+        share = min(max(current / total, 0.0), 1.0)
+    return Under(
+        named(execution), execution.started_at or execution.created_at, short(progress_told(progress), 60), share
+    )
+
+

@@ -1,0 +1,174 @@
+"""Creating, changing, pausing, resuming and archiving jobs."""
+
+from datetime import timedelta
+
+import pytest
+
+from mainspring.errors import ConflictError, NotFoundError, RevisionConflictError, ScheduleError, ValidationError
+from mainspring.model.decision import Verdict
+from mainspring.model.execution import Status
+from mainspring.model.job import JobStatus
+from mainspring.model.node import Limit
+from mainspring.moves.jobs import archive_job, pause_job, put_job, resume_due, resume_job, update_job
+from tests.unit.moves.conftest import START, Bench
+
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+
+
+def update(bench: Bench, changes, **options):
+    return bench.do(lambda tx: update_job(tx, bench.schedules, "default", "job", changes, **options))
+
+
+def put(bench: Bench, **fields):
+    wire = {"name": "job", "type": "cron", "handler": "h", "schedule": {"cron": "0 * * * *"}, **fields}
+    return bench.do(lambda tx: put_job(tx, bench.schedules, "default", wire))
+
+
+def test_a_new_job_is_decided_from_now_on(bench):
+    bench.clock.advance(30 * MINUTE)
+    job = bench.job()
+    assert (job.cursor_at, job.next_run_at) == (START + 30 * MINUTE, START + HOUR)
+    assert bench.plan().dispatched == 0
+
+
+def test_what_was_due_is_decided_under_the_old_definition_and_the_past_never_fires_by_an_edit(bench):
+    job = bench.job()
+    bench.clock.advance(HOUR + timedelta(seconds=5))
+    changed = update(bench, {"schedule": {"cron": "*/5 * * * *"}}).job
+    assert [d.revision for d in bench.ledger(job)] == [1]
+    assert changed.cursor_at == START + HOUR + timedelta(seconds=5)
+    assert changed.next_run_at == START + HOUR + 5 * MINUTE
+    assert bench.plan().dispatched == 0
+
+
+def test_an_edit_that_is_not_about_time_leaves_the_cursor(bench):
+    job = bench.job()
+    bench.clock.advance(10 * MINUTE)
+    changed = update(bench, {"priority": 9}).job
+    assert (changed.cursor_at, changed.revision) == (job.cursor_at, 2)
+
+
+def test_null_returns_a_field_to_its_default(bench):
+    bench.job(priority=9)
+    assert update(bench, {"priority": None}).job.definition.priority == 5
+
+
+def test_a_stale_revision_is_refused(bench):
+    bench.job()
+    update(bench, {"priority": 9}, expected_revision=1)
+    with pytest.raises(RevisionConflictError):
+        update(bench, {"priority": 1}, expected_revision=1)
+
+
+@pytest.mark.parametrize("changes", [{"schedule": {"cron": "61 * * * *"}}, {"timezone": "Mars/Olympus"}])
+def test_a_bad_edit_changes_nothing(bench, changes):
+    before = bench.job()
+    with pytest.raises(ScheduleError):
+        update(bench, changes)
+    assert bench.stored() == before
+
+
+def test_code_that_says_the_same_again_writes_nothing(bench):
+    first = put(bench, priority=7)
+    bench.clock.advance(HOUR)
+    again = put(bench, priority=7)
+    assert (first.created, again.changed) == (True, False)
+    assert again.job == first.job
+
+
+def test_code_owns_only_the_fields_it_names(bench):
+    put(bench)
+    update(bench, {"priority": 9})
+    assert put(bench).changed is False
+    assert put(bench, queue="reports").job.definition.priority == 9
+
+
+def test_a_deploy_resumes_nothing(bench):
+    put(bench)
+    bench.do(lambda tx: pause_job(tx, bench.schedules, "default", "job", reason="incident"))
+    assert put(bench, priority=8).job.status is JobStatus.PAUSED
+    bench.do(lambda tx: archive_job(tx, bench.schedules, "default", "job"))
+    assert put(bench, priority=1).changed is False
+    assert bench.stored().status is JobStatus.ARCHIVED
+
+
+def test_pausing_needs_a_reason_and_an_end_that_is_to_come(bench):
+    bench.job()
+    with pytest.raises(ValidationError, match="why"):
+        bench.do(lambda tx: pause_job(tx, bench.schedules, "default", "job", reason=" "))
+    with pytest.raises(ValidationError, match="future"):
+        bench.do(lambda tx: pause_job(tx, bench.schedules, "default", "job", reason="x", until=START))
+
+
+def test_the_instants_of_a_pause_become_one_range_row(bench):
+    job = bench.job()
+    bench.do(lambda tx: pause_job(tx, bench.schedules, "default", "job", reason="incident 7"))
+    bench.clock.advance(5 * HOUR + MINUTE)
+    assert bench.plan().jobs == 0
+    bench.do(lambda tx: resume_job(tx, bench.schedules, "default", "job"))
+    (row,) = bench.ledger(job)
+    assert (row.decision, row.scheduled_at, row.until_at, row.count) == (
+        Verdict.SKIPPED_PAUSED, START + HOUR, START + 5 * HOUR, 5,
+    )  # fmt: skip
+    assert row.reason["reason"] == "incident 7"
+    assert bench.stored().next_run_at == START + 6 * HOUR
+
+
+def test_a_resume_may_catch_up_by_the_misfire_policy(bench):
+    job = bench.job()
+    bench.do(lambda tx: pause_job(tx, bench.schedules, "default", "job", reason="x"))
+    bench.clock.advance(5 * HOUR + 10 * MINUTE)
+    bench.do(lambda tx: resume_job(tx, bench.schedules, "default", "job", catch_up=True))
+    bench.plan()
+    assert [d.decision for d in bench.ledger(job)] == [Verdict.COALESCED, Verdict.DISPATCHED]
+
+
+def test_a_pause_with_an_end_ends_by_itself(bench):
+    bench.job()
+    until = START + 2 * HOUR
+    bench.do(lambda tx: pause_job(tx, bench.schedules, "default", "job", reason="x", until=until))
+    bench.clock.advance(2 * HOUR)
+    assert bench.do(lambda tx: resume_due(tx, bench.schedules)) == 1
+    assert bench.stored().status is JobStatus.ACTIVE
+
+
+def test_an_archived_job_frees_its_name_and_keeps_its_history(bench):
+    old = bench.job()
+    bench.clock.advance(HOUR)
+    bench.plan()
+    bench.do(lambda tx: archive_job(tx, bench.schedules, "default", "job"))
+    new = bench.job()
+    assert new.id != old.id
+    assert len(bench.ledger(old)) == 1
+    assert len(bench.executions(Status.QUEUED)) == 1, "what was made goes on"
+
+
+def test_a_taken_name_and_an_unknown_one_are_errors(bench):
+    bench.job()
+    with pytest.raises(ConflictError):
+        bench.job()
+    with pytest.raises(NotFoundError):
+        bench.do(lambda tx: archive_job(tx, bench.schedules, "default", "nobody"))
+
+
+def test_a_schedule_must_fit_its_type_and_have_a_future(bench):
+    with pytest.raises(ValidationError, match="recurring"):
+        bench.job(type="recurring")
+    with pytest.raises(ValidationError, match="future"):
+        bench.job(type="one_time", schedule={"run_at": "2020-01-01T00:00:00Z"})
+
+
+def test_quotas_of_the_platform_hold(bench):
+    limit = Limit("default", "platform", max_jobs=1, min_interval_ms=60_000)
+    bench.do(lambda tx: tx.platforms.put_limit(limit))
+    bench.job()
+    with pytest.raises(Exception, match="jobs: 2"):
+        bench.job("second")
+    with pytest.raises(Exception, match="between two runs"):
+        update(bench, {"type": "recurring", "schedule": {"every_ms": 1000}})
+
+
+def test_surprises_are_warned_of(bench):
+    warnings = put(bench, misfire="fire_all").warnings
+    assert any("announced" in text for text in warnings)
+    assert any("buffer_all" in text for text in warnings)
