@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from mainspring.ports.health import CheckResult
 
+Answer = bool | CheckResult | None
+
 
 @dataclass(frozen=True)
 class DiskCheck:
@@ -61,7 +63,7 @@ class FunctionCheck:
     """
 
     name: str
-    function: Callable[[], bool | None | CheckResult | Awaitable[bool | None | CheckResult]]
+    function: Callable[[], Answer | Awaitable[Answer]]
     critical: bool = True
     timeout: float = 5.0
 

@@ -123,8 +123,8 @@ def tree() -> App:
         suppress_keyboard_interrupt=False,
     )
     for group, commands in _COMMANDS.items():
-        for name, (where, text) in commands.items():
-            app.command(f"mainspring.cli.{where}", name=name, help=None, group=group)
+        for name, (where, _) in commands.items():
+            app.command(f"mainspring.cli.{where}", name=name, group=group)
     for noun, (aliases, text, verbs) in _NOUNS.items():
         branch = App(name=noun, alias=aliases, help=text)
         for verb, (function, verb_help) in verbs.items():
@@ -219,4 +219,3 @@ def _wants_json(words: Sequence[str]) -> bool:
 
 def _verbose(words: Sequence[str]) -> bool:
     return any(word in ("-v", "--verbose") for word in words)
-

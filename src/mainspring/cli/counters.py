@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from mainspring.model.events import Event, EventType
 from mainspring.model.execution import Execution
 
-_ENDED = {
+_ENDED: Mapping[str, str] = {
     EventType.EXECUTION_SUCCESS: "finished",
     EventType.EXECUTION_FAILED: "failed",
     EventType.EXECUTION_CANCELLED: "cancelled",
@@ -32,16 +33,15 @@ class Counters:
     def count(self, event: Event) -> None:
         """Count an event."""
         execution_id = str(event.data.get("execution_id"))
-        kind = EventType(event.type) if event.type in EventType else None
-        if kind in _ENDED:
-            self.done[_ENDED[kind]] += 1
+        if event.type in _ENDED:
+            self.done[_ENDED[event.type]] += 1
             self.running.pop(execution_id, None)
-        elif kind is EventType.EXECUTION_RETRY:
+        elif event.type == EventType.EXECUTION_RETRY:
             self.done["retried"] += 1
             self.running.pop(execution_id, None)
-        elif kind is EventType.EXECUTION_DEAD:
+        elif event.type == EventType.EXECUTION_DEAD:
             self.done["dead"] += 1
-        elif kind is EventType.OCCURRENCE_SKIPPED:
+        elif event.type == EventType.OCCURRENCE_SKIPPED:
             self.done["skipped"] += int(event.data.get("count") or 1)
 
     def keep(self, execution_ids: set[str]) -> None:

@@ -67,9 +67,7 @@ def list_dead_letters(
     )
 
 
-def redrive(
-    execution_ids: Ids, /, *, payload: str | None = None, target: Target | None = None
-) -> int:
+def redrive(execution_ids: Ids, /, *, payload: str | None = None, target: Target | None = None) -> int:
     """Run dead letters again, each as a new execution, and close them.
 
     Args:
@@ -85,9 +83,7 @@ def redrive(
     return _each(target or Target(), execution_ids, one)
 
 
-def discard(
-    execution_ids: Ids, /, *, reason: str, target: Target | None = None
-) -> int:
+def discard(execution_ids: Ids, /, *, reason: str, target: Target | None = None) -> int:
     """Close dead letters without running them.
 
     Args:

@@ -48,9 +48,7 @@ def list_executions(
     """
     target = target or Target()
     size = page_size(limit)
-    query = ExecutionQuery(
-        statuses=tuple(status or ()), handler=handler, queue=queue, before_id=after, limit=size + 1
-    )
+    query = ExecutionQuery(statuses=tuple(status or ()), handler=handler, queue=queue, before_id=after, limit=size + 1)
 
     async def work(client: Client) -> tuple[list[Execution], JobZones]:
         at = await read_at(client, job, since, "since")
@@ -216,31 +214,33 @@ def _took(execution: Execution) -> str | None:
 def _told(view: ExecutionView, zone: str) -> str:
     e = view.execution
     error = e.error or {}
-    told = pairs({
-        "id": e.id,
-        "status": e.status.value + (f" ({e.failure.value})" if e.failure else ""),
-        "held back by": e.blocked_by,
-        "job": f"{e.job_name} (revision {e.job_revision})" if e.job_name else None,
-        "handler": e.handler,
-        "cause": e.cause.value + (f" of {e.retry_of}" if e.retry_of else ""),
-        "payload": e.payload,
-        "queue": f"{e.queue}, priority {e.priority}",
-        "due": both(e.scheduled_at, zone) if e.scheduled_at else None,
-        "created": both(e.created_at, zone),
-        "queued": both(e.queued_at, zone) if e.queued_at else None,
-        "started": both(e.started_at, zone) if e.started_at else None,
-        "finished": both(e.finished_at, zone) if e.finished_at else None,
-        "next attempt": both(e.available_at, zone) if e.status is Status.RETRYING else None,
-        "took": _took(e),
-        "attempt": f"{e.attempt} of {e.retry.max_retries + 1}" + (f", {e.losses} lost" if e.losses else ""),
-        "worker": e.worker_id,
-        "lease until": both(e.lease_until, zone) if e.lease_until else None,
-        "progress": progress_told(e.progress) if e.progress else None,
-        "result": e.result,
-        "error": f"{error.get('type')}: {error.get('message')}" if error else None,
-        "trace": e.trace_id,
-        "decision": f"{view.decision.decision.value}, {span(view.decision.late)} late" if view.decision else None,
-    })
+    told = pairs(
+        {
+            "id": e.id,
+            "status": e.status.value + (f" ({e.failure.value})" if e.failure else ""),
+            "held back by": e.blocked_by,
+            "job": f"{e.job_name} (revision {e.job_revision})" if e.job_name else None,
+            "handler": e.handler,
+            "cause": e.cause.value + (f" of {e.retry_of}" if e.retry_of else ""),
+            "payload": e.payload,
+            "queue": f"{e.queue}, priority {e.priority}",
+            "due": both(e.scheduled_at, zone) if e.scheduled_at else None,
+            "created": both(e.created_at, zone),
+            "queued": both(e.queued_at, zone) if e.queued_at else None,
+            "started": both(e.started_at, zone) if e.started_at else None,
+            "finished": both(e.finished_at, zone) if e.finished_at else None,
+            "next attempt": both(e.available_at, zone) if e.status is Status.RETRYING else None,
+            "took": _took(e),
+            "attempt": f"{e.attempt} of {e.retry.max_retries + 1}" + (f", {e.losses} lost" if e.losses else ""),
+            "worker": e.worker_id,
+            "lease until": both(e.lease_until, zone) if e.lease_until else None,
+            "progress": progress_told(e.progress) if e.progress else None,
+            "result": e.result,
+            "error": f"{error.get('type')}: {error.get('message')}" if error else None,
+            "trace": e.trace_id,
+            "decision": f"{view.decision.decision.value}, {span(view.decision.late)} late" if view.decision else None,
+        }
+    )
     rows = [
         [a.attempt, a.outcome, stamp(a.started_at, zone), stamp(a.ended_at, zone), a.worker_id, _error_of(a.error)]
         for a in view.attempts
@@ -256,9 +256,9 @@ def _error_of(error: Any) -> str | None:
 
 
 def printable(text: str) -> str:
-    """Return text of several lines without the signs that steer a terminal.
+    r"""Return text of several lines without the signs that steer a terminal.
 
-    >>> printable("a\\x1b[31m\\nb")
-    'a[31m\\nb'
+    >>> printable("a\x1b[31m\nb")
+    'a[31m\nb'
     """
     return "".join(sign for sign in text if sign.isprintable() or sign in "\n\t")

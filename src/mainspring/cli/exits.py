@@ -19,6 +19,7 @@ class Exit(IntEnum):
     ENDED_BADLY = 8
     PARTIAL = 9
     UNHEALTHY = 10
+    WARNINGS = 11
     INTERRUPTED = 130
     PIPE_CLOSED = 141
 

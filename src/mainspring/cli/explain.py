@@ -35,8 +35,7 @@ def told(found: Explanation) -> str:
     """Return an explanation for people: the sentence, the checks in order, and what to do."""
     width = max((len(check.check) for check in found.checks), default=0)
     lines = [f"{found.subject}: {found.verdict.replace('_', ' ')}", f"  {clean(found.summary)}", ""]
-    for check in found.checks:
-        lines.append(f"  {SIGNS.get(check.result, '?')} {check.check:<{width}}  {clean(check.detail)}")
+    lines += [f"  {SIGNS.get(c.result, '?')} {c.check:<{width}}  {clean(c.detail)}" for c in found.checks]
     if found.advice:
         lines += ["", "What you can do"]
         lines += [f"  - {clean(text)}" for text in found.advice]

@@ -1,4 +1,4 @@
-"""Options and files -> the wire shape of a job (SPEC §3). Checking the fields is `control`'s work; here they are read."""
+"""Options and files -> the wire shape of a job (SPEC §3). Checking the fields is the work of `control`."""
 
 from __future__ import annotations
 

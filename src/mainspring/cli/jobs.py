@@ -31,7 +31,7 @@ HOW = Group("How", sort_key=2)
 def list_jobs(
     *,
     status: Literal["active", "paused", "completed", "archived"] | None = None,
-    type: Literal["cron", "recurring", "one_time", "event", "manual"] | None = None,  # noqa: A002 - the field's name
+    type: Literal["cron", "recurring", "one_time", "event", "manual"] | None = None,
     handler: str | None = None,
     name: str | None = None,
     after: str | None = None,
@@ -161,7 +161,8 @@ def create_job(
     fields = job_fields.with_assignments(fields, set_ or [])
     if "type" not in fields:
         if not fields.get("schedule"):
-            raise UsageError("nothing says when the job runs", fix="Give --cron, --every, --rrule, --at, --on or --manual")
+            fix = "Give --cron, --every, --rrule, --at, --on or --manual"
+            raise UsageError("nothing says when the job runs", fix=fix)
         fields["type"] = job_fields.type_of(fields["schedule"])
     _change(target, lambda client: client.scheduler.create_job(fields), "created", create=True)
 
@@ -207,9 +208,7 @@ def update_job(
     _change(target, work, "updated")
 
 
-def pause_job(
-    name: str, /, *, reason: str, until: str | None = None, target: Target | None = None
-) -> None:
+def pause_job(name: str, /, *, reason: str, until: str | None = None, target: Target | None = None) -> None:
     """Stop deciding a job's instants; executions that exist go on.
 
     Args:
@@ -392,34 +391,35 @@ def _told(view: JobView, zones: JobZones) -> str:
     elif d.type is JobType.EVENT:
         when = "on events " + ", ".join((d.schedule or {}).get("events", []))
     reason = f": {job.status_reason}" if job.status_reason else ""
-    return pairs({
-        "name": job.name,
-        "id": job.id,
-        "status": f"{job.status.value}{reason}",
-        "paused until": both(job.paused_until, zone) if job.paused_until else None,
-        "type": d.type.value,
-        "when": when,
-        "schedule": d.schedule,
-        "timezone": zone + ("" if d.timezone else " (not the job's own)"),
-        "handler": d.handler + ("" if d.handler_type == "function" else f" ({d.handler_type})"),
-        "payload": d.payload,
-        "description": d.description,
-        "labels": d.labels,
-        "owner": d.owner,
-        "queue": f"{d.queue}, priority {d.priority}",
-        "overlap": f"{d.overlap_policy.value}, at most {d.slots or 'any number'} at once",
-        "misfire": f"{d.misfire.value} when later than {span(d.misfire_grace)}",
-        "timeout": f"{span(d.timeout)} an attempt",
-        "retry": f"{d.retry.max_retries} times, from {span(d.retry.retry_delay)} on, jitter {d.retry.jitter.value}",
-        "on success": ", ".join(d.on_success),
-        "on failure": ", ".join(d.on_failure),
-        "next run": both(job.next_run_at, zone),
-        "last run": both(stats.last_run_at, zone) if stats.last_run_at else "never ran",
-        "last status": stats.last_status.value if stats.last_status else None,
-        "counters": f"{stats.success} succeeded, {stats.failed} failed, {stats.skipped} skipped",
-        "duration": f"{span(stats.avg_duration)} on average" if stats.avg_duration else None,
-        "revision": job.revision,
-        "created": both(job.created_at, zone),
-        "updated": both(job.updated_at, zone),
-    })
-
+    return pairs(
+        {
+            "name": job.name,
+            "id": job.id,
+            "status": f"{job.status.value}{reason}",
+            "paused until": both(job.paused_until, zone) if job.paused_until else None,
+            "type": d.type.value,
+            "when": when,
+            "schedule": d.schedule,
+            "timezone": zone + ("" if d.timezone else " (not the job's own)"),
+            "handler": d.handler + ("" if d.handler_type == "function" else f" ({d.handler_type})"),
+            "payload": d.payload,
+            "description": d.description,
+            "labels": d.labels,
+            "owner": d.owner,
+            "queue": f"{d.queue}, priority {d.priority}",
+            "overlap": f"{d.overlap_policy.value}, at most {d.slots or 'any number'} at once",
+            "misfire": f"{d.misfire.value} when later than {span(d.misfire_grace)}",
+            "timeout": f"{span(d.timeout)} an attempt",
+            "retry": f"{d.retry.max_retries} times, from {span(d.retry.retry_delay)} on, jitter {d.retry.jitter.value}",
+            "on success": ", ".join(d.on_success),
+            "on failure": ", ".join(d.on_failure),
+            "next run": both(job.next_run_at, zone),
+            "last run": both(stats.last_run_at, zone) if stats.last_run_at else "never ran",
+            "last status": stats.last_status.value if stats.last_status else None,
+            "counters": f"{stats.success} succeeded, {stats.failed} failed, {stats.skipped} skipped",
+            "duration": f"{span(stats.avg_duration)} on average" if stats.avg_duration else None,
+            "revision": job.revision,
+            "created": both(job.created_at, zone),
+            "updated": both(job.updated_at, zone),
+        }
+    )

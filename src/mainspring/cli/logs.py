@@ -74,22 +74,19 @@ class _Reader:
         """Return the execution meant, and whether a job was named rather than it."""
         platform_id = self._service.platform_id
         try:
-            execution = (await self._service.get_execution(self._name)).execution
-            job_id, of_job = execution.job_id, False
+            found: Execution | None = (await self._service.get_execution(self._name)).execution
+            job_id, of_job = found.job_id if found else None, False
         except NotFoundError:
             job = (await self._service.get_job(self._name)).job
             newest = await self._service.list_executions(ExecutionQuery(limit=1), job=job.id)
-            execution, job_id, of_job = next(iter(newest), None), job.id, True
-            if execution is None:
-                say(f"{job.name} has no execution yet")
-            else:
-                say(f"-- execution {execution.id}")
+            found, job_id, of_job = next(iter(newest), None), job.id, True
+            say(f"{job.name} has no execution yet" if found is None else f"-- execution {found.id}")
         zones = await self._service.read(lambda tx: read_zones(tx, platform_id, [job_id]))
         self._zone = zones.of(job_id)
-        return execution, of_job
+        return found, of_job
 
     async def _drain(self, execution: Execution) -> Execution:
-        """Print what is new, and return the execution as it was before the last look: no line of an ended one is lost."""
+        """Print what is new; return the execution as it was before that look, so that no last line is lost."""
         known = (await self._service.get_execution(execution.id)).execution
         while lines := await self._service.logs(execution.id, after=self._after, limit=BATCH):
             self._after = lines[-1].line

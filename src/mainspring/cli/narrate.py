@@ -115,8 +115,8 @@ def _told(event: Event, zone: str, running: Mapping[str, datetime], buried: bool
     took = f" after {span(data['duration_ms'] / 1000)}" if data.get("duration_ms") is not None else ""
     match event.type:
         case EventType.EXECUTION_SUCCESS:
-            took = data.get("duration_ms") or 0
-            return "finished", f"finished in {span(took / 1000)}" if took else "finished at once"
+            took_ms = data.get("duration_ms") or 0
+            return "finished", f"finished in {span(took_ms / 1000)}" if took_ms else "finished at once"
         case EventType.EXECUTION_FAILED:
             why = {"timeout": "timed out", "lost": "lost", "poisoned": "lost too often"}
             word = why.get(str(data.get("failure")), "failed")
@@ -148,8 +148,9 @@ def skipped(data: Mapping[str, Any], at: datetime, zone: str, running: Mapping[s
 
     >>> from datetime import UTC
     >>> now = datetime(2026, 1, 1, 9, 0, 12, tzinfo=UTC)
-    >>> data = {"decision": "skipped_overlap", "reason": {"policy": "skip", "blocking": "019ca8a0-3e80-7d8e-91b7-584a2265b1f5"}}
-    >>> skipped(data, now, "UTC", {"019ca8a0-3e80-7d8e-91b7-584a2265b1f5": now - timedelta(seconds=12)})
+    >>> earlier = "019ca8a0-3e80-7d8e-91b7-584a2265b1f5"
+    >>> data = {"decision": "skipped_overlap", "reason": {"policy": "skip", "blocking": earlier}}
+    >>> skipped(data, now, "UTC", {earlier: now - timedelta(seconds=12)})
     'skipped: overlap is skip, 019c…2265b1f5 still runs since 12 s'
     """
     reason: Mapping[str, Any] = data.get("reason") or {}

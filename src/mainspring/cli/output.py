@@ -91,9 +91,9 @@ def pairs(values: Mapping[str, Any]) -> str:
 
 
 def clean(value: Any) -> str:
-    """Return a value as one line of text that cannot move the cursor or colour the terminal.
+    r"""Return a value as one line of text that cannot move the cursor or colour the terminal.
 
-    >>> clean(None), clean({"a": 1}), clean("two\\nlines \\x1b[31mred")
+    >>> clean(None), clean({"a": 1}), clean("two\nlines \x1b[31mred")
     ('-', '{"a": 1}', 'two lines [31mred')
     """
     if value is None or value == "":

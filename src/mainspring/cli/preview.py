@@ -46,12 +46,14 @@ def preview(
         raise ScheduleError("schedule", "", "nothing says when", fix)
     found = preview_of(shape, tz, _after(from_, tz), count)
     if target.output == "json":
-        print_json({
-            "instants": [_to_wire(item) for item in found],
-            "sentence": found.sentence,
-            "timezone": found.timezone,
-            "warnings": list(found.warnings),
-        })
+        print_json(
+            {
+                "instants": [_to_wire(item) for item in found],
+                "sentence": found.sentence,
+                "timezone": found.timezone,
+                "warnings": list(found.warnings),
+            }
+        )
     elif target.output == "jsonl":
         print_lines(_to_wire(item) for item in found)
     else:

@@ -8,7 +8,8 @@ import dataclasses
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -16,6 +17,7 @@ from mainspring.cli.exits import Exit
 from mainspring.cli.live import StreamHandler, View, view_for
 from mainspring.cli.loading import load_app
 from mainspring.cli.target import Target, database_url
+from mainspring.cli.watch import Watch
 
 if TYPE_CHECKING:
     from mainspring.app import Mainspring, Node
@@ -100,14 +102,14 @@ def _run(command: str, where: str | None, roles: Roles, queues: str | None, leve
 
 def configured(app: Mainspring, target: Target, queues: str | None) -> Mainspring:
     """Return the app with the command line's settings over its own."""
-    given = {"database_url": database_url(target.db), "platform": target.platform, "queues": queues}
-    over = {name: value for name, value in given.items() if value is not None}
-    if over:
-        from mainspring.settings import parse_queues
+    from mainspring.settings import parse_queues
 
+    given = {"database_url": database_url(target.db), "platform": target.platform, "queues": queues}
+    over: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if over:
         parse_queues(over.get("queues", app.settings.queues))
         origin = {**app.settings.origin, **dict.fromkeys(over, "argument")}
-        app.settings = dataclasses.replace(app.settings, origin=origin, **over)
+        app.settings = dataclasses.replace(app.settings, **over, origin=origin)
         app.platform_id = app.settings.platform
     return app
 
@@ -126,8 +128,6 @@ class _Process:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def run(self, level: Level) -> None:
-        from mainspring.cli.watch import Watch
-
         watch = Watch(self._command, self._where, self._app, self._roles, self._view, self._stop)
         with _logging(watch, level):
             try:
@@ -140,10 +140,7 @@ class _Process:
         if self._recycle:
             _start_again()
 
-    def _begin(self, watch: object, node: Node) -> None:
-        from mainspring.cli.watch import Watch
-
-        assert isinstance(watch, Watch)
+    def _begin(self, watch: Watch, node: Node) -> None:
         watch.begin(node)
         self._tasks += [
             asyncio.create_task(watch.run(node), name="mainspring:view"),
@@ -152,7 +149,7 @@ class _Process:
 
     async def _look_after(self, node: Node) -> None:
         """Stop a worker whose slots are poisoned: only a new process gets rid of threads that will not end."""
-        while node.worker is None or not node.worker.must_recycle:
+        while node.worker is None or not node.worker.must_recycle:  # noqa: ASYNC110 - a state, which sets no event
             await asyncio.sleep(LOOK)
         logging.getLogger("mainspring").warning("too many handlers would not stop: draining, then starting again")
         self._recycle = True
@@ -167,10 +164,8 @@ def _start_again() -> None:
 
 
 @contextlib.contextmanager
-def _logging(watch: object, level: Level) -> object:
-    from mainspring.cli.watch import Watch
-
-    assert isinstance(watch, Watch)
+def _logging(watch: Watch, level: Level) -> Iterator[None]:
+    """Let Python's logging speak in the same stream while the block runs."""
     root = logging.getLogger()
     # Handlers that write to the terminal would write across the view; others, such as files, stay.
     ours = (sys.stdout, sys.stderr)

@@ -93,9 +93,7 @@ class ScheduleOptions:
                 shape |= {"day_match": self.day_match} if self.day_match else {}
             case "every":
                 assert self.every is not None
-                shape = (
-                    {"every": calendar_step(self.every)} if self.calendar else {"every_ms": elapsed_ms(self.every)}
-                )
+                shape = {"every": calendar_step(self.every)} if self.calendar else {"every_ms": elapsed_ms(self.every)}
                 shape |= {"anchor_at": self.anchor} if self.anchor is not None else {}
             case "rrule":
                 shape = {"rrule": self.rrule}

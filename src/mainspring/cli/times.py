@@ -71,7 +71,7 @@ def span(delta: timedelta | float | None, *, none: str = "-") -> str:
         return f"{max(0, round(seconds * 1000))} ms"
     if seconds < 9.95:
         return f"{seconds:.1f} s".replace(".0 s", " s")
-    parts = []
+    parts: list[tuple[int, str]] = []
     rest = float(round(seconds))
     for size, unit in _UNITS:
         count, rest = divmod(rest, size)

@@ -25,7 +25,8 @@ async def wait_for(client: Client, execution_id: str, output: Format, timeout: f
                     break
                 await asyncio.sleep(POLL)
     except TimeoutError:
-        say(f"error: execution {execution_id} has not ended within {span(timeout)}; see: mainspring explain {execution_id}")
+        say(f"error: execution {execution_id} has not ended within {span(timeout)}")
+        say(f"  See: mainspring explain {execution_id}")
         return Exit.FAILED
     print_one(output, execution_to_wire(execution), ended(execution))
     return Exit.DONE if execution.status is Status.SUCCESS else Exit.ENDED_BADLY

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +47,7 @@ class Watch:
         self._zones = JobZones(app.settings.timezone or "UTC")
         self._zone_of: dict[str, str] = {job["name"]: job["timezone"] for job in app.jobs if job.get("timezone")}
         self._said: dict[str, tuple[Any, Any]] = {}
-        self._unsubscribe = lambda: None
+        self._unsubscribe: Callable[[], object] = lambda: None
         self._early: list[Line] | None = []
         self._buried: set[str] = set()
         self._hinted = False
@@ -59,7 +59,7 @@ class Watch:
 
     async def run(self, node: Node) -> None:
         """Show the head once the node runs, then keep how it stands up to date."""
-        while not node.is_engine:
+        while not node.is_engine:  # noqa: ASYNC110 - a state, which sets no event
             await asyncio.sleep(0.02)
         await self._look(node)
         self._view.reserve(self._zones_and_names())
@@ -151,9 +151,7 @@ class Watch:
     async def _look(self, node: Node) -> None:
         def work(tx: Tx) -> tuple[Any, ...]:
             platform_id = self._app.platform_id
-            running = tx.executions.find(
-                ExecutionQuery(platform_id=platform_id, statuses=(Status.RUNNING,), limit=50)
-            )
+            running = tx.executions.find(ExecutionQuery(platform_id=platform_id, statuses=(Status.RUNNING,), limit=50))
             return (
                 tx.now,
                 read_zones(tx, platform_id),
@@ -172,9 +170,7 @@ class Watch:
         if node.worker is not None:
             self._standing.counters.keep({attempt.execution.id for attempt in node.worker.running})
         self._standing.now, self._standing.live = now, counts
-        self._standing.upcoming = [
-            Upcoming(job.name, job.next_run_at, zones.of_job(job)) for job in _by_next_run(jobs)
-        ]
+        self._standing.upcoming = [Upcoming(job.name, job.next_run_at, zones.of_job(job)) for job in _by_next_run(jobs)]
         self._standing.under = [_under(execution) for execution in running if execution.progress]
         self._tell_progress(running)
         self._view.stand(self._standing)
@@ -203,10 +199,11 @@ class Watch:
             ("bright_black", f"  database    {settings.database_url}{_hint(app)}"),
         ]
         if self._where is not None or app.jobs:
-            handlers = len(app.registry.list_handlers())
-            lines.append(("bright_black", f"  app         {self._where or '-'}: {handlers} handlers, {len(app.jobs)} jobs"))
+            has = f"{len(app.registry.list_handlers())} handlers, {len(app.jobs)} jobs"
+            lines.append(("bright_black", f"  app         {self._where or '-'}: {has}"))
         else:
-            lines.append(("yellow", "  app         none given: mainspring dev module:app runs the handlers of your code"))
+            none = "none given; mainspring dev module:app runs the handlers of your code"
+            lines.append(("yellow", f"  app         {none}"))
         if self._roles.worker:
             lines.append(("bright_black", f"  queues      {settings.queues}"))
         lines.append(("bright_black", f"  zone data   {tzdb_version()}"))
@@ -217,8 +214,9 @@ class Watch:
             for one in self._standing.upcoming[:12]:
                 when = f"{away(one.at, now)}, " if one.at > now else ""
                 lines.append(("", f"  {short(one.name, 32):<{width}}  next {when}{stamp(one.at, one.zone)}"))
-            if len(self._standing.upcoming) > 12:
-                lines.append(("bright_black", f"  ... and {len(self._standing.upcoming) - 12} more: mainspring jobs list"))
+            more = len(self._standing.upcoming) - 12
+            if more > 0:
+                lines.append(("bright_black", f"  ... and {more} more: mainspring jobs list"))
             lines.append(("", ""))
         return lines
 
@@ -244,5 +242,3 @@ def _under(execution: Execution) -> Under:
     return Under(
         named(execution), execution.started_at or execution.created_at, short(progress_told(progress), 60), share
     )
-
-

@@ -69,7 +69,7 @@ def load(target: Mapping[str, Any]) -> Callable[..., Any]:
     return function
 
 
-def _run(message: Mapping[str, Any], pipe: _Pipe, cancelled: threading.Event) -> dict[str, Any]:
+def _run(message: Mapping[str, Any], pipe: _Pipe, cancelled: set[str]) -> dict[str, Any]:
     execution = execution_from_wire(message["execution"])
     try:
         fn = load(message["target"])
@@ -79,7 +79,7 @@ def _run(message: Mapping[str, Any], pipe: _Pipe, cancelled: threading.Event) ->
         return {"kind": "failed", "error": describe(error), "retryable": False, "invalid_payload": True}
     except Exception as error:  # the module cannot be loaded here: say so instead of dying with it
         return {"kind": "failed", "error": describe(error), "retryable": True}
-    context = Context(execution, pipe, cancelled.is_set)
+    context = Context(execution, pipe, lambda: execution.id in cancelled)
     arguments.update(inject(signature, context, execution))
     token = _current.set(context)
     try:
@@ -104,7 +104,9 @@ def main() -> None:
     """Serve attempts until the worker closes the pipe."""
     stream = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    pipe, cancelled = _Pipe(stream), threading.Event()
+    pipe = _Pipe(stream)
+    # By execution: a cancel may overtake the attempt it is for, or come when that has just ended.
+    cancelled: set[str] = set()
     inbox: list[Mapping[str, Any]] = []
     arrived = threading.Semaphore(0)
 
@@ -112,7 +114,7 @@ def main() -> None:
         for line in sys.stdin.buffer:
             message = orjson.loads(line)
             if "cancel" in message:
-                cancelled.set()
+                cancelled.add(message["cancel"])
                 continue
             inbox.append(message)
             arrived.release()
@@ -122,7 +124,6 @@ def main() -> None:
     threading.Thread(target=read, daemon=True).start()
     while True:
         arrived.acquire()
-        cancelled.clear()
         pipe.send(end=_run(inbox.pop(0), pipe, cancelled))
 
 

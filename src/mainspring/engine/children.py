@@ -94,9 +94,9 @@ class Child:
         code = await self._process.wait()
         return Lost(execution.worker_id, f"saw its child process {self._process.pid} die with exit code {code}")
 
-    def ask_to_stop(self) -> None:
+    def ask_to_stop(self, execution_id: str) -> None:
         """Set the handler's ``cancelled``; it may look or not."""
-        self._send({"cancel": True})
+        self._send({"cancel": execution_id})
 
     async def kill(self) -> None:
         """Terminate the process, and kill it if it does not go."""

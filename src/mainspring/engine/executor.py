@@ -126,7 +126,7 @@ class Attempt:
         if self.isolation is Isolation.ASYNC and self._task is not None:
             self._task.cancel()
         elif self._child is not None:
-            self._child.ask_to_stop()
+            self._child.ask_to_stop(self.execution.id)
         # A child that is over its time is not asked twice: it is terminated at once.
         grace = 0.0 if self.isolation is Isolation.PROCESS and why is Stop.TIMEOUT else self._grace
         self._timers.append(asyncio.get_running_loop().call_later(grace, self._give_up))

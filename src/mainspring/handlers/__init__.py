@@ -8,23 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from mainspring.adapters.system import SystemClock
 from mainspring.engine.registry import JobHandlerRegistry
+from mainspring.handlers.channels import webhook_channel
 from mainspring.handlers.health import Checks, health_check
 from mainspring.handlers.kb import Knowledge, kb_reindex
 from mainspring.handlers.metrics import metrics_collect
 from mainspring.handlers.notify import Channels, notify_send
 from mainspring.handlers.traces import cleanup_old_traces
+from mainspring.model.policy import RetryPolicy
 from mainspring.ports.clock import Clock
 from mainspring.ports.metrics import MachineProbe, MetricsSink
 from mainspring.ports.store import Store
 from mainspring.ports.traces import TraceStore
 
-__all__ = ["NAMES", "Builtins", "Channels", "Checks", "Knowledge", "register_builtins"]
+__all__ = ["NAMES", "Builtins", "Channels", "Checks", "Knowledge", "register_builtins", "webhook_channel"]
 
 #: The names they are registered under.
 NAMES = ("cleanup:old_traces", "health:check", "kb:reindex", "metrics:collect", "notify:send")
+#: A receiver that is down for a day still gets its message: eight retries over about thirty hours.
+NOTIFY_RETRY = RetryPolicy(
+    max_retries=8,
+    retry_delay=timedelta(seconds=5),
+    backoff_multiplier=5,
+    max_retry_delay=timedelta(hours=12),
+)
 
 
 def _psutil_probe() -> MachineProbe:
@@ -66,26 +76,19 @@ def register_builtins(
     """Register the five built-in handlers.
 
     Args:
-        registry: Where to. A name that code has taken already is left to that code.
+        registry: Where to; code that wants one of the names for itself gets a `ConflictError`.
         builtins: What they work on; by default nothing.
-        store: Returns the open store, for health and metrics of the scheduler itself.
+        store: Returns the open store: ``health:check`` asks it and remembers in it, ``metrics:collect`` reads it.
         clock: This process's clock.
     """
     parts, now = builtins or Builtins(), clock or SystemClock()
-    made: dict[str, tuple[Callable[..., object], str, str, object]] = {
-        "kb:reindex": (
-            kb_reindex(parts.knowledge),
-            "Bring the index of a knowledge base up to date with its documents",
-            "30m",
-            2,
-        ),
-        "cleanup:old_traces": (
-            cleanup_old_traces(parts.traces, now),
-            "Delete old traces",
-            "70m",
-            2,
-        ),
-        "notify:send": (notify_send(parts.channels, now), "", "1m", 8),
-        "health:check": (health_check(parts.checks, store, now), "", "2m", 0),
-        "metrics:collect": (metrics_collect(parts.probe, parts.metrics, store, now), "", "1m", 1),
-    }
+
+    def register(name: str, handler: Callable[..., object], *, timeout: str, retry: RetryPolicy | int) -> None:
+        registry.register_handler(name, handler, timeout=timeout, retry=retry, platform_id=parts.platform_id)
+
+    register("kb:reindex", kb_reindex(parts.knowledge), timeout="30m", retry=2)
+    register("cleanup:old_traces", cleanup_old_traces(parts.traces, now), timeout="10m", retry=2)
+    register("notify:send", notify_send(parts.channels, now), timeout="1m", retry=NOTIFY_RETRY)
+    register("health:check", health_check(parts.checks, store, now), timeout="2m", retry=0)
+    collect = metrics_collect(parts.probe, parts.metrics, store, now)
+    register("metrics:collect", collect, timeout="1m", retry=1)

@@ -1,4 +1,4 @@
-"""Filling in a message: ``$name`` is replaced by a value and by nothing else. No expressions, no attributes, no code."""
+"""Filling in a message: ``$name`` is replaced by a value, and nothing else is: no expressions and no code."""
 
 from __future__ import annotations
 
@@ -36,11 +36,9 @@ def fill(field: str, template: str, values: Mapping[str, Value]) -> str:
             raise Fail(f"{field} has a $ at character {match.start() + 1} that starts no name. Write $$ for the sign")
         # Counted before it is built: a short template that repeats a long value must not fill the memory.
         length += len(shown[name]) if name is not None else 0
-        if length > TEXT_LIMIT + TEMPLATE_LIMIT:
-            break
-    if length > TEXT_LIMIT + TEMPLATE_LIMIT:
-        raise Fail(f"{field} grows over the limit of {TEXT_LIMIT} characters")
-    return Template(template).substitute(shown)[:TEXT_LIMIT]
+        if length > TEXT_LIMIT:
+            raise Fail(f"{field} grows over the limit of {TEXT_LIMIT} characters")
+    return Template(template).substitute(shown)
 
 
 def one_line(text: str, limit: int = 200) -> str:

@@ -18,7 +18,7 @@ from mainspring.model.wire import instant
 from mainspring.ports.clock import Clock
 from mainspring.ports.notifier import Delivery, DeliveryStatus, Message, Notifier
 
-_FIX = "Set it up: Builtins(channels=Channels({...: WebhookChannel(url, secrets) or SmtpChannel(host, ...)}))"
+_FIX = "Set it up: Builtins(channels=Channels({...: webhook_channel(url, secrets=...) or SmtpChannel(host, ...)}))"
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,9 @@ def notify_send(channels: Channels, clock: Clock) -> Handler:
             fill("text", text, known),
             level,
             ctx.scheduled_at or clock.now(),
-            {"platform_id": ctx.platform_id, "execution_id": about.id, "job": about.job_name, **(data or {})},
+            {**(data or {}), "platform_id": ctx.platform_id, "execution_id": about.id, "job": about.job_name},
         )
-        # Not the idempotency key a caller chose: two platforms may choose the same, and a receiver cannot tell them apart.
+        # Not the idempotency key a caller chose: two platforms may choose the same, and no receiver could tell.
         return settled(ctx, channel, await notifier.send(message, key=ctx.execution_id))
 
     return send

@@ -19,8 +19,8 @@ from mainspring.ports.traces import TraceAge, TraceScope, TraceStore
 FLOOR = timedelta(hours=1)
 #: Spans and traces of one step: few enough that writers hardly notice the lock.
 STEP = 2_000
-#: Bounds of ``max_seconds``.
-SECONDS = (1, 3600)
+#: Bounds of ``max_seconds``: below the handler's timeout, so that it ends with a result.
+SECONDS = (1, 540)
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,7 @@ class _Step:
         self.cursor_at = max(self.cursor_at, last)
 
     def record(self, occurrence: Occurrence, *, catch_up: bool) -> None:
-        notes = {"notes": list(occurrence.notes)} if occurrence.notes else {}
+        notes: dict[str, Any] = {"notes": list(occurrence.notes)} if occurrence.notes else {}
         ran_already = (
             self.replaced
             and occurrence.wall is not None

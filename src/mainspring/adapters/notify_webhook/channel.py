@@ -7,16 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mainspring.adapters.notify_webhook.signature import key_of, signed
-from mainspring.adapters.system import SystemClock
 from mainspring.model.wire import instant
 from mainspring.ports.clock import Clock
+from mainspring.ports.http import HttpClient, OutboundFailedError, OutboundRefusedError
 from mainspring.ports.notifier import Delivery, DeliveryStatus, Message
-
-if TYPE_CHECKING:
-    from mainspring.adapters.http import OutboundHttp
 
 #: The longest wish of a receiver that is granted.
 LONGEST_RETRY_AFTER = timedelta(days=1)
@@ -24,30 +21,20 @@ LONGEST_RETRY_AFTER = timedelta(days=1)
 
 def standard_body(message: Message) -> Mapping[str, Any]:
     """Return the body Standard Webhooks recommends: type, timestamp, data."""
-    data = {"title": message.title, "text": message.text, "level": message.level, **message.data}
+    data = {**message.data, "title": message.title, "text": message.text, "level": message.level}
     return {"type": f"notification.{message.level}", "timestamp": instant(message.sent_at), "data": data}
 
 
 @dataclass(frozen=True)
 class WebhookChannel:
-    """A URL that takes messages as JSON, signed by Standard Webhooks.
-
-    Args:
-        url: Where to post. It stands in code or settings; no payload can name one.
-        secrets: ``whsec_...``; several while one replaces the other. None: not signed.
-        headers: Sent along, such as ``{"Authorization": "Bearer ..."}``. They never go to another host.
-        allow: Private targets this channel may reach, such as ``("10.20.0.0/16:8443",)``; see `AddressPolicy`.
-        body: From a message to the JSON that is sent; for tools that want a shape of their own.
-        http: The client to use, in place of one with the default limits.
-    """
+    """A URL that takes messages as JSON, signed by Standard Webhooks; made by `mainspring.handlers.webhook_channel`."""
 
     url: str = field(repr=False)  # many a webhook's address is its password
+    http: Callable[[], HttpClient] = field(repr=False)
+    clock: Clock = field(repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    allow: tuple[str, ...] = ()
     body: Callable[[Message], Mapping[str, Any]] = standard_body
-    http: OutboundHttp | None = field(default=None, repr=False)
-    clock: Clock = field(default_factory=SystemClock, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse at start what would fail at the first message."""
@@ -56,15 +43,11 @@ class WebhookChannel:
 
     async def send(self, message: Message, *, key: str) -> Delivery:
         """Post once. 2xx is delivered; 410 and redirects are refused; all else may be tried again."""
-        from mainspring.adapters.addresses import AddressPolicy
-        from mainspring.adapters.http import OutboundFailedError, OutboundHttp, OutboundRefusedError
-
-        http = self.http or OutboundHttp(AddressPolicy.allowing(self.allow))
         content = json.dumps(self.body(message), ensure_ascii=False, separators=(",", ":")).encode()
         headers = {**self.headers, "Content-Type": "application/json", **self._signature(key, content)}
         try:
             # The body of the answer is not asked for: it could be endless, and is nobody's to show.
-            reply = await http.request("POST", self.url, headers=headers, content=content, read_body=False)
+            reply = await self.http().request("POST", self.url, headers=headers, content=content, read_body=False)
         except OutboundRefusedError as error:
             return Delivery(DeliveryStatus.REFUSED, str(error))
         except OutboundFailedError as error:

@@ -19,7 +19,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
@@ -27,8 +27,8 @@ import httpcore2
 import httpx2
 
 from mainspring._version import __version__
-from mainspring.adapters.addresses import AddressPolicy
-from mainspring.errors import MainspringError
+from mainspring.adapters.http.addresses import AddressPolicy
+from mainspring.ports.http import OutboundFailedError, OutboundRefusedError, Reply
 
 #: Looks a name up: (host, port) -> addresses as text, best first. Raises `OSError` for a name it does not know.
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -51,18 +51,6 @@ _FAILURES = (
 )
 
 
-class OutboundRefusedError(MainspringError):
-    """The request must not be made: trying again will not help. Mend the configured URL, or allow the target."""
-
-    code = "outbound_refused"
-
-
-class OutboundFailedError(MainspringError):
-    """The request was made, or tried, and got no usable answer. It may arrive when tried again, or have arrived."""
-
-    code = "outbound_failed"
-
-
 @dataclass(frozen=True, slots=True)
 class HttpLimits:
     """What one request may take: seconds to connect, of silence, and in all; bytes of body, decompressed."""
@@ -73,15 +61,6 @@ class HttpLimits:
     body: int = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer, of any status. Header names are in lower case; repeated headers are joined by a comma."""
-
-    status: int
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
-
-
 async def system_resolver(host: str, port: int) -> Sequence[str]:
     """Ask the system."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -89,7 +68,7 @@ async def system_resolver(host: str, port: int) -> Sequence[str]:
 
 
 class OutboundHttp:
-    """Makes requests within a policy. It keeps no connection and no cookie, and belongs to no event loop.
+    """`HttpClient` within a policy. It keeps no connection and no cookie, and belongs to no event loop.
 
     Args:
         policy: Which addresses may be reached.
@@ -118,11 +97,6 @@ class OutboundHttp:
         content: bytes | None = None,
         read_body: bool = True,
     ) -> Reply:
-        """Make one request and return its answer, whatever the status; without ``read_body`` only its head.
-
-        Raises `OutboundRefusedError` for what the policy forbids, and `OutboundFailedError` for whatever goes wrong on
-        the way, including an answer over the limits.
-        """
         target = checked_url(url)
         sent = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", "Connection": "close", **(headers or {})}
         try:

@@ -1,0 +1,79 @@
+"""Events: the outbox on their way out, the inbox for those that came in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam
+
+from mainspring.adapters.sql.batches import shape
+from mainspring.adapters.sql.dialect import Dialect
+from mainspring.adapters.sql.session import SqlTable
+from mainspring.adapters.sql.tables import inbox, outbox, unpublished
+from mainspring.adapters.sql.types import to_json
+from mainspring.model.events import Event
+
+_OUT, _IN = shape(Event, outbox), shape(Event, inbox)
+_o, _i = outbox.c, inbox.c
+
+# By number and only what is unpublished, never "after the last number seen": a lower one may commit later.
+_UNPUBLISHED = (
+    _OUT.select.where(unpublished)
+    .order_by(_o.number)
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
+)
+_OLDEST = sa.select(_o.at).where(unpublished).order_by(_o.number).limit(1)
+_OLD = (
+    sa.select(_o.number)
+    .where(_o.published_at.is_not(None), _o.published_at < bindparam("before"))
+    .order_by(_o.published_at)
+    .limit(bindparam("limit"))
+)
+_DELETE = sa.delete(outbox).where(_o.number.in_(_OLD))
+_ACCEPTED = _IN.select.where(
+    _i.platform_id == bindparam("platform"), _i.source == bindparam("source"), _i.id == bindparam("event")
+)
+
+
+class SqlOutboxTable(SqlTable):
+    """`OutboxTable` in SQL."""
+
+    def add(self, events: Sequence[Event]) -> None:
+        self._insert_values(_OUT, events, conflict="one of these events is in the outbox already")
+
+    def unpublished(self, limit: int) -> list[Event]:
+        return _OUT.rows(self._all(_UNPUBLISHED, limit=limit))
+
+    def mark_published(self, event_ids: Sequence[str]) -> set[str]:
+        if not event_ids:
+            return set()
+        parameters = {"ids": to_json(event_ids), "now": self._session.now}
+        return set(self._run(_mark(self._dialect), parameters).scalars())
+
+    def oldest_unpublished_at(self) -> datetime | None:
+        at: datetime | None = self._scalar(_OLDEST)
+        return at
+
+    def delete_published(self, before: datetime, limit: int) -> int:
+        return self._run(_DELETE, {"before": before, "limit": limit}).rowcount
+
+
+class SqlInboxTable(SqlTable):
+    """`InboxTable` in SQL."""
+
+    def accept(self, event: Event) -> bool:
+        return bool(self._insert_values(_IN, [event], on_conflict="keep"))
+
+    def get(self, platform_id: str, source: str, event_id: str) -> Event | None:
+        return _IN.row(self._first(_ACCEPTED, platform=platform_id, source=source, event=event_id))
+
+
+@lru_cache(2)
+def _mark(dialect: Dialect) -> Any:
+    marked = outbox.update().where(_o.id.in_(dialect.members("ids")), unpublished)
+    return marked.values(published_at=bindparam("now")).returning(_o.id)

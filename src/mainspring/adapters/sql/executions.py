@@ -1,0 +1,125 @@
+"""Executions as rows: adding, reading and listing them, their ended attempts, and deleting what is over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam
+
+from mainspring.adapters.sql.batches import shape
+from mainspring.adapters.sql.dialect import Dialect
+from mainspring.adapters.sql.moves import MoveTable
+from mainspring.adapters.sql.running import RunningTable
+from mainspring.adapters.sql.tables import (
+    attempts,
+    execution_logs,
+    executions,
+    is_,
+    live,
+    outbox,
+    transitions,
+    unpublished,
+)
+from mainspring.adapters.sql.types import to_json
+from mainspring.adapters.sql.waiting import EXECUTION, WaitingTable
+from mainspring.model.execution import TERMINAL, Attempt, Execution, Transition
+from mainspring.model.job import ActiveExecution
+from mainspring.ports.store import ExecutionQuery
+
+_ATTEMPT, _TRANSITION = shape(Attempt, attempts), shape(Transition, transitions)
+_e = executions.c
+
+_GET = EXECUTION.select.where(_e.id == bindparam("execution"))
+_GET_LOCKED = _GET.with_for_update()
+_ACTIVE = sa.select(
+    _e.id,
+    _e.job_id,
+    _e.status,
+    _e.buffered,
+    _e.created_at,
+    _e.scheduled_at,
+    _e.cancel_requested_at.is_not(None),
+    _e.blocked_by,
+).order_by(_e.id)
+_ATTEMPTS = _ATTEMPT.select.where(attempts.c.execution_id == bindparam("execution")).order_by(attempts.c.fence)
+_TRANSITIONS = _TRANSITION.select.order_by(transitions.c.number)
+_UNDELIVERED = sa.select(outbox.c.subject).where(unpublished, outbox.c.subject.is_not(None))
+_ENDED = (
+    sa.select(_e.id)
+    .where(
+        _e.finished_at.is_not(None),
+        _e.finished_at < bindparam("before"),
+        _e.status.in_(sorted(TERMINAL)),
+        _e.id.not_in(_UNDELIVERED),
+    )
+    .order_by(_e.finished_at)
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
+)
+
+
+class SqlExecutionTable(MoveTable, WaitingTable, RunningTable):
+    """`ExecutionTable` in SQL."""
+
+    def add(self, executions: Sequence[Execution]) -> None:
+        self._insert_values(EXECUTION, executions, conflict="one of these executions exists already")
+        if self._session.record_transitions:
+            self._record_new(executions)
+
+    def get(self, execution_id: str, *, lock: bool = False) -> Execution | None:
+        return EXECUTION.row(self._first(_GET_LOCKED if lock else _GET, execution=execution_id))
+
+    def find(self, query: ExecutionQuery) -> list[Execution]:
+        statement = EXECUTION.select
+        for column in (_e.platform_id, _e.job_id, _e.handler, _e.queue, _e.retry_of):
+            wanted = getattr(query, column.key)
+            if wanted is not None:
+                statement = statement.where(column == wanted)
+        if len(query.statuses) == 1:
+            statement = statement.where(_e.status == query.statuses[0])
+        elif query.statuses:
+            statement = statement.where(_e.status.in_(query.statuses))
+        if query.since is not None:
+            statement = statement.where(_e.created_at >= query.since)
+        if query.before_id is not None:
+            statement = statement.where(_e.id < query.before_id)
+        return EXECUTION.rows(self._all(statement.order_by(_e.id.desc()).limit(sa.literal(query.limit))))
+
+    def active_of(self, job_ids: Sequence[str]) -> list[ActiveExecution]:
+        if not job_ids:
+            return []
+        return [ActiveExecution(*row) for row in self._all(_active_of(self._dialect), ids=to_json(job_ids))]
+
+    def add_attempts(self, attempts: Sequence[Attempt]) -> None:
+        first = {(attempt.execution_id, attempt.fence): attempt for attempt in reversed(attempts)}
+        self._insert_values(_ATTEMPT, list(first.values()), on_conflict="keep")
+
+    def attempts(self, execution_id: str) -> list[Attempt]:
+        return _ATTEMPT.rows(self._all(_ATTEMPTS, execution=execution_id))
+
+    def transitions(self, execution_id: str | None = None) -> list[Transition]:
+        if execution_id is None:
+            return _TRANSITION.rows(self._all(_TRANSITIONS))
+        return _TRANSITION.rows(self._all(_TRANSITIONS.where(transitions.c.execution_id == execution_id)))
+
+    def delete_ended(self, before: datetime, limit: int) -> int:
+        ids = list(self._run(_ENDED, {"before": before, "limit": limit}).scalars())
+        if ids:
+            for statement in _deletes(self._dialect):
+                self._run(statement, {"ids": to_json(ids)})
+        return len(ids)
+
+
+@lru_cache(2)
+def _active_of(dialect: Dialect) -> Any:
+    return _ACTIVE.where(live, _e.job_id.is_not(None), _e.job_id.in_(dialect.members("ids")))
+
+
+@lru_cache(2)
+def _deletes(dialect: Dialect) -> tuple[Any, ...]:
+    columns = (attempts.c.execution_id, execution_logs.c.execution_id, executions.c.id)
+    return tuple(sa.delete(column.table).where(column.in_(dialect.members("ids"))) for column in columns)

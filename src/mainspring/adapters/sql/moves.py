@@ -1,0 +1,90 @@
+"""The one way an execution changes its status: conditional updates, a batch of them in as few statements as it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+from mainspring.adapters.sql.batches import Field, Packed, cells, pack
+from mainspring.adapters.sql.dialect import Dialect
+from mainspring.adapters.sql.session import SqlTable
+from mainspring.adapters.sql.tables import executions, transitions
+from mainspring.model.execution import Actor, Cause, Execution, Move, Status
+
+_e = executions.c
+_WAS = (Field("was_id", _e.id.type), Field("was_status", _e.status.type))
+_WAS_FENCE = Field("was_fence", _e.fence.type)
+_STATUS = Field("status", _e.status.type)
+_TRANSITION = tuple(
+    Field(name, transitions.c[name].type) for name in ("execution_id", "source", "to", "actor", "fence", "at")
+)
+_BY_DISPATCHER = frozenset({Cause.SCHEDULE, Cause.EVENT, Cause.BACKFILL, Cause.CHAIN})
+
+#: Which moves go together: whether they ask for a fence, and the fields they set.
+_Group = tuple[bool, tuple[str, ...]]
+
+
+class MoveTable(SqlTable):
+    """The part of `ExecutionTable` that moves executions. Moves of one batch do not build on each other."""
+
+    def move(self, moves: Sequence[Move]) -> set[str]:
+        fences: dict[str, int] = {}
+        for (fenced, names), group in _grouped(moves).items():
+            fences.update(self._move(fenced, names, group))
+        if self._session.record_transitions:
+            self._record_moves([m for m in moves if m.execution_id in fences], fences)
+        return set(fences)
+
+    def _move(self, fenced: bool, names: tuple[str, ...], moves: Iterable[Move]) -> dict[str, int]:
+        fields = (*_WAS, *((_WAS_FENCE,) if fenced else ()), _STATUS, *(Field(n, _e[n].type) for n in names))
+        rows = [
+            (
+                move.execution_id,
+                move.source,
+                *((move.fence,) if fenced else ()),
+                move.to,
+                *[move.set[name] for name in names],
+            )
+            for move in moves
+        ]
+        packed = pack(fields, rows)
+        statement = _statement(self._dialect, packed.shared, packed.varying)
+        return {row[0]: row[1] for row in self._run(statement, packed.parameters)}
+
+    def _record_moves(self, moves: Sequence[Move], fences: dict[str, int]) -> None:
+        now = self._session.now
+        rows = [(m.execution_id, m.source, m.to, m.actor, fences[m.execution_id], now) for m in moves]
+        self._insert(transitions, _TRANSITION, rows)
+
+    def _record_new(self, executions: Sequence[Execution]) -> None:
+        rows = [
+            (
+                e.id,
+                None,
+                e.status,
+                Actor.DISPATCHER if e.cause in _BY_DISPATCHER else Actor.API,
+                e.fence,
+                self._session.now,
+            )
+            for e in executions
+        ]
+        self._insert(transitions, _TRANSITION, rows)
+
+
+def _grouped(moves: Sequence[Move]) -> dict[_Group, Iterable[Move]]:
+    groups: dict[_Group, dict[tuple[str, Status, int | None], Move]] = {}
+    for move in moves:
+        group = groups.setdefault((move.fence is not None, tuple(move.set)), {})
+        # Of two moves on the same condition only the first can be made; to UPDATE ... FROM they would be one.
+        group.setdefault((move.execution_id, move.source, move.fence), move)
+    return {key: list(group.values()) for key, group in groups.items()}
+
+
+@lru_cache(512)
+def _statement(dialect: Dialect, shared: tuple[Field, ...], varying: tuple[Field, ...]) -> Any:
+    given = dict(cells(dialect, Packed(shared, varying, {})))
+    statement = executions.update().where(_e.id == given.pop("was_id"), _e.status == given.pop("was_status"))
+    if "was_fence" in given:
+        statement = statement.where(_e.fence == given.pop("was_fence"))
+    return statement.values({_e[name]: value for name, value in given.items()}).returning(_e.id, _e.fence)

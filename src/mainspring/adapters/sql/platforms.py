@@ -1,0 +1,128 @@
+"""Platforms with their limits, calendars and idempotency keys; and the database's own notes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from functools import lru_cache
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam
+
+from mainspring.adapters.sql.batches import Field, shape
+from mainspring.adapters.sql.dialect import Dialect
+from mainspring.adapters.sql.session import SqlTable
+from mainspring.adapters.sql.tables import (
+    calendar_dates,
+    calendars,
+    idempotency_keys,
+    limits,
+    notes,
+    platforms,
+)
+from mainspring.adapters.sql.types import to_json
+from mainspring.model.node import Limit
+
+_LIMIT = shape(Limit, limits)
+_l, _c, _dates, _k = limits.c, calendars.c, calendar_dates.c, idempotency_keys.c
+
+
+def _fields(table: sa.Table) -> tuple[Field, ...]:
+    return tuple(Field(column.key, column.type) for column in table.c)
+
+
+_PLATFORM, _CALENDAR, _DATES, _KEY, _NOTE = map(
+    _fields, (platforms, calendars, calendar_dates, idempotency_keys, notes)
+)
+_TIMEZONE = sa.select(platforms.c.timezone).where(platforms.c.id == bindparam("platform"))
+_LIMITS = _LIMIT.select.order_by(_l.platform_id, _l.scope, _l.name)
+_LIMITS_OF = _LIMITS.where(_l.platform_id == bindparam("platform"))
+_NO_LIMIT = sa.delete(limits).where(
+    _l.platform_id == bindparam("platform"), _l.scope == bindparam("scope"), _l.name == bindparam("name")
+)
+_CALENDARS = (
+    sa.select(_c.name, _dates.date)
+    .outerjoin_from(calendars, calendar_dates, (_dates.platform_id == _c.platform_id) & (_dates.calendar == _c.name))
+    .where(_c.platform_id == bindparam("platform"))
+)
+_NO_DATES = sa.delete(calendar_dates).where(
+    _dates.platform_id == bindparam("platform"), _dates.calendar == bindparam("name")
+)
+_IDEMPOTENT = sa.select(_k.request_hash, _k.execution_id).where(
+    _k.platform_id == bindparam("platform"), _k.key == bindparam("key")
+)
+_OLD_KEYS = (
+    sa.select(_k.platform_id, _k.key)
+    .where(_k.created_at < bindparam("before"))
+    .order_by(_k.created_at)
+    .limit(bindparam("limit"))
+)
+_DELETE_KEYS = sa.delete(idempotency_keys).where(sa.tuple_(_k.platform_id, _k.key).in_(_OLD_KEYS))
+_VALUE = sa.select(notes.c.value).where(notes.c.name == bindparam("name"))
+
+
+class SqlPlatformTable(SqlTable):
+    """`PlatformTable` in SQL."""
+
+    def timezone(self, platform_id: str) -> str | None:
+        zone: str | None = self._scalar(_TIMEZONE, platform=platform_id)
+        return zone
+
+    def put_timezone(self, platform_id: str, timezone: str | None) -> None:
+        self._insert(platforms, _PLATFORM, [(platform_id, timezone)], on_conflict="replace")
+
+    def limits(self, platform_id: str | None = None) -> list[Limit]:
+        rows = self._all(_LIMITS) if platform_id is None else self._all(_LIMITS_OF, platform=platform_id)
+        return _LIMIT.rows(rows)
+
+    def put_limit(self, limit: Limit) -> None:
+        bounds = (limit.max_running, limit.rate, limit.max_pending, limit.max_jobs, limit.min_interval_ms)
+        if all(bound is None for bound in bounds):
+            self._run(_NO_LIMIT, {"platform": limit.platform_id, "scope": limit.scope, "name": limit.name})
+        else:
+            self._insert_values(_LIMIT, [limit], on_conflict="replace")
+
+    def lock_limits(self, limits: Sequence[Limit]) -> None:
+        # SQLite has one writer: there is nobody to keep out.
+        if limits and self._dialect.name != "sqlite":
+            names = to_json(sorted({f"{limit.platform_id}/{limit.scope}/{limit.name}" for limit in limits}))
+            self._all(_locked_limits(self._dialect), names=names)
+
+    def calendars(self, platform_id: str) -> dict[str, frozenset[date]]:
+        found: dict[str, set[date]] = defaultdict(set)
+        for name, day in self._all(_CALENDARS, platform=platform_id):
+            found[name].update(() if day is None else (day,))
+        return {name: frozenset(days) for name, days in found.items()}
+
+    def put_calendar(self, platform_id: str, name: str, dates: Mapping[date, str], *, source: str) -> None:
+        calendar = (platform_id, name, source, self._session.now)
+        self._insert(calendars, _CALENDAR, [calendar], on_conflict="replace")
+        self._run(_NO_DATES, {"platform": platform_id, "name": name})
+        self._insert(calendar_dates, _DATES, [(platform_id, name, day, label) for day, label in dates.items()])
+
+    def idempotent(self, platform_id: str, key: str) -> tuple[str, str] | None:
+        row = self._first(_IDEMPOTENT, platform=platform_id, key=key)
+        return None if row is None else (row.request_hash, row.execution_id)
+
+    def put_idempotent(self, platform_id: str, key: str, request_hash: str, execution_id: str) -> bool:
+        row = (platform_id, key, self._session.now, request_hash, execution_id)
+        return bool(self._insert(idempotency_keys, _KEY, [row], on_conflict="keep"))
+
+    def delete_idempotent(self, before: datetime, limit: int) -> int:
+        return self._run(_DELETE_KEYS, {"before": before, "limit": limit}).rowcount
+
+    def note(self, name: str) -> str | None:
+        value: str | None = self._scalar(_VALUE, name=name)
+        return value
+
+    def put_note(self, name: str, value: str) -> None:
+        self._insert(notes, _NOTE, [(name, value)], on_conflict="replace")
+
+
+@lru_cache(2)
+def _locked_limits(dialect: Dialect) -> Any:
+    name = _l.platform_id + "/" + _l.scope + "/" + _l.name
+    ordered = sa.select(_l.name).where(name.in_(dialect.members("names")))
+    return ordered.order_by(_l.platform_id, _l.scope, _l.name).with_for_update()

@@ -1,0 +1,95 @@
+"""What executions leave behind for people: their logs, and the dead letters of those given up on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam
+
+from mainspring.adapters.sql.batches import shape
+from mainspring.adapters.sql.session import SqlTable
+from mainspring.adapters.sql.tables import dead_letters, execution_logs, executions
+from mainspring.model.execution import DeadLetter, LogLine
+
+_LINE, _LETTER = shape(LogLine, execution_logs), shape(DeadLetter, dead_letters)
+_l, _d = execution_logs.c, dead_letters.c
+
+_FENCE = sa.select(executions.c.fence).where(executions.c.id == bindparam("execution")).with_for_update()
+_LAST = sa.select(sa.func.max(_l.line)).where(_l.execution_id == bindparam("execution"))
+_READ = (
+    _LINE.select.where(_l.execution_id == bindparam("execution"), _l.line > bindparam("after"))
+    .order_by(_l.line)
+    .limit(bindparam("limit"))
+)
+
+_GET = _LETTER.select.where(_d.execution_id == bindparam("execution"))
+_GET_LOCKED = _GET.with_for_update()
+_RESOLVE = (
+    dead_letters.update()
+    .where(_d.execution_id == bindparam("execution"), _d.status == "open")
+    .values(
+        status=bindparam("closed"),
+        resolved_at=bindparam("now"),
+        reason=bindparam("why"),
+        redriven_as=bindparam("again"),
+    )
+)
+_COUNT = sa.select(sa.func.count()).where(_d.platform_id == bindparam("platform"), _d.status == "open")
+
+
+class SqlLogTable(SqlTable):
+    """`LogTable` in SQL."""
+
+    def append(self, execution_id: str, lines: Sequence[LogLine], *, fence: int | None, cap: int) -> int | None:
+        # The lock is what numbers the lines of two writers one after the other.
+        current = self._scalar(_FENCE, execution=execution_id)
+        if current is None or fence not in (None, current):
+            return None
+        last: int = self._scalar(_LAST, execution=execution_id) or 0
+        kept = lines[: max(0, cap - last)]
+        rows = [(execution_id, last + n, *_LINE.values_of(line)[2:]) for n, line in enumerate(kept, 1)]
+        self._insert(execution_logs, _LINE.fields, rows)
+        return last + len(kept)
+
+    def read(self, execution_id: str, *, after: int = 0, limit: int = 1000) -> list[LogLine]:
+        return _LINE.rows(self._all(_READ, execution=execution_id, after=after, limit=limit))
+
+
+class SqlDeadLetterTable(SqlTable):
+    """`DeadLetterTable` in SQL."""
+
+    def add(self, letters: Sequence[DeadLetter]) -> None:
+        self._insert_values(_LETTER, letters, conflict="one of these executions has a dead letter already")
+
+    def get(self, execution_id: str, *, lock: bool = False) -> DeadLetter | None:
+        return _LETTER.row(self._first(_GET_LOCKED if lock else _GET, execution=execution_id))
+
+    def find(
+        self,
+        platform_id: str,
+        *,
+        status: str | None = "open",
+        job_id: str | None = None,
+        handler: str | None = None,
+        fingerprint: str | None = None,
+        before_id: str | None = None,
+        limit: int = 50,
+    ) -> list[DeadLetter]:
+        statement = _LETTER.select.where(_d.platform_id == platform_id)
+        wanted = ((_d.status, status), (_d.job_id, job_id), (_d.handler, handler), (_d.fingerprint, fingerprint))
+        for column, value in wanted:
+            if value is not None:
+                statement = statement.where(column == value)
+        if before_id is not None:
+            statement = statement.where(_d.execution_id < before_id)
+        return _LETTER.rows(self._all(statement.order_by(_d.execution_id.desc()).limit(sa.literal(limit))))
+
+    def resolve(
+        self, execution_id: str, *, status: str, reason: str | None = None, redriven_as: str | None = None
+    ) -> bool:
+        values = {"closed": status, "now": self._session.now, "why": reason, "again": redriven_as}
+        return bool(self._run(_RESOLVE, {"execution": execution_id, **values}).rowcount)
+
+    def count(self, platform_id: str) -> int:
+        return int(self._scalar(_COUNT, platform=platform_id))

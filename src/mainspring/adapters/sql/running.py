@@ -1,0 +1,185 @@
+"""Executions that are queued or under way: what workers claim and hold, what limits count, what the reaper takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam
+
+from mainspring.adapters.sql.batches import Field, Packed, cells, pack
+from mainspring.adapters.sql.dialect import Dialect
+from mainspring.adapters.sql.session import SqlTable
+from mainspring.adapters.sql.tables import TURN, executions, is_, occupying, queued, under_way
+from mainspring.adapters.sql.types import to_json
+from mainspring.adapters.sql.waiting import EXECUTION
+from mainspring.model.execution import Execution, Status
+
+_e = executions.c
+_running = under_way & is_(_e.status, "running")
+
+_OF_PLATFORM = (occupying, _e.platform_id == bindparam("platform"))
+_HAS_KEY = _e.concurrency_key.is_not(None)
+_OCCUPYING_PLATFORM = sa.select(sa.literal_column("''"), sa.func.count()).where(*_OF_PLATFORM)
+_HOLDERS = sa.select(_e.id).where(*_OF_PLATFORM).order_by(_e.id).limit(bindparam("limit"))
+_HOLDERS_OF = {
+    "queue": _HOLDERS.where(_e.queue == bindparam("name")),
+    "key": _HOLDERS.where(_HAS_KEY, _e.concurrency_key == bindparam("name")),
+    "platform": _HOLDERS,
+}
+_QUEUED_SINCE = sa.select(sa.func.count()).where(
+    _e.platform_id == bindparam("platform"),
+    _e.queue == bindparam("queue"),
+    _e.queued_at.is_not(None),
+    _e.queued_at >= bindparam("since"),
+)
+_OLDEST = sa.func.min(sa.func.coalesce(_e.queued_at, _e.created_at), type_=_e.queued_at.type)
+_QUEUED_HANDLERS = (
+    sa.select(_e.queue, _e.handler, _OLDEST.label("oldest"))
+    .where(queued)
+    .group_by(_e.queue, _e.handler)
+    .order_by(sa.literal_column("oldest"), _e.queue, _e.handler)
+    .limit(bindparam("limit"))
+)
+_RENEW = (
+    executions.update()
+    .where(_running, _e.worker_id == bindparam("worker"))
+    .values(lease_until=bindparam("until"))
+    .returning(_e.id, _e.fence, _e.cancel_requested_at)
+)
+_LEASE_OVER = (
+    EXECUTION.select.where(
+        _running,
+        sa.or_(_e.lease_until <= bindparam("now"), _e.started_at < bindparam("older_than", type_=_e.started_at.type)),
+    )
+    .order_by(_e.id)
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
+)
+_OVERDUE = (
+    EXECUTION.select.where(
+        under_way, sa.or_(_e.deadline_at <= bindparam("before"), _e.cancel_requested_at <= bindparam("before"))
+    )
+    .order_by(_e.id)
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
+)
+_REQUEST_CANCEL = (
+    executions.update()
+    .where(_e.id == bindparam("execution"), under_way, _e.cancel_requested_at.is_(None))
+    .values(cancel_requested_at=bindparam("now"), cancel_reason=bindparam("reason"))
+)
+_COUNTS = (
+    sa.select(_e.status, sa.func.count())
+    .where(
+        _e.platform_id == bindparam("platform"),
+        is_(_e.status, *(status.value for status in Status if not status.terminal)),
+    )
+    .group_by(_e.status)
+)
+_PROGRESS = (Field("id", _e.id.type), Field("fence", _e.fence.type), Field("progress", _e.progress.type))
+
+
+class RunningTable(SqlTable):
+    """The part of `ExecutionTable` that workers, admission and the reaper ask."""
+
+    def occupying(self, platform_id: str, scope: str, names: Sequence[str]) -> dict[str, int]:
+        if not names:
+            return {}
+        if scope == "platform":
+            rows = self._all(_OCCUPYING_PLATFORM, platform=platform_id)
+        else:
+            rows = self._all(_occupying(self._dialect, scope), platform=platform_id, names=to_json(names))
+        return {name: count for name, count in rows if count and name in names}
+
+    def holders(self, platform_id: str, scope: str, name: str, limit: int) -> list[str]:
+        named = {} if scope == "platform" else {"name": name}
+        return [row[0] for row in self._all(_HOLDERS_OF[scope], platform=platform_id, limit=limit, **named)]
+
+    def queued_since(self, platform_id: str, queue: str, since: datetime) -> int:
+        return int(self._scalar(_QUEUED_SINCE, platform=platform_id, queue=queue, since=since))
+
+    def claimable(self, queues: Mapping[str, int], handlers: Sequence[str], limit: int) -> list[Execution]:
+        rooms = [(queue, min(room, limit)) for queue, room in queues.items() if room > 0]
+        if not rooms or not handlers or limit <= 0:
+            return []
+        parameters = {"handlers": to_json(handlers), "now": self._session.now, "limit": limit}
+        for number, (queue, room) in enumerate(rooms):
+            parameters |= {f"queue_{number}": queue, f"room_{number}": room}
+        return EXECUTION.rows(self._all(_claimable(self._dialect, len(rooms)), **parameters))
+
+    def queued_handlers(self, limit: int) -> list[tuple[str, str, datetime]]:
+        return [(queue, handler, oldest) for queue, handler, oldest in self._all(_QUEUED_HANDLERS, limit=limit)]
+
+    def renew(self, worker_id: str, lease_until: datetime) -> list[tuple[str, int, bool]]:
+        rows = self._all(_RENEW, worker=worker_id, until=lease_until)
+        return [(execution_id, fence, asked is not None) for execution_id, fence, asked in rows]
+
+    def lease_over(self, limit: int, *, older_than: datetime | None = None) -> list[Execution]:
+        return EXECUTION.rows(self._all(_LEASE_OVER, now=self._session.now, older_than=older_than, limit=limit))
+
+    def overdue(self, grace: timedelta, limit: int) -> list[Execution]:
+        return EXECUTION.rows(self._all(_OVERDUE, before=self._session.now - grace, limit=limit))
+
+    def request_cancel(self, execution_id: str, reason: str) -> bool:
+        parameters = {"execution": execution_id, "now": self._session.now, "reason": reason}
+        return bool(self._run(_REQUEST_CANCEL, parameters).rowcount)
+
+    def put_progress(self, progress: Sequence[tuple[str, int, Mapping[str, Any]]]) -> None:
+        if progress:
+            last = {(execution_id, fence): value for execution_id, fence, value in progress}
+            packed = pack(_PROGRESS, [(*key, value) for key, value in last.items()])
+            self._run(_put_progress(self._dialect, packed.shared, packed.varying), packed.parameters)
+
+    def counts(self, platform_id: str) -> dict[str, int]:
+        return {status.value: count for status, count in self._all(_COUNTS, platform=platform_id)}
+
+
+@lru_cache(4)
+def _occupying(dialect: Dialect, scope: str) -> Any:
+    column, more = (_e.queue, ()) if scope == "queue" else (_e.concurrency_key, (_HAS_KEY,))
+    named = column.in_(dialect.members("names"))
+    return sa.select(column, sa.func.count()).where(*_OF_PLATFORM, *more, named).group_by(column)
+
+
+@lru_cache(32)
+def _claimable(dialect: Dialect, queues: int) -> Any:
+    """Take the head of each queue's line, then the best of these: a long line is not read to its end."""
+    lines = [_line(dialect, number) for number in range(queues)]
+    if queues == 1:
+        return lines[0].limit(bindparam("room_0"))
+    heads = sa.union_all(
+        *(
+            sa.select(line.limit(bindparam(f"room_{number}")).subquery(f"line_{number}"))
+            for number, line in enumerate(lines)
+        )
+    ).subquery("heads")
+    order = (heads.c.priority.desc(), sa.func.coalesce(heads.c.scheduled_at, heads.c.created_at), heads.c.id)
+    return sa.select(heads).order_by(*order).limit(bindparam("limit"))
+
+
+def _line(dialect: Dialect, number: int) -> sa.Select[Any]:
+    return (
+        EXECUTION.select.where(
+            queued,
+            _e.queue == bindparam(f"queue_{number}"),
+            _e.handler.in_(dialect.members("handlers")),
+            _e.cancel_requested_at.is_(None),
+            sa.or_(_e.start_deadline_at.is_(None), _e.start_deadline_at > bindparam("now")),
+        )
+        .order_by(*TURN)
+        .with_for_update(skip_locked=True)
+    )
+
+
+@lru_cache(16)
+def _put_progress(dialect: Dialect, shared: tuple[Field, ...], varying: tuple[Field, ...]) -> Any:
+    given = cells(dialect, Packed(shared, varying, {}))
+    return (
+        executions.update()
+        .where(_e.id == given["id"], _e.fence == given["fence"], is_(_e.status, "running"))
+        .values({_e.progress: given["progress"]})
+    )

@@ -1,0 +1,56 @@
+"""`Tx` over one session: the tables, the clock, the ids, and what is to be woken."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from mainspring.adapters.sql.decisions import SqlDecisionTable
+from mainspring.adapters.sql.events import SqlInboxTable, SqlOutboxTable
+from mainspring.adapters.sql.executions import SqlExecutionTable
+from mainspring.adapters.sql.jobs import SqlJobTable
+from mainspring.adapters.sql.nodes import SqlNodeTable
+from mainspring.adapters.sql.platforms import SqlPlatformTable
+from mainspring.adapters.sql.records import SqlDeadLetterTable, SqlLogTable
+from mainspring.adapters.sql.session import Session
+from mainspring.model.ids import Ids
+from mainspring.ports.store import (
+    DeadLetterTable,
+    DecisionTable,
+    ExecutionTable,
+    InboxTable,
+    JobTable,
+    LogTable,
+    NodeTable,
+    OutboxTable,
+    PlatformTable,
+)
+
+
+class SqlTx:
+    """One open transaction, thrown away with it."""
+
+    def __init__(self, session: Session, ids: Ids) -> None:
+        self._session, self._ids = session, ids
+        self.topics: dict[str, None] = {}
+        self.jobs: JobTable = SqlJobTable(session)
+        self.decisions: DecisionTable = SqlDecisionTable(session)
+        self.executions: ExecutionTable = SqlExecutionTable(session)
+        self.logs: LogTable = SqlLogTable(session)
+        self.dead_letters: DeadLetterTable = SqlDeadLetterTable(session)
+        self.outbox: OutboxTable = SqlOutboxTable(session)
+        self.inbox: InboxTable = SqlInboxTable(session)
+        self.nodes: NodeTable = SqlNodeTable(session)
+        self.platforms: PlatformTable = SqlPlatformTable(session)
+
+    @property
+    def now(self) -> datetime:
+        return self._session.now
+
+    def new_id(self) -> str:
+        return self._ids.new(self._session.now)
+
+    def new_ids(self, count: int) -> list[str]:
+        return [self._ids.new(self._session.now) for _ in range(count)]
+
+    def wake(self, *topics: str) -> None:
+        self.topics.update(dict.fromkeys(topics))

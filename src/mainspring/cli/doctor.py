@@ -1,0 +1,121 @@
+"""`doctor`: check everything, from the database up; each finding names the command that mends it."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from mainspring.cli.exits import DatabaseMissingError, Exit
+from mainspring.cli.output import clean, print_json, print_lines
+from mainspring.cli.target import Client, Target, sqlite_path
+from mainspring.control.doctor import Finding, Grade, examine, worst
+from mainspring.errors import MainspringError, SchemaError
+
+SIGNS = {Grade.OK: "✓", Grade.NOTE: "·", Grade.WARNING: "!", Grade.ERROR: "✗"}
+
+#: The first SQLite without the race of two connections on one write-ahead log.
+WAL_SOUND = (3, 51, 3)
+
+
+def doctor(
+    *,
+    strict: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    target: Target | None = None,
+) -> int:
+    """Check everything, from the database up. Exits 10 if something is broken.
+
+    Args:
+        strict: Exit 11 for warnings too.
+    """
+    target = target or Target()
+
+    async def work(client: Client) -> list[Finding]:
+        began = time.perf_counter()
+        await client.scheduler.read(lambda tx: tx.now)
+        took = time.perf_counter() - began
+        platform_id, schedules = client.scheduler.platform_id, client.app.schedules
+        found = await client.scheduler.read(lambda tx: examine(tx, schedules, platform_id))
+        return [*_database(client, took), *found]
+
+    try:
+        findings = target.run(work)
+    except (DatabaseMissingError, SchemaError) as error:
+        fix = ("mainspring migrate",)
+        findings = [Finding("database", Grade.ERROR, str(error), {}, fix)]
+    except MainspringError as error:
+        findings = [Finding("database", Grade.ERROR, str(error), {}, ("check --db and mainspring config",))]
+    grade = worst(findings)
+    _print(target, findings, grade)
+    if grade is Grade.ERROR:
+        return Exit.UNHEALTHY
+    return Exit.WARNINGS if strict and grade is Grade.WARNING else Exit.DONE
+
+
+def _database(client: Client, took: float) -> list[Finding]:
+    url, store = client.app.settings.database_url, client.app.store
+    milliseconds = round(took * 1000, 1)
+    found = [
+        Finding(
+            "database",
+            Grade.OK if took < 1 else Grade.WARNING,
+            f"{url} answers in {milliseconds} ms",
+            {"url": url, "read_ms": milliseconds},
+        )
+    ]
+    version = getattr(store, "schema_version", None)
+    if version is not None:
+        revision = version() if callable(version) else version
+        found.append(Finding("schema", Grade.OK, f"at head, revision {revision}", {"revision": revision}))
+    path = sqlite_path(url)
+    if path is not None:
+        found += [_engine(store), _sqlite()]
+    return found
+
+
+def _engine(store: Any) -> Finding:
+    """Tell who holds the file's engine lock."""
+    holder_of = getattr(store, "engine_holder", None)
+    holder = holder_of() if callable(holder_of) else None
+    if holder:
+        return Finding("engine", Grade.OK, f"the file's engine is {holder}", {"holder": holder})
+    fix = ("mainspring dev module:app",)
+    return Finding("engine", Grade.NOTE, "no process is the engine of this file", {"holder": None}, fix)
+
+
+def _sqlite() -> Finding:
+    import sqlite3
+
+    version = sqlite3.sqlite_version
+    evidence = {"version": version}
+    if sqlite3.sqlite_version_info >= WAL_SOUND:
+        return Finding("sqlite", Grade.OK, f"SQLite {version}", evidence)
+    sound = ".".join(map(str, WAL_SOUND))
+    detail = (
+        f"SQLite {version}: before {sound} a rare race of two connections can damage a write-ahead log. "
+        "Mainspring keeps to one writer, and its clients never checkpoint; other programs should not write to the file"
+    )
+    return Finding("sqlite", Grade.NOTE, detail, evidence, (f"a Python with SQLite {sound} or newer has the fix",))
+
+
+def _print(target: Target, findings: list[Finding], grade: Grade) -> None:
+    if target.output == "json":
+        print_json({"status": grade.value, "findings": [finding.to_wire() for finding in findings]})
+    elif target.output == "jsonl":
+        print_lines(finding.to_wire() for finding in findings)
+    else:
+        print(told(findings))
+
+
+def told(findings: list[Finding]) -> str:
+    """Return the findings for people, with a summary at the end."""
+    width = max(len(finding.check) for finding in findings)
+    lines = []
+    for finding in findings:
+        lines.append(f"{SIGNS[finding.grade]} {finding.check:<{width}}  {clean(finding.detail)}")
+        if finding.grade is not Grade.OK:
+            lines += [f"  {'':<{width}}    {clean(command)}" for command in finding.fix]
+    counts = {grade: sum(finding.grade is grade for finding in findings) for grade in Grade}
+    bad = [f"{counts[g]} {g.value}{'' if counts[g] == 1 else 's'}" for g in (Grade.ERROR, Grade.WARNING) if counts[g]]
+    return "\n".join([*lines, "", ", ".join(bad) if bad else "All is well."])
