@@ -30,8 +30,8 @@ _OPTIONS = """\
 _EXIT_CODES = """\
   0 done                  5 conflict                      9 some of several failed
   1 failed                7 database unreachable         10 doctor found errors
-  2 usage or bad input    8 a waited-for execution      130 interrupted
-  4 not found               did not succeed"""
+  2 usage or bad input    8 a waited-for execution       11 doctor --strict found warnings
+  4 not found               did not succeed             130 interrupted (141: the reader left)"""
 
 # Noun -> (aliases, help, {verb: (function, help)}).
 _NOUNS = {

@@ -229,7 +229,7 @@ class TerminalView:
         from rich.text import Text
 
         standing = self._standing
-        rows: list[RenderableType] = [Rule(style="bright_black")]
+        rows: list[RenderableType] = [Rule(Text(standing.note, "bright_black"), align="right", style="bright_black")]
         rows += [_under(one, standing.now) for one in standing.under[:5]]
         rows.append(_counts(standing))
         rows.append(_next(standing))
@@ -252,7 +252,7 @@ def _counts(standing: Standing) -> Text:
     text.append("   so far")
     for word, style in ever:
         text.append(f"  {done[word]}", style if done[word] else "bright_black").append(f" {word}", "bright_black")
-    return text.append(f"   {standing.note}", "bright_black")
+    return text
 
 
 def _next(standing: Standing) -> Text:

@@ -12,7 +12,7 @@ from mainspring.cli.target import Client, Target
 from mainspring.cli.times import away, span, stamp
 from mainspring.control.status import Status, collect_status
 
-_WORDS = {"pass": "ok", "warn": "warning", "fail": "error"}
+SIGNS = {"pass": "✓", "warn": "!", "fail": "✗"}
 
 
 def status(
@@ -47,9 +47,9 @@ def told(found: Status) -> str:
     words = ("running", "queued", "pending", "retrying", "waiting")
     live = ", ".join(f"{counts.get(word, 0)} {word}" for word in words)
     parts = [
-        f"{_WORDS[found.health.status]}: {found.sentence}",
-        f"{stamp(found.now, found.timezone)}",
+        f"{SIGNS[found.health.status]} {found.sentence}",
         "",
+        f"At            {stamp(found.now, found.timezone)}",
         f"Executions    {live}",
         f"Jobs          {found.metrics['jobs']}" + (f", {len(found.paused)} paused" if found.paused else ""),
         f"Dead letters  {found.metrics['dead_letters']} open",
@@ -71,7 +71,7 @@ def told(found: Status) -> str:
         parts += ["", table(["FAILING", "IN A ROW", "LAST RUN"], rows)]
     if found.upcoming:
         rows = [
-            [u.name, away(u.at, found.now) if u.at > found.now else "now", stamp(u.at, u.timezone)]
+            [u.name, away(u.at, found.now).removeprefix("in ") if u.at > found.now else "now", stamp(u.at, u.timezone)]
             for u in found.upcoming
         ]
         parts += ["", table(["NEXT", "IN", "AT"], rows)]

@@ -176,7 +176,8 @@ def _dead_letters(tx: Tx, platform_id: str) -> Finding:
     newest = tx.dead_letters.find(platform_id, limit=LISTED)
     names = sorted({letter.job_name or letter.handler for letter in newest})
     fix = ("mainspring dead list", f"mainspring explain {newest[0].execution_id}") if newest else ()
-    detail = f"{_many(count, 'open dead letter')}; the newest are of {_some(names)}"
+    told = f"of {_some(names)}" if count <= LISTED else f"the newest are of {_some(names)}"
+    detail = f"{_many(count, 'open dead letter')}, {told}"
     return Finding("dead_letters", Grade.WARNING, detail, {"open": count}, fix)
 
 

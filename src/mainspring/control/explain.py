@@ -99,7 +99,7 @@ def _moment(job: Job, schedule: CompiledSchedule, at: datetime | str | None, now
             raise ValidationError(f"{at!r} is no time that can be asked about", field="at")
         return found.at
     last = schedule.previous(now + timedelta(milliseconds=1))
-    if last is not None and last.at >= job.created_at:
+    if last is not None and last.at > job.created_at:
         return last.at
     following = schedule.next(max(now, job.cursor_at))
     return following.at if following is not None else now

@@ -64,7 +64,8 @@ class Signature:
         try:
             hints = typing.get_type_hints(fn, include_extras=True)
         except (NameError, TypeError) as error:
-            raise ValidationError(f"its annotations cannot be read: {error}", field=f"handler {name}") from error
+            fix = "Import what they name at the top of the module"
+            raise ValidationError(f"its annotations cannot be read: {error}", field=f"handler {name}", fix=fix) from error
         self._returns = hints.pop("return", Any)
         self.injected: dict[str, type] = {}
         fields: dict[str, tuple[Any, Any]] = {}

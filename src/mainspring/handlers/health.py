@@ -199,8 +199,10 @@ async def _remembered(
             check: remember(before.get(check, Memory()), result.steady, by=ctx.execution_id)
             for check, result in results.items()
         }
-        if before | after != before:
-            tx.platforms.put_note(name, json.dumps({c: asdict(m) for c, m in sorted((before | after).items())}))
+        # A check that is well and steady is what one that was never asked is: it needs no note.
+        kept = {check: memory for check, memory in sorted((before | after).items()) if memory != Memory()}
+        if kept != before:
+            tx.platforms.put_note(name, json.dumps({check: asdict(memory) for check, memory in kept.items()}))
         changed = [
             Change(check, before.get(check, Memory()).steady, memory.steady)
             for check, memory in after.items()

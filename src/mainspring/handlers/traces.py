@@ -72,8 +72,10 @@ def _age(older_than: str, keep_failed: str, *, now: datetime) -> TraceAge:
             raise Fail(f"older_than is at least 1h, not {older_than!r}: newer traces are still being written")
         # Failed traces are kept at least as long as the others.
         return TraceAge(now - kept, now - max(kept, failed_kept))
-    except (ValidationError, OverflowError) as error:
+    except ValidationError as error:
         raise Fail(f"{error}") from error
+    except OverflowError as error:
+        raise Fail(f"older_than {older_than[:40]!r} or keep_failed {keep_failed[:40]!r} is out of range") from error
 
 
 async def _delete(

@@ -72,7 +72,7 @@ class InlineChild(Child):
         except BaseException as error:
             return outcome_of_error(error)
 
-    def ask_to_stop(self) -> None:
+    def ask_to_stop(self, execution_id: str) -> None:
         """Set the handler's ``cancelled``."""
         self._asked_to_stop = True
 

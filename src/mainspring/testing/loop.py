@@ -68,7 +68,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             raise LivelockError(f"{MOST_ROUNDS} rounds without any time passing, at {self._now:g} s")
         return []
 
-    def run_in_executor(self, executor: Any, func: Callable[[Unpack[Ts]], T], *args: Unpack[Ts]) -> asyncio.Future[T]:
+    def run_in_executor(self, executor: Any, func: Callable[[Unpack[Ts]], T], *args: *Ts) -> asyncio.Future[T]:
         """Run ``func`` at once, in this thread: a thread's timing could not be repeated."""
         future: asyncio.Future[T] = self.create_future()
         try:

@@ -64,12 +64,8 @@ def cells(dialect: Dialect, packed: Packed) -> Mapping[str, sa.ColumnElement[Any
     return _cells(dialect, packed.shared, packed.varying)
 
 
-def _cells(
-    dialect: Dialect, shared: tuple[Field, ...], varying: tuple[Field, ...]
-) -> dict[str, sa.ColumnElement[Any]]:
-    found: dict[str, sa.ColumnElement[Any]] = {
-        name: sa.bindparam(parameter(name), type_=kind) for name, kind in shared
-    }
+def _cells(dialect: Dialect, shared: tuple[Field, ...], varying: tuple[Field, ...]) -> dict[str, sa.ColumnElement[Any]]:
+    found: dict[str, sa.ColumnElement[Any]] = {name: sa.bindparam(parameter(name), type_=kind) for name, kind in shared}
     if varying:
         found.update(dialect.recordset(dict(varying)))
     return found

@@ -22,10 +22,7 @@ _o, _i = outbox.c, inbox.c
 
 # By number and only what is unpublished, never "after the last number seen": a lower one may commit later.
 _UNPUBLISHED = (
-    _OUT.select.where(unpublished)
-    .order_by(_o.number)
-    .limit(bindparam("limit"))
-    .with_for_update(skip_locked=True)
+    _OUT.select.where(unpublished).order_by(_o.number).limit(bindparam("limit")).with_for_update(skip_locked=True)
 )
 _OLDEST = sa.select(_o.at).where(unpublished).order_by(_o.number).limit(1)
 _OLD = (

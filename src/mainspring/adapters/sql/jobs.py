@@ -98,7 +98,9 @@ class SqlJobTable(SqlTable):
 
     def _keep_revision(self, job: Job, actor: str) -> None:
         row = (job.id, job.revision, job.updated_at, actor, job.definition)
-        self._insert(job_revisions, _REVISION, [row], conflict=f"job {job.name!r} has a revision {job.revision} already")
+        self._insert(
+            job_revisions, _REVISION, [row], conflict=f"job {job.name!r} has a revision {job.revision} already"
+        )
 
     def get(self, platform_id: str, name_or_id: str, *, lock: bool = False) -> Job | None:
         where = {"platform": platform_id, "job": name_or_id, "name": name_or_id}

@@ -215,6 +215,8 @@ class ForAll(Plain):
 class Prose(Coded):
     """Text somebody else wrote: a log message, a reason."""
 
+    cache_ok = True
+
     def encode(self, value: Any) -> str:
         return clean(value)
 

@@ -1,0 +1,249 @@
+"""The world of one run: one record, a clock, what hits it, and everything that was seen to happen.
+
+Each node reaches the record through a `NodeStore` of its own, which is where answers are lost and databases go away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any, TypeVar
+
+from mainspring.adapters.memory import InProcessWakeups, MemoryStore
+from mainspring.errors import StoreUnavailableError
+from mainspring.model.events import Event
+from mainspring.ports.store import Tx, Work
+from mainspring.testing.loop import VirtualClock
+from tests.simulation.auditor import Auditor
+from tests.simulation.loop import LIFE, Life, SimLoop
+
+T = TypeVar("T")
+NOBODY = contextvars.Context()
+
+
+@dataclass
+class Rates:
+    """How often what goes wrong, as probabilities per transaction (or per notification)."""
+
+    refused: float = 0.0
+    answer_lost: float = 0.0
+    slow: float = 0.0
+    slowest: float = 2.0
+    crash: float = 0.0
+    wake_lost: float = 0.0
+    wake_twice: float = 0.0
+    bus_fails: float = 0.0
+
+
+@dataclass
+class Start:
+    """One start of a handler, as the handler saw it."""
+
+    execution_id: str
+    fence: int
+    node: str
+    at: datetime
+    ended: str = "running"
+
+
+class World:
+    """All there is in one run."""
+
+    def __init__(self, seed: int, loop: SimLoop, start: datetime) -> None:
+        self.seed, self.loop = seed, loop
+        self.clock = VirtualClock(loop, start)
+        self.rates = Rates()
+        self.down = False
+        self.closing = False
+        self.trace: deque[str] = deque(maxlen=4000)
+        self.keep: list[str] | None = None
+        self.starts: list[Start] = []
+        self.published: dict[str, int] = {}
+        self.problems: list[str] = []
+        self.lives: list[Life] = []
+        self.ears: list[tuple[Life, InProcessWakeups]] = []
+        self.faults = self.random("faults")
+        self.base = MemoryStore(self.clock, random=self.random("ids"), wakeups=self, record_transitions=True)
+        self.auditor = Auditor(self)
+        self.crash: Callable[[Life], None] = lambda life: None
+        loop.set_exception_handler(self._on_loop_error)
+
+    def random(self, name: str) -> Random:
+        """A source of chance of its own for each part, so that one drawing more does not disturb the others."""
+        return Random(f"{self.seed}:{name}")
+
+    @property
+    def now(self) -> datetime:
+        return self.clock.now()
+
+    def say(self, what: str, *arguments: object) -> None:
+        """Add a line to the trace."""
+        line = f"{self.loop.time():9.3f} {self.now:%H:%M:%S.%f}  {what % arguments if arguments else what}"
+        self.trace.append(line)
+        if self.keep is not None:
+            self.keep.append(line)
+
+    def problem(self, what: str) -> None:
+        """Note a violation; the run goes on to its next look and then ends."""
+        self.problems.append(what)
+        self.say("VIOLATION %s", what)
+
+    # -- wake-ups: the store's, passed on to every node, or not ----------------------------------------------------
+
+    def notify(self, *topics: str) -> None:
+        for life, ears in self.ears:
+            if life.dead:
+                continue
+            draw = self.faults.random() if self.rates.wake_lost or self.rates.wake_twice else 1.0
+            if draw < self.rates.wake_lost:
+                continue
+            # In nobody's context: what was committed is told even if the one who committed it dies at once.
+            self.loop.call_soon(ears.notify, *topics, context=NOBODY)
+            if draw > 1.0 - self.rates.wake_twice:
+                self.loop.call_later(self.faults.uniform(0, 3), ears.notify, *topics, context=NOBODY)
+
+    def listen(self, *topics: str) -> Any:
+        raise NotImplementedError
+
+    # -- transactions ------------------------------------------------------------------------------------------------
+
+    def run(self, who: str, work: Work[T], *, writing: bool) -> T:
+        """Run one transaction, look at what it did, and note it."""
+        if not writing:
+            return self.base.read_blocking(work)
+        self.auditor.begin()
+        try:
+            result = self.base.write_blocking(work)
+        except BaseException as error:
+            self.auditor.rolled_back()
+            self.say("%s %s: %s: %s", who, name_of(work), type(error).__name__, error)
+            raise
+        self.auditor.committed(who, name_of(work))
+        return result
+
+    def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if not self.closing and "never retrieved" in str(context.get("message")):
+            self.problem(f"nobody looked at {context.get('exception')!r} of {context.get('future')!r}")
+
+
+def name_of(work: Any) -> str:
+    """A short name for what a transaction does."""
+    name = getattr(work, "__qualname__", None) or getattr(getattr(work, "func", None), "__qualname__", "work")
+    return str(name).replace(".<locals>", "").replace(".<lambda>", "").replace(".work", "")
+
+
+class NodeStore:
+    """`Store` as one node sees it: slow, sometimes away, sometimes without an answer."""
+
+    def __init__(self, world: World, life: Life) -> None:
+        self._world, self._life = world, life
+        self._faults = world.random(f"store of {life.name}")
+        self.quiet = False
+
+    async def open(self) -> None:
+        """Nothing to do: the record is there."""
+
+    async def close(self) -> None:
+        """Nothing to do."""
+
+    async def write(self, work: Work[T]) -> T:
+        return await self._call(work, writing=True)
+
+    async def read(self, work: Work[T]) -> T:
+        return await self._call(work, writing=False)
+
+    def write_blocking(self, work: Work[T]) -> T:
+        raise NotImplementedError("nothing in a simulation has a thread to block")
+
+    def read_blocking(self, work: Work[T]) -> T:
+        raise NotImplementedError("nothing in a simulation has a thread to block")
+
+    async def _call(self, work: Work[T], *, writing: bool) -> T:
+        world, rates, draw = self._world, self._world.rates, self._faults.random
+        await asyncio.sleep(self._delay())
+        if world.down or (not self.quiet and draw() < rates.refused):
+            world.say("%s %s: REFUSED", self._life.name, name_of(work))
+            raise StoreUnavailableError("the database is away")
+        if not self.quiet and rates.crash and draw() < rates.crash:
+            await self._crash("before", work)
+        result = world.run(self._life.name, work, writing=writing)
+        if self.quiet:
+            return result
+        if rates.crash and draw() < rates.crash:
+            await self._crash("after", work)
+        if draw() < rates.answer_lost:
+            world.say("%s %s: ANSWER LOST", self._life.name, name_of(work))
+            raise StoreUnavailableError("the answer was lost")
+        if draw() < rates.slow:
+            await asyncio.sleep(self._delay(slow=True))
+        return result
+
+    async def _crash(self, when: str, work: Work[Any]) -> None:
+        self._world.say("%s CRASHES %s %s", self._life.name, when, name_of(work))
+        self._world.crash(self._life)
+        await asyncio.sleep(0)  # a dead node's steps never come back from here
+
+    def _delay(self, *, slow: bool = False) -> float:
+        if slow or (not self.quiet and self._faults.random() < self._world.rates.slow):
+            return self._faults.uniform(0, self._world.rates.slowest)
+        return 0.001
+
+
+class SimBus:
+    """`Bus` that counts what it was given, and sometimes fails after or before taking it."""
+
+    def __init__(self, world: World) -> None:
+        self._world, self._faults = world, world.random("bus")
+
+    async def publish(self, events: Sequence[Event]) -> None:
+        await asyncio.sleep(0.001)
+        fails = self._faults.random() < self._world.rates.bus_fails
+        taken = events if not fails else events[: self._faults.randrange(len(events) + 1)]
+        for event in taken:
+            self._world.published[event.id] = self._world.published.get(event.id, 0) + 1
+        if fails:
+            raise ConnectionError("the bus is away")
+
+    def subscribe(self, pattern: str, subscriber: Any) -> Callable[[], None]:
+        raise NotImplementedError
+
+
+@dataclass
+class Process:
+    """A process of the cluster: alive until killed, in a context of its own."""
+
+    world: World
+    name: str
+    life: Life = field(init=False)
+    wakeups: InProcessWakeups = field(default_factory=InProcessWakeups)
+    task: asyncio.Task[None] | None = None
+
+    def __post_init__(self) -> None:
+        self.life = Life(self.name)
+        self.world.lives.append(self.life)
+        self.world.ears.append((self.life, self.wakeups))
+        self.store = NodeStore(self.world, self.life)
+
+    def spawn(self, coroutine: Any) -> asyncio.Task[None]:
+        """Run a coroutine as part of this process."""
+        token = LIFE.set(self.life)
+        try:
+            return asyncio.get_running_loop().create_task(coroutine, name=self.name)
+        finally:
+            LIFE.reset(token)
+
+    def kill(self) -> None:
+        self.life.kill()
+        self.world.ears = [(life, ears) for life, ears in self.world.ears if life is not self.life]
+
+
+def grace(seconds: float) -> timedelta:
+    return timedelta(seconds=seconds)
+
+
+__all__ = ["NodeStore", "Process", "Rates", "SimBus", "Start", "Tx", "World", "grace", "name_of"]

@@ -1,0 +1,300 @@
+"""The application class: declaring, enqueueing, publishing, running."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from mainspring import Context, Mainspring, RetryPolicy
+from mainspring.adapters.memory import MemoryStore
+from mainspring.app.handle import BlockingCallError
+from mainspring.app.wiring import SystemParts
+from mainspring.errors import ConflictError, ExecutionFailedError, SettingsError, ValidationError
+from mainspring.model.execution import Status
+from mainspring.model.job import JobStatus
+
+
+@pytest.fixture
+def ms() -> Mainspring:
+    parts = SystemParts()
+    parts.store = MemoryStore(parts.clock, random=parts.random, wakeups=parts.wakeups)
+    return Mainspring("sqlite:///unused.db", parts=parts, poll_ms=50)
+
+
+@contextlib.asynccontextmanager
+async def running(ms: Mainspring):
+    stop = asyncio.Event()
+    serving = asyncio.create_task(ms.serve(stop=stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await serving
+
+
+# -- declaring ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_decorated_function_stays_callable_and_makes_a_job(ms):
+    @ms.cron("0 9 * * MON-FRI", tz="Europe/Istanbul", retry=3, timeout="5m", jitter="10s", labels={"team": "a"})
+    def report(region: str = "tr") -> str:
+        """Write the report.
+
+        At length.
+        """
+        return f"report {region}"
+
+    assert report("eu") == "report eu"
+    assert report.__name__ == "report"
+    (job,) = ms.jobs
+    assert job["schedule"] == {"cron": "0 9 * * MON-FRI", "jitter_ms": 10_000}
+    assert (job["timezone"], job["timeout_ms"], job["retry"]["max_retries"]) == ("Europe/Istanbul", 300_000, 3)
+    handler = ms.registry.resolve_handler("report")
+    assert (handler.retry.max_retries, handler.timeout, handler.description) == (
+        3, timedelta(minutes=5), "Write the report.",
+    )  # fmt: skip
+
+
+def test_every_kind_of_job_has_its_decorator(ms):
+    @ms.every("5m", name="a")
+    @ms.every({"months": 1}, anchor_at="2026-01-31T09:00", name="b")
+    @ms.rrule("FREQ=WEEKLY;BYDAY=MO", dtstart=datetime(2026, 3, 2, 9), name="c")
+    @ms.at(datetime(2030, 1, 1, tzinfo=UTC), name="d")
+    @ms.on("order.*", name="e")
+    def work() -> None: ...
+
+    kinds = {job["name"]: (job["type"], job["schedule"]) for job in ms.jobs}
+    assert kinds["a"] == ("recurring", {"every_ms": 300_000})
+    assert kinds["b"] == ("recurring", {"every": {"months": 1}, "anchor_at": "2026-01-31T09:00"})
+    assert kinds["c"] == ("recurring", {"rrule": "FREQ=WEEKLY;BYDAY=MO", "dtstart": "2026-03-02T09:00:00"})
+    assert kinds["d"] == ("one_time", {"run_at": "2030-01-01T00:00:00+00:00"})
+    assert kinds["e"] == ("event", {"events": ["order.*"]})
+    assert len({job["handler"] for job in ms.jobs}) == 1
+
+
+def test_handlers_of_every_type_are_registered(ms):
+    ms.handler("kb:mine")(lambda: None)
+    ms.agent("triage")(lambda: None)
+    ms.workflow("onboard")(lambda: None)
+    types = {h.name: h.type for h in ms.registry.list_handlers()}
+    assert types["kb:mine"] == "function"
+    assert (types["triage"], types["onboard"]) == ("agent", "workflow")
+
+
+def test_two_jobs_of_one_name_and_two_handlers_of_one_name_are_refused(ms):
+    @ms.every("1s", name="a")
+    def one() -> None: ...
+
+    with pytest.raises(ConflictError, match="two jobs"):
+
+        @ms.every("2s", name="a")
+        def two() -> None: ...
+
+    ms.handler("h")(one)
+    with pytest.raises(ConflictError, match="registered already"):
+        ms.handler("h")(two_other)
+
+
+def two_other() -> None: ...
+
+
+@pytest.mark.parametrize(
+    "declare",
+    [
+        lambda ms: ms.every("soon"),
+        lambda ms: ms.every(-5),
+        lambda ms: ms.every("1s", overlapp="skip"),
+        lambda ms: ms.every("1s", retry=-1),
+        lambda ms: ms.handler("bad name!")(lambda: None),
+        lambda ms: ms.handler(isolation="fork")(lambda: None),
+        lambda ms: ms.handler("h", isolation="async")(lambda: None),
+        lambda ms: ms.handler("h")(lambda *args: None).request(),
+    ],
+)
+def test_what_cannot_work_is_refused_where_it_is_declared(ms, declare):
+    with pytest.raises(ValidationError):
+        declare(ms)
+
+
+def test_making_one_touches_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ms = Mainspring("sqlite:///here.db")
+    ms.every("1s")(two_other)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(SettingsError, match="mysql"):
+        _ = Mainspring("mysql://nowhere").store
+
+
+# -- arguments ---------------------------------------------------------------------------------------------------------
+
+
+def test_arguments_are_checked_at_enqueue_with_the_path(ms):
+    @ms.handler()
+    def add(a: int, when: datetime | None = None, tags: list[str] | None = None) -> int:
+        return a
+
+    assert add.request(1).payload == {"a": 1}
+    assert add.request("5").payload == {"a": 5}, "what reads as the type is taken as it"
+    assert add.request(1, when=datetime(2026, 1, 1, tzinfo=UTC)).payload["when"] == "2026-01-01T00:00:00Z"
+    for args, kwargs, path in [
+        (("x",), {}, "add.a"),
+        ((), {}, "add()"),
+        ((1,), {"whn": 1}, "add()"),
+        ((1,), {"tags": ["a", 2]}, "add.tags.1"),
+    ]:
+        with pytest.raises(ValidationError) as refused:
+            add.request(*args, **kwargs)
+        assert refused.value.field == path
+
+
+def test_injected_parameters_are_no_arguments(ms):
+    @ms.handler()
+    def job(ctx: Context, n: int) -> None: ...
+
+    assert job.request(n=1).payload == {"n": 1}
+    assert "ctx" not in job.handler.signature.schema["properties"]
+
+
+def test_options_are_the_handlers_until_said_otherwise(ms):
+    @ms.handler(priority=2, queue="slow", retry=RetryPolicy(max_retries=7))
+    def job() -> None: ...
+
+    request = job.request()
+    assert (request.priority, request.queue, request.retry.max_retries) == (2, "slow", 7)
+    other = job.options(priority=0, idempotency_key="k").options(queue="fast").request()
+    assert (other.priority, other.queue, other.idempotency_key) == (0, "fast", "k")
+
+
+async def test_sync_calls_inside_a_loop_name_the_async_ones(ms):
+    job = ms.handler("h")(two_other)
+    with pytest.raises(BlockingCallError, match="aenqueue"):
+        job.enqueue()
+    with pytest.raises(BlockingCallError, match="apublish"):
+        ms.publish("a.b")
+    with pytest.raises(BlockingCallError, match="serve"):
+        ms.run()
+
+
+# -- running -----------------------------------------------------------------------------------------------------------
+
+
+async def test_an_enqueued_run_gives_its_result(ms):
+    @ms.handler()
+    async def double(n: int) -> int:
+        return 2 * n
+
+    run = await double.aenqueue(21)
+    async with running(ms):
+        assert await run == 42
+        again = await double.aenqueue(n=1)
+        assert await again.aresult(timeout=10) == 2
+        assert again.execution.status is Status.SUCCESS
+
+
+async def test_a_run_that_failed_says_how(ms):
+    @ms.handler(retry=0)
+    def fails(ctx: Context) -> None:
+        ctx.log.info("about to fail", step=1)
+        raise ValueError("no such row")
+
+    async with running(ms):
+        run = await fails.aenqueue()
+        with pytest.raises(ExecutionFailedError, match="ValueError: no such row"):
+            await run
+        (line,) = await run.alogs()
+        assert (line.message, line.fields, line.line) == ("about to fail", {"step": 1}, 1)
+
+
+async def test_a_run_can_be_cancelled_while_it_runs(ms):
+    started = asyncio.Event()
+
+    @ms.handler()
+    async def waits() -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    async with running(ms):
+        run = await waits.aenqueue()
+        await started.wait()
+        await run.acancel("enough")
+        with pytest.raises(ExecutionFailedError, match="cancelled"):
+            await run.aresult(timeout=20)
+
+
+async def test_draining_finishes_what_runs_and_releases_what_does_not_end(ms):
+    entered, held = asyncio.Event(), asyncio.Event()
+
+    @ms.handler()
+    async def quick() -> int:
+        entered.set()
+        await held.wait()
+        return 1
+
+    @ms.handler()
+    async def endless() -> None:
+        await asyncio.Event().wait()
+
+    object.__setattr__(ms.settings, "drain_grace_ms", 200)
+    one, other = await quick.aenqueue(), await endless.aenqueue()
+    store = await ms.open()
+    async with running(ms):
+        await entered.wait()
+        held.set()
+    await store.open()
+    after = {e.id: e for e in [await store.read(lambda tx, i=r.id: tx.executions.get(i)) for r in (one, other)]}
+    assert after[one.id].status is Status.SUCCESS
+    assert (after[other.id].status, after[other.id].attempt) == (Status.QUEUED, 0)
+
+
+async def test_published_events_run_jobs_and_schedules_register_once(ms):
+    seen = []
+
+    @ms.on("order.*")
+    async def on_order(ctx: Context) -> None:
+        seen.append(ctx.cause)
+
+    async with ms.running():
+        first = await ms.apublish("order.paid", {"n": 1}, id="7")
+        again = await ms.apublish("order.paid", {"n": 1}, id="7")
+        assert (len(first.executions), again.duplicate) == (1, True)
+        scheduler = ms.scheduler()
+        (view,) = await scheduler.list_jobs()
+        assert (view.job.status, view.job.revision) == (JobStatus.ACTIVE, 1)
+
+
+async def test_a_lifespan_runs_the_engine_and_wraps_another(ms):
+    order = []
+
+    @contextlib.asynccontextmanager
+    async def mine(app):
+        order.append(f"mine {app}")
+        yield {"state": 1}
+        order.append("mine ends")
+
+    @ms.handler()
+    async def job() -> int:
+        return 1
+
+    async with ms.lifespan(mine)("the app") as state:
+        assert state == {"state": 1}
+        assert await (await job.aenqueue()) == 1
+    assert order == ["mine the app", "mine ends"]
+
+    class App: ...
+
+    async with ms.lifespan(App()) as state:
+        assert state is None
+
+
+def test_sync_code_enqueues_and_publishes(ms):
+    job = ms.handler("h")(two_other)
+    run = job.enqueue()
+    assert run.refresh().status is Status.QUEUED
+    with pytest.raises(TimeoutError):
+        run.result(timeout=0)
+    assert run.cancel("never mind").status is Status.CANCELLED
+    assert run.logs() == []
+    assert ms.publish("a.b", id="1").executions == ()

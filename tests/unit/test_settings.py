@@ -1,0 +1,51 @@
+"""Where settings come from, and what is refused."""
+
+import pytest
+
+from mainspring.errors import SettingsError
+from mainspring.settings import Settings, load_settings
+
+
+def test_arguments_beat_the_environment_which_beats_the_file_which_beats_the_defaults(tmp_path):
+    file = tmp_path / "mainspring.toml"
+    file.write_text('poll_ms = 100\nlease_ms = 20000\nqueues = "a:1"\n')
+    environ = {"MAINSPRING_LEASE_MS": "30000", "MAINSPRING_QUEUES": "b:2"}
+    settings = load_settings(environ=environ, file=file, queues="c:3")
+    assert (settings.poll_ms, settings.lease_ms, settings.queues) == (100, 30_000, "c:3")
+    assert settings.origin["poll_ms"] == str(file)
+    assert settings.origin["lease_ms"] == "MAINSPRING_LEASE_MS"
+    assert settings.origin["queues"] == "argument"
+    assert settings.origin["reap_ms"] == "default"
+
+
+@pytest.mark.parametrize(
+    ("environ", "problem"),
+    [
+        ({"MAINSPRING_POLL_MS": "soon"}, "MAINSPRING_POLL_MS: poll_ms must be a whole number"),
+        ({"MAINSPRING_POLL_MS": "0"}, "at least 1"),
+        ({"MAINSPRING_RECORD_TRANSITIONS": "perhaps"}, "true or false"),
+        ({"MAINSPRING_QUEUES": "default:many"}, "NAME:SLOTS"),
+        ({"MAINSPRING_HEARTBEAT_MS": "9000"}, "under half of lease_ms"),
+        ({"MAINSPRING_CONFIG": "/nowhere/at/all.toml"}, "no such file"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named_with_its_source(environ, problem):
+    with pytest.raises(SettingsError, match=problem.replace(".", r"\.")):
+        load_settings(environ=environ)
+
+
+def test_a_typo_in_the_file_is_met_with_the_nearest_name(tmp_path):
+    file = tmp_path / "mainspring.toml"
+    file.write_text("lease_msec = 5\n")
+    with pytest.raises(SettingsError, match="Did you mean 'lease_ms'"):
+        load_settings(environ={}, file=file)
+    file.write_text("lease_ms = \n")
+    with pytest.raises(SettingsError, match=str(file)):
+        load_settings(environ={}, file=file)
+
+
+def test_with_nothing_given_the_defaults_hold(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load_settings(environ={}) == Settings()
+    assert Settings().worker().queues == {"default": 20}
+    assert Settings().dispatcher().interval_ms == 1000
