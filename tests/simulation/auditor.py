@@ -72,6 +72,8 @@ class Auditor:
         self._events: list[Event] = []
         self._changed_jobs: list[tuple[str, Job | JobCursor]] = []
         self._accepted: list[Event] = []
+        self._asked: list[str] = []
+        self.holders: dict[str, str] = {}
         self._active: dict[str, int] = {}
         self._occupied: dict[tuple[str, str], int] = {}
         self._admitted: defaultdict[str, list[tuple[datetime, str]]] = defaultdict(list)
@@ -80,18 +82,17 @@ class Auditor:
         self.transactions = 0
         self._watch(self._tx.outbox, "add", lambda events: self._events.extend(events))
         self._watch(self._tx.jobs, "add", lambda job, **_: self._changed_jobs.append(("created", job)))
-        self._watch(self._tx.jobs, "save", lambda job, **_: self._changed_jobs.append(("saved", job)))
+        self._watch(self._tx.jobs, "save", lambda job, **_: self._changed_jobs.append(("saved", job)), if_true=True)
         self._watch(self._tx.jobs, "advance", lambda cursors: self._changed_jobs.extend(("moved", c) for c in cursors))
-        self._watch(self._tx.inbox, "accept", lambda event: self._accepted.append(event), only_if_true=True)
-        self._watch(self._tx.executions, "request_cancel", lambda execution_id, _: self._asked.append(execution_id))
-        self._asked: list[str] = []
+        self._watch(self._tx.inbox, "accept", lambda event: self._accepted.append(event), if_true=True)
+        self._watch(self._tx.executions, "request_cancel", lambda id, _: self._asked.append(id), if_true=True)
 
-    def _watch(self, table: Any, name: str, note: Callable[..., Any], *, only_if_true: bool = False) -> None:
+    def _watch(self, table: Any, name: str, note: Callable[..., Any], *, if_true: bool = False) -> None:
         inner = getattr(table, name)
 
         def watched(*args: Any, **kwargs: Any) -> Any:
             result = inner(*args, **kwargs)
-            if result or not only_if_true:
+            if result or not if_true:
                 note(*args, **kwargs)
             return result
 
@@ -160,26 +161,14 @@ class Auditor:
         elif t.source is Status.RUNNING and t.actor is Actor.WORKER:
             if not known.claims or t.fence != known.claims[-1] or known.fence != t.fence:
                 self._bad("I18", f"{who} ended {short} with fence {t.fence}, held {known.claims[-1:]}")
-            holder = self._holder(short)
-            if holder is not None and not who.startswith(holder):
+            holder = self.holders.get(short, who)
+            if holder.split(":")[0] != who:
                 self._bad("I18", f"{who} ended {short}, which {holder} had claimed")
         if t.to.terminal:
             known.ended_by = (t.to, t.fence)
         known.status, known.fence = t.to, t.fence
 
-    def _holder(self, execution_id: str) -> str | None:
-        return self.holders.get(execution_id)
-
-    @property
-    def holders(self) -> dict[str, str]:
-        """Which process claimed an execution last, by what the claim wrote."""
-        return self._holders
-
-    _holders: dict[str, str] = {}  # noqa: RUF012 - replaced per auditor in `_look_at_rows`
-
     def _look_at_rows(self, changed: set[str]) -> None:
-        if self._holders is Auditor._holders:
-            self._holders = {}
         for execution_id in changed:
             row, known = self.rows[execution_id], self.seen[execution_id]
             running = row.status is Status.RUNNING
@@ -196,7 +185,7 @@ class Auditor:
             if row.fence != known.fence:
                 self._bad("I10", f"row {execution_id} has fence {row.fence}, its history {known.fence}")
             if running and row.worker_id is not None:
-                self._holders[execution_id] = row.worker_id
+                self.holders[execution_id] = row.worker_id
             if row.cancel_requested_at is not None:
                 known.cancel_asked = True
 
@@ -239,10 +228,8 @@ class Auditor:
                 self._admitted[self.rows[t.execution_id].queue].append((now, t.execution_id))
         for queue, (rate, per) in rates.items():
             recent = {e for at, e in self._admitted[queue][-4 * rate - 50 :] if at > now - per}
-            if len(recent) > rate and self._admitted[queue][-1][0] == now and now >= self.rate_since:
+            if len(recent) > rate and self._admitted[queue][-1][0] == now:
                 self._bad("I21", f"{len(recent)} executions admitted to {queue} within {per}, {rate} allowed")
-
-    rate_since = datetime.min.replace(tzinfo=None)
 
     # -- events and jobs -----------------------------------------------------------------------------------------------
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import socket
 import time
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -37,7 +40,7 @@ def doctor(
         took = time.perf_counter() - began
         platform_id, schedules = client.scheduler.platform_id, client.app.schedules
         found = await client.scheduler.read(lambda tx: examine(tx, schedules, platform_id))
-        return [*_database(client, took), *found]
+        return [*await _database(client, took), *found]
 
     try:
         findings = target.run(work)
@@ -53,8 +56,8 @@ def doctor(
     return Exit.WARNINGS if strict and grade is Grade.WARNING else Exit.DONE
 
 
-def _database(client: Client, took: float) -> list[Finding]:
-    url, store = client.app.settings.database_url, client.app.store
+async def _database(client: Client, took: float) -> list[Finding]:
+    url = client.app.settings.database_url
     milliseconds = round(took * 1000, 1)
     found = [
         Finding(
@@ -64,24 +67,43 @@ def _database(client: Client, took: float) -> list[Finding]:
             {"url": url, "read_ms": milliseconds},
         )
     ]
-    version = getattr(store, "schema_version", None)
-    if version is not None:
-        revision = version() if callable(version) else version
+    revision = await schema_revision(client)
+    if revision is not None:
         found.append(Finding("schema", Grade.OK, f"at head, revision {revision}", {"revision": revision}))
     path = sqlite_path(url)
     if path is not None:
-        found += [_engine(store), _sqlite()]
+        found += [_engine(path), _sqlite()]
     return found
 
 
-def _engine(store: Any) -> Finding:
-    """Tell who holds the file's engine lock."""
-    holder_of = getattr(store, "engine_holder", None)
-    holder = holder_of() if callable(holder_of) else None
-    if holder:
-        return Finding("engine", Grade.OK, f"the file's engine is {holder}", {"holder": holder})
-    fix = ("mainspring dev module:app",)
-    return Finding("engine", Grade.NOTE, "no process is the engine of this file", {"holder": None}, fix)
+async def schema_revision(client: Client) -> str | None:
+    """Return the revision of the schema; None for a store that has none."""
+    ask = getattr(client.app.store, "schema_version", None)
+    return None if ask is None else await ask()
+
+
+def _engine(path: Path) -> Finding:
+    """Tell who has the file's engine lock, by what the holder wrote beside it. The lock itself is not touched."""
+    try:
+        holder = path.with_name(path.name + ".engine").read_text("utf-8").strip()
+    except OSError:
+        holder = ""
+    evidence = {"holder": holder or None}
+    if not holder:
+        fix = ("mainspring dev module:app",)
+        return Finding("engine", Grade.NOTE, "no process is the engine of this file", evidence, fix)
+    if _gone(holder):
+        fix = ("mainspring dev module:app",)
+        return Finding("engine", Grade.WARNING, f"the last engine ended without a word: {holder}", evidence, fix)
+    return Finding("engine", Grade.OK, f"the file's engine is {holder}", evidence)
+
+
+def _gone(holder: str) -> bool:
+    """Whether the process named is one of this machine that no longer runs."""
+    import psutil
+
+    match = re.match(r"process (\d+) on (\S+?),", holder)
+    return match is not None and match[2] == socket.gethostname() and not psutil.pid_exists(int(match[1]))
 
 
 def _sqlite() -> Finding:

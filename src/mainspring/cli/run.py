@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 Level = Literal["debug", "info", "warning", "error"]
 LogLevel = Annotated[Level, Parameter(name="--log-level")]
 
+#: Libraries that report every step of theirs; heard at level debug only.
+QUIET = ("alembic", "sqlalchemy", "asyncio", "httpx", "httpx2", "httpcore")
+
 #: Seconds between two looks at whether the worker must be replaced.
 LOOK = 1.0
 
@@ -172,6 +175,9 @@ def _logging(watch: Watch, level: Level) -> Iterator[None]:
     taken = [h for h in root.handlers if isinstance(h, logging.StreamHandler) and h.stream in ours]
     handler = StreamHandler(watch.show, watch.zone)
     before = root.level
+    if level != "debug":
+        for name in QUIET:
+            logging.getLogger(name).setLevel(logging.WARNING)
     for one in taken:
         root.removeHandler(one)
     root.addHandler(handler)

@@ -133,7 +133,7 @@ class JobDispatcherWorker:
     # -- steps: each is one transaction --------------------------------------------------------------------------
 
     async def _plan(self) -> float | None:
-        limit = self.settings.batch_size
+        limit, asked = self.settings.batch_size, self._time()
         planned = await self._store.write(lambda tx: plan_due(tx, self._schedules, self.worker_id, limit=limit))
         stats = self._stats
         stats.jobs_dispatched += planned.dispatched
@@ -147,10 +147,11 @@ class JobDispatcherWorker:
             return 0.0
         if planned.next_due_at is None or planned.now is None:
             return None
-        return max((planned.next_due_at - planned.now).total_seconds(), 0.0)
+        # The store's now was read before planning took its time: what has passed since is not slept again.
+        return max((planned.next_due_at - planned.now).total_seconds() - (self._time() - asked), 0.0)
 
     async def _promote(self) -> float | None:
-        limit = self.settings.batch_size
+        limit, asked = self.settings.batch_size, self._time()
 
         def work(tx: Tx) -> tuple[int, datetime | None, datetime]:
             return promote(tx, limit), tx.executions.next_available_at(), tx.now
@@ -158,7 +159,9 @@ class JobDispatcherWorker:
         promoted, next_at, now = await self._store.write(work)
         if promoted >= limit:
             return 0.0
-        return max((next_at - now).total_seconds(), 0.001) if next_at is not None else None
+        if next_at is None:
+            return None
+        return max((next_at - now).total_seconds() - (self._time() - asked), 0.001)
 
     async def _reap(self) -> float | None:
         draws, grace = self._draws(), self.settings.grace
@@ -204,6 +207,10 @@ class JobDispatcherWorker:
                 stats=self.get_stats().to_wire(),
             )
         )
+
+    @staticmethod
+    def _time() -> float:
+        return asyncio.get_running_loop().time()
 
     def _draws(self) -> list[float]:
         return [self._random.random() for _ in range(100)]

@@ -17,7 +17,7 @@ from mainspring.model.job import ActiveExecution, Job, JobCursor, JobStatus, Job
 from mainspring.schedule.compiled import CompiledSchedule
 from mainspring.schedule.misfire import missed
 from mainspring.schedule.occurrence import Occurrence
-from mainspring.schedule.overlap import Slots
+from mainspring.schedule.overlap import Ruling, Slots
 
 #: Most instants decided one by one in one step; what is left stays due and is decided in the next.
 BATCH = 500
@@ -243,10 +243,17 @@ def dispatch(plan: Plan, job: Job, slots: Slots, decision: Decision, execution: 
     """Judge one occurrence by the overlap policy and add to ``plan`` what follows."""
     ruling = slots.judge(execution.id)
     reason = {**decision.reason, **ruling.reason}
-    if not ruling.verdict.runs:
-        plan.decisions.append(replace(decision, decision=ruling.verdict, reason=reason))
+    made = execution.id if ruling.verdict.runs else None
+    plan.decisions.append(replace(decision, decision=ruling.verdict, reason=reason, execution_id=made))
+    if made is None:
         return
-    plan.decisions.append(replace(decision, decision=ruling.verdict, reason=reason, execution_id=execution.id))
+    if ruling.cancel or ruling.terminate:
+        _make_room(plan, decision, ruling)
+    plan.executions.append(_held_back(execution, job, ruling) if ruling.blocked_by is not None else execution)
+
+
+def _make_room(plan: Plan, decision: Decision, ruling: Ruling) -> None:
+    """End what stands in the way of a decision that is to cancel or terminate it."""
     mine = {e.id for e in plan.executions}
     gone = {*ruling.terminate, *(i for i in ruling.cancel if i in mine)}
     # What this very plan made and already replaced never comes to exist: its instants fold into the newer one.
@@ -260,17 +267,14 @@ def dispatch(plan: Plan, job: Job, slots: Slots, decision: Decision, execution: 
     ]
     plan.cancel.extend(i for i in ruling.cancel if i not in mine)
     plan.terminate.extend(i for i in ruling.terminate if i not in mine)
+
+
+def _held_back(execution: Execution, job: Job, ruling: Ruling) -> Execution:
     deadline = job.definition.start_deadline
-    plan.executions.append(
-        replace(
-            execution,
-            buffered=ruling.buffered,
-            blocked_by=ruling.blocked_by,
-            start_deadline_at=execution.created_at + deadline
-            if ruling.buffered and deadline is not None
-            else execution.start_deadline_at,
-        )
-    )
+    if ruling.buffered and deadline is not None:
+        # It was not its own doing that it waits: the deadline counts from its making.
+        execution = replace(execution, start_deadline_at=execution.created_at + deadline)
+    return replace(execution, buffered=ruling.buffered, blocked_by=ruling.blocked_by)
 
 
 def new_execution(

@@ -16,6 +16,7 @@ from mainspring.adapters.sql.moves import MoveTable
 from mainspring.adapters.sql.running import RunningTable
 from mainspring.adapters.sql.tables import (
     attempts,
+    dead_letters,
     execution_logs,
     executions,
     is_,
@@ -48,6 +49,12 @@ _ACTIVE = sa.select(
 _ATTEMPTS = _ATTEMPT.select.where(attempts.c.execution_id == bindparam("execution")).order_by(attempts.c.fence)
 _TRANSITIONS = _TRANSITION.select.order_by(transitions.c.number)
 _UNDELIVERED = sa.select(outbox.c.subject).where(unpublished, outbox.c.subject.is_not(None))
+_REDRIVABLE = (
+    sa.select(dead_letters.c.status)
+    .where(dead_letters.c.execution_id == _e.id, is_(dead_letters.c.status, "open"))
+    .correlate(executions)
+    .exists()
+)
 _ENDED = (
     sa.select(_e.id)
     .where(
@@ -55,6 +62,7 @@ _ENDED = (
         _e.finished_at < bindparam("before"),
         _e.status.in_(sorted(TERMINAL)),
         _e.id.not_in(_UNDELIVERED),
+        ~_REDRIVABLE,
     )
     .order_by(_e.finished_at)
     .limit(bindparam("limit"))

@@ -30,7 +30,7 @@ _l, _c, _dates, _k = limits.c, calendars.c, calendar_dates.c, idempotency_keys.c
 
 
 def _fields(table: sa.Table) -> tuple[Field, ...]:
-    return tuple(Field(column.key, column.type) for column in table.c)
+    return tuple(Field(str(column.key), column.type) for column in table.c)
 
 
 _PLATFORM, _CALENDAR, _DATES, _KEY, _NOTE = map(

@@ -1,0 +1,188 @@
+"""The installed command as a process, in an empty folder, with an environment that sets nothing of ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MAINSPRING = Path(sys.executable).with_name("mainspring")
+
+#: Seconds after which a process that should have answered has not. Generous: machines that test are busy.
+PATIENCE = 30.0
+
+APP = '''
+import asyncio, logging
+from mainspring import Context, Mainspring
+
+ms = Mainspring("sqlite:///jobs.db", tz="Europe/Istanbul")
+
+@ms.every("1s", name="tick")
+async def tick() -> int:
+    return 1
+
+@ms.every("1s", name="slow")
+async def slow() -> None:
+    await asyncio.sleep(2.5)
+
+@ms.every("1s", name="flaky", retry={"max_retries": 1, "retry_delay_ms": 50, "jitter": "none"})
+async def flaky() -> None:
+    logging.getLogger("shop").warning("about to fail")
+    raise ValueError("no such customer")
+
+@ms.cron("0 9 * * MON-FRI", name="report", tz="America/New_York")
+async def report(region: str = "tr") -> str:
+    return region
+
+@ms.handler()
+async def add(ctx: Context, a: int, b: int = 1) -> int:
+    ctx.log.info("adding", a=a, b=b)
+    return a + b
+
+@ms.handler()
+async def stubborn() -> None:
+    await asyncio.sleep(60)
+'''
+
+
+@dataclass
+class Answer:
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Process:
+    """A command that goes on, read line by line as it speaks."""
+
+    def __init__(self, arguments: list[str], folder: Path, environment: dict[str, str]) -> None:
+        self._process = subprocess.Popen(
+            [str(MAINSPRING), *arguments],
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            bufsize=1,
+        )
+        self.lines: list[str] = []
+        self._unread: queue.Queue[str | None] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._unread.put(line.rstrip("\n"))
+        self._unread.put(None)
+
+    def wait_for(self, pattern: str, patience: float = PATIENCE) -> str:
+        """Return the next line that matches; lines already waited through are not looked at again."""
+        until = time.monotonic() + patience
+        while True:
+            try:
+                line = self._unread.get(timeout=max(until - time.monotonic(), 0.001))
+            except queue.Empty:
+                raise AssertionError(f"no line matched {pattern!r} in {patience} s; there were:\n{self.text}") from None
+            if line is None:
+                raise AssertionError(f"the process ended before a line matched {pattern!r}; it said:\n{self.text}")
+            self.lines.append(line)
+            if re.search(pattern, line):
+                return line
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+    def signal(self, number: int) -> None:
+        os.kill(self._process.pid, number)
+
+    def end(self, patience: float = PATIENCE) -> int:
+        """Wait for the end and return the exit code."""
+        code = self._process.wait(patience)
+        self._reader.join(patience)
+        while (line := self._unread.get()) is not None:
+            self.lines.append(line)
+        return code
+
+    def kill(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+
+class Cli:
+    """Runs the command in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAINSPRING_", "COV_", "NO_COLOR"))}
+        self.processes: list[Process] = []
+
+    def __call__(self, *arguments: str, stdin: str | None = None, **environment: str) -> Answer:
+        done = subprocess.run(
+            [str(MAINSPRING), *arguments],
+            cwd=self.folder,
+            env=self.environment | environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        return Answer(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *arguments: str, **environment: str) -> Process:
+        process = Process(list(arguments), self.folder, self.environment | environment)
+        self.processes.append(process)
+        return process
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Iterator[Cli]:
+    """The command, in an empty folder; what it started is gone afterwards."""
+    cli = Cli(tmp_path)
+    yield cli
+    for process in cli.processes:
+        process.kill()
+
+
+@pytest.fixture
+def shop(cli: Cli) -> Cli:
+    """The same, with an app in ``shop.py`` whose database is ``jobs.db``."""
+    (cli.folder / "shop.py").write_text(APP)
+    return cli
+
+
+@pytest.fixture
+def dev(shop: Cli) -> Iterator[Process]:
+    """`mainspring dev` on that app, running."""
+    process = shop.start("dev", "shop.py")
+    process.wait_for("Mainspring .* dev")
+    process.wait_for("zone data")
+    yield process
+    if process._process.poll() is None:
+        process.signal(signal.SIGTERM)
+        process.end()

@@ -1,0 +1,218 @@
+"""The whole engine as a process on one SQLite file: killed, stopped, taken over. Its handlers keep their own ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mainspring import Mainspring
+from mainspring.model.execution import Status
+from mainspring.moves.enqueue import EnqueueRequest, enqueue
+from mainspring.ports.store import ExecutionQuery
+
+APP = """
+    import asyncio, os, sys, time
+    from mainspring import Context, Mainspring
+
+    ms = Mainspring("sqlite:///jobs.db", lease_ms=1500, heartbeat_ms=300, reap_ms=200, poll_ms=100)
+
+    def note(*words):
+        # One write of one line to a file opened for appending: what is there was done, whoever is killed after it.
+        with open("ledger.txt", "a") as file:
+            file.write(" ".join(map(str, words)) + "\\n")
+
+    @ms.handler()
+    async def work(ctx: Context, n: int) -> int:
+        note("start", n, ctx.attempt, ctx.fence)
+        await asyncio.sleep(0.01)
+        note("end", n, ctx.attempt, ctx.fence)
+        return n
+
+    @ms.handler()
+    def slow(ctx: Context, seconds: float) -> str:
+        note("slow", ctx.attempt)
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not ctx.cancelled:
+            time.sleep(0.02)
+        return "cut short" if ctx.cancelled else "done"
+
+    @ms.every("1s")
+    async def tick(ctx: Context) -> None:
+        note("tick", ctx.scheduled_at.isoformat())
+
+    if __name__ == "__main__":
+        note("up", os.getpid())
+        ms.run()
+"""
+
+
+class House:
+    """A directory with an app, and the processes that run it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        (path / "app.py").write_text(textwrap.dedent(APP))
+        self.processes: list[subprocess.Popen[str]] = []
+
+    def start(self) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "app.py"], cwd=self.path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        )
+        self.processes.append(process)
+        return process
+
+    def ledger(self) -> list[list[str]]:
+        file = self.path / "ledger.txt"
+        return [line.split() for line in file.read_text().splitlines()] if file.exists() else []
+
+    def app(self) -> Mainspring:
+        return Mainspring(self.path / "jobs.db", lease_ms=1500, heartbeat_ms=300)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    house = House(tmp_path)
+    yield house
+    for process in house.processes:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        if process.stderr is not None:
+            process.stderr.close()
+
+
+async def until(condition, seconds: float = 30.0):
+    """Await a condition that another process brings about; it is looked at, never hoped for."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = condition()
+        if asyncio.iscoroutine(value):
+            value = await value
+        if value:
+            return value
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"not within {seconds} s")
+
+
+async def live_count(ms: Mainspring) -> int:
+    store = await ms.open()
+    return sum((await store.read(lambda tx: tx.executions.counts("default"))).values())
+
+
+async def test_nothing_acknowledged_is_lost_or_recorded_twice_when_the_engine_is_killed_again_and_again(house, seed):
+    import random
+
+    chance = random.Random(seed)
+    ms = house.app()
+    store = await ms.open()
+    requests = [EnqueueRequest("work", {"n": n}) for n in range(300)]
+    made = await store.write(lambda tx: enqueue(tx, requests))
+    for _ in range(4):
+        process, before = house.start(), len(house.ledger())
+        wanted = before + chance.randint(20, 150)
+        await until(lambda wanted=wanted: len(house.ledger()) >= wanted)
+        process.kill()
+        process.wait()
+    house.start()
+    ids = {e.id for e in made}
+
+    async def all_ended() -> bool:
+        found = await store.read(lambda tx: tx.executions.find(ExecutionQuery(handler="work", limit=1000)))
+        return {e.id for e in found if e.status is Status.SUCCESS} == ids
+
+    await until(all_ended, 60)
+    found = await store.read(lambda tx: tx.executions.find(ExecutionQuery(handler="work", limit=1000)))
+    assert sorted(e.result for e in found) == list(range(300))
+    starts = Counter(row[1] for row in house.ledger() if row[0] == "start")
+    for execution in found:
+        # Started again only where an attempt was lost with its process; each such loss is on record.
+        assert starts[str(execution.payload["n"])] <= 1 + execution.losses
+    fences = Counter((row[1], row[3]) for row in house.ledger() if row[0] == "start")
+    assert max(fences.values()) == 1, "no two attempts share a fence"
+    await ms.close()
+
+
+async def test_each_due_instant_is_decided_once_across_a_kill(house):
+    ms = house.app()
+    first = house.start()
+    await until(lambda: sum(row[0] == "tick" for row in house.ledger()) >= 2)
+    first.kill()
+    first.wait()
+    killed_after = len(house.ledger())
+    house.start()
+    await until(lambda: sum(row[0] == "tick" for row in house.ledger()[killed_after:]) >= 2)
+    store = await ms.open()
+    job = await store.read(lambda tx: tx.jobs.get("default", "tick"))
+    decisions = (await store.read(lambda tx: tx.decisions.find(job.id, limit=1000)))[::-1]
+    at = job.created_at
+    for decision in decisions:
+        assert (decision.scheduled_at - at).total_seconds() == 1.0, "none left out, none twice"
+        at = decision.until_at or decision.scheduled_at
+    await ms.close()
+
+
+async def test_sigterm_finishes_what_runs_and_a_second_one_gives_it_back(house):
+    ms = house.app()
+    store = await ms.open()
+    process = house.start()
+    (quick,) = await store.write(lambda tx: enqueue(tx, [EnqueueRequest("slow", {"seconds": 0.5})]))
+    await until(lambda: ["slow", "1"] in house.ledger())
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+    assert (await store.read(lambda tx: tx.executions.get(quick.id))).result == "done"
+
+    process, ups = house.start(), len(house.ledger())
+    (long,) = await store.write(lambda tx: enqueue(tx, [EnqueueRequest("slow", {"seconds": 60})]))
+    await until(lambda: ["slow", "1"] in house.ledger()[ups:])
+    process.send_signal(signal.SIGTERM)
+    workers = lambda: store.read(lambda tx: tx.nodes.workers())  # noqa: E731
+    await until(lambda: _draining(workers))
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+    after = await store.read(lambda tx: tx.executions.get(long.id))
+    # A thread can only be told: this one looked, and ended; what it returned counts.
+    assert after.status in (Status.SUCCESS, Status.QUEUED)
+    assert (after.attempt, after.failures, after.losses) in ((1, 0, 0), (0, 0, 0))
+    await ms.close()
+
+
+async def _draining(workers) -> bool:
+    return any(worker.status == "draining" for worker in await workers())
+
+
+async def test_a_second_engine_says_who_is_there_and_leaves(house):
+    first = house.start()
+    await until(lambda: any(row[0] == "tick" for row in house.ledger()))
+    second = house.start()
+    _, complaint = second.communicate(timeout=20)
+    assert second.returncode != 0
+    assert f"process {first.pid}" in complaint
+    assert first.poll() is None
+
+
+async def test_on_standby_another_process_takes_over_when_the_engine_dies(house):
+    first = house.start()
+    await until(lambda: any(row[0] == "tick" for row in house.ledger()))
+    ms = Mainspring(house.path / "jobs.db", lease_ms=1500, heartbeat_ms=300, poll_ms=50)
+    ran = asyncio.Event()
+
+    @ms.handler()
+    async def tick() -> None:
+        ran.set()
+
+    async with ms.running():
+        assert not ran.is_set()
+        first.send_signal(signal.SIGKILL)
+        async with asyncio.timeout(20):
+            await ran.wait()
+    assert os.path.exists(house.path / "jobs.db")
