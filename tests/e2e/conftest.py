@@ -84,6 +84,7 @@ class Process:
             bufsize=1,
         )
         self.lines: list[str] = []
+        self._over = False
         self._unread: queue.Queue[str | None] = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -103,12 +104,11 @@ class Process:
         until = time.monotonic() + patience
         while True:
             try:
-                line = self._unread.get(timeout=max(until - time.monotonic(), 0.001))
+                line = self._next(until - time.monotonic())
             except queue.Empty:
                 raise AssertionError(f"no line matched {pattern!r} in {patience} s; there were:\n{self.text}") from None
             if line is None:
                 raise AssertionError(f"the process ended before a line matched {pattern!r}; it said:\n{self.text}")
-            self.lines.append(line)
             if re.search(pattern, line):
                 return line
 
@@ -122,15 +122,30 @@ class Process:
     def end(self, patience: float = PATIENCE) -> int:
         """Wait for the end and return the exit code."""
         code = self._process.wait(patience)
-        self._reader.join(patience)
-        while (line := self._unread.get()) is not None:
-            self.lines.append(line)
+        while not self._over:
+            self._next(patience)
         return code
 
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
     def kill(self) -> None:
-        if self._process.poll() is None:
+        if self.running:
             self._process.kill()
             self._process.wait()
+        self._reader.join(PATIENCE)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    def _next(self, patience: float) -> str | None:
+        """Return the next line, None after the last; raises `queue.Empty`."""
+        line = None if self._over else self._unread.get(timeout=max(patience, 0.001))
+        if line is None:
+            self._over = True
+        else:
+            self.lines.append(line)
+        return line
 
 
 class Cli:
@@ -183,6 +198,6 @@ def dev(shop: Cli) -> Iterator[Process]:
     process.wait_for("Mainspring .* dev")
     process.wait_for("zone data")
     yield process
-    if process._process.poll() is None:
+    if process.running:
         process.signal(signal.SIGTERM)
         process.end()

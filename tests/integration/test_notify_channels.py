@@ -250,7 +250,7 @@ async def test_a_server_without_starttls_gets_neither_password_nor_mail() -> Non
     server = SmtpServer()
     delivery = await mail(server, security="starttls", username="u", password="hunter2")
     assert delivery.status is DeliveryStatus.REFUSED
-    assert [command.split(" ")[0] for command in server.commands] == ["EHLO"]
+    assert [command.split(" ")[0].upper() for command in server.commands] == ["EHLO"]
 
 
 async def test_tls_from_the_first_byte() -> None:

@@ -8,28 +8,20 @@ import time
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
+from typing import Any, Generic, ParamSpec, TypeVar, cast
 
+from mainspring.app.application import Application, refuse_loop
 from mainspring.engine.registry import Handler
-from mainspring.errors import ExecutionFailedError, MainspringError
+from mainspring.errors import ExecutionFailedError
 from mainspring.model.execution import Execution, LogLine, Status
 from mainspring.moves import cancel as cancelling
 from mainspring.moves.enqueue import EnqueueRequest, enqueue
-
-if TYPE_CHECKING:
-    from mainspring.app.mainspring import Mainspring
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 #: Seconds between two looks at an execution that another process works on.
 POLL = 0.2
-
-
-class BlockingCallError(MainspringError):
-    """A sync call was made inside a running event loop, which it would block. Use the ``a...`` one and await it."""
-
-    code = "blocking_call"
 
 
 @dataclass(frozen=True)
@@ -47,7 +39,7 @@ class Options:
 class Handle(Generic[P, R]):
     """What the decorators return. Calling it calls the function; `enqueue` makes an execution of it."""
 
-    def __init__(self, app: Mainspring, handler: Handler, options: Options | None = None) -> None:
+    def __init__(self, app: Application, handler: Handler, options: Options | None = None) -> None:
         self._app, self.handler, self._options = app, handler, options or Options()
         functools.update_wrapper(self, handler.fn)
         # Where a child process finds the function behind this name.
@@ -113,7 +105,7 @@ class Handle(Generic[P, R]):
 class Run(Generic[R]):
     """One execution made by code. Await it for its result."""
 
-    def __init__(self, app: Mainspring, execution: Execution) -> None:
+    def __init__(self, app: Application, execution: Execution) -> None:
         self._app, self.execution = app, execution
 
     @property
@@ -197,15 +189,6 @@ class Run(Generic[R]):
 
     def __repr__(self) -> str:
         return f"<Run {self.id} of {self.execution.handler}: {self.execution.status}>"
-
-
-def refuse_loop(name: str, instead: str) -> None:
-    """Raise `BlockingCallError` where an event loop runs in this thread."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    raise BlockingCallError(f"{name}() would block the running event loop: use `await ...{instead}()`")
 
 
 def _seconds(timeout: timedelta | float) -> float:

@@ -1,4 +1,4 @@
-"""The `Mainspring` class: declare handlers and jobs, enqueue, publish, run."""
+"""The `Mainspring` class: declare handlers and jobs, and run them."""
 
 from __future__ import annotations
 
@@ -6,45 +6,36 @@ import asyncio
 import contextlib
 import inspect
 import signal
-import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack
+from typing import Any, ParamSpec, TypeVar, Unpack
 
-from mainspring.app.handle import Handle, refuse_loop
+from mainspring.app.application import Application, refuse_loop
+from mainspring.app.handle import Handle
+from mainspring.app.node import Node
 from mainspring.app.policies import HANDLER_OPTIONS, HandlerOptions, Policies, Span, job_fields, plain_instant
-from mainspring.app.wiring import Roles, SystemParts, open_store
-from mainspring.control.scheduler import SchedulerService
+from mainspring.app.wiring import Roles
 from mainspring.engine.children import in_child
-from mainspring.engine.registry import JobHandlerRegistry
 from mainspring.errors import ConflictError
 from mainspring.model.job import JobType
 from mainspring.model.wire import duration, milliseconds
-from mainspring.moves import events
-from mainspring.moves.events import Published
-from mainspring.moves.schedules import Schedules
-from mainspring.ports.clock import Wakeups
-from mainspring.ports.store import Store
-from mainspring.settings import Settings, load_settings
-
-if TYPE_CHECKING:
-    from mainspring.app.node import Node
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Mainspring:
+class Mainspring(Application):
     """An application: its handlers, its jobs, and the database that keeps the record.
 
     Nothing happens until something is asked for: making one connects to nothing and reads no file but the settings.
 
     Args:
-        database_url: ``sqlite:///jobs.db``; by default ``MAINSPRING_DATABASE_URL``, else ``mainspring.toml``, else
-            ``sqlite:///mainspring.db``.
+        database_url: ``sqlite:///jobs.db`` or a path; by default ``MAINSPRING_DATABASE_URL``, else
+            ``mainspring.toml``, else ``sqlite:///mainspring.db``.
         platform: The tenant whose jobs and executions these are.
         tz: Zone of jobs that name none; by default the platform's, else UTC. Never the machine's.
+        builtins: What the built-in handlers work on.
+        parts: Clock, random source, wake-ups, bus and store to use instead of the real ones.
         settings: Any other setting of `mainspring.settings.Settings` by name.
 
     >>> ms = Mainspring("sqlite:///jobs.db")
@@ -54,26 +45,6 @@ class Mainspring:
     >>> [job["name"] for job in ms.jobs]
     ['sync_inbox']
     """
-
-    def __init__(
-        self,
-        database_url: str | Path | None = None,
-        *,
-        platform: str | None = None,
-        tz: str | None = None,
-        parts: SystemParts | None = None,
-        **settings: Any,
-    ) -> None:
-        url = f"sqlite:///{database_url}" if isinstance(database_url, Path) else database_url
-        self.settings: Settings = load_settings(database_url=url, platform=platform, timezone=tz, **settings)
-        self.platform_id = self.settings.platform
-        self.registry = JobHandlerRegistry()
-        self.jobs: list[dict[str, Any]] = []
-        self.schedules = Schedules()
-        self._parts = parts or SystemParts()
-        self._store: Store | None = None
-        self._opened = False
-        self._lock = threading.Lock()
 
     # -- declaring -----------------------------------------------------------------------------------------------
 
@@ -181,80 +152,6 @@ class Mainspring:
         handler = self.registry.register_handler(name or fn.__name__, fn, type=kind, **options)
         return Handle(self, handler)
 
-    # -- using ---------------------------------------------------------------------------------------------------
-
-    @property
-    def wakeups(self) -> Wakeups:
-        """This process's wake-ups."""
-        return self._parts.wakeups
-
-    @property
-    def parts(self) -> SystemParts:
-        """The clock, the random source and the bus of this application."""
-        return self._parts
-
-    @property
-    def store(self) -> Store:
-        """The store, connected or not."""
-        with self._lock:
-            if self._store is None:
-                self._store = open_store(self.settings, self._parts)
-            return self._store
-
-    async def open(self) -> Store:
-        """Connect, once; return the store."""
-        store = self.store
-        if not self._opened:
-            await store.open()
-            self._opened = True
-        return store
-
-    def open_blocking(self) -> Store:
-        """Connect, once, from sync code; return the store."""
-        refuse_loop("open_blocking", "open")
-        if not self._opened:
-            asyncio.run(self.open())
-        return self.store
-
-    async def close(self) -> None:
-        """Let go of the database. What was enqueued is safe."""
-        store, self._store, self._opened = self._store, None, False
-        if store is not None:
-            await store.close()
-
-    def scheduler(self, *, actor: str = "code") -> SchedulerService:
-        """Return the service that creates, pauses, triggers, lists and explains; the store must be open."""
-        return SchedulerService(self.store, platform_id=self.platform_id, schedules=self.schedules, actor=actor)
-
-    async def apublish(
-        self,
-        type: str,  # noqa: A002 - the field's name
-        data: Mapping[str, Any] | None = None,
-        *,
-        id: str | None = None,  # noqa: A002 - the field's name
-        source: str = "mainspring",
-        subject: str | None = None,
-    ) -> Published:
-        """Publish an event: accepted once by source and id, it runs the jobs declared with `on` that match it."""
-        await self.open()
-        return await self.scheduler().handle_event(type, data, id=id, source=source, subject=subject)
-
-    def publish(
-        self,
-        type: str,  # noqa: A002 - the field's name
-        data: Mapping[str, Any] | None = None,
-        *,
-        id: str | None = None,  # noqa: A002 - the field's name
-        source: str = "mainspring",
-        subject: str | None = None,
-    ) -> Published:
-        """Publish an event from sync code; see `apublish`."""
-        refuse_loop("publish", "apublish")
-        store = self.open_blocking()
-        return store.write_blocking(
-            lambda tx: events.publish(tx, self.platform_id, type, data, event_id=id, source=source, subject=subject)
-        )
-
     # -- running -------------------------------------------------------------------------------------------------
 
     def run(self, roles: Roles | None = None) -> None:
@@ -275,8 +172,6 @@ class Mainspring:
 
         ``on_node`` is called with the node before it starts: for whoever watches it.
         """
-        from mainspring.app.node import Node
-
         node = Node(self, roles or Roles())
         if on_node is not None:
             on_node(node)
@@ -291,8 +186,6 @@ class Mainspring:
     @contextlib.asynccontextmanager
     async def running(self, roles: Roles | None = None) -> AsyncIterator[None]:
         """Run dispatcher and worker while the block runs; where another engine holds the file, stand by for it."""
-        from mainspring.app.node import Node
-
         node = Node(self, roles or Roles(), standby=True)
         await node.start()
         try:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from mainspring._version import __version__
+from mainspring.app.application import Application
 from mainspring.app.wiring import Roles
 from mainspring.control.payloads import announced, check_payload, with_defaults
 from mainspring.engine.dispatcher import JobDispatcherWorker
@@ -19,16 +19,13 @@ from mainspring.errors import EngineBusyError
 from mainspring.moves.jobs import put_job
 from mainspring.ports.store import Store, Tx
 
-if TYPE_CHECKING:
-    from mainspring.app.mainspring import Mainspring
-
 logger = logging.getLogger("mainspring")
 
 
 class Node:
     """Runs an application's roles. On one SQLite file an OS lock names the engine; on standby it is waited for."""
 
-    def __init__(self, app: Mainspring, roles: Roles, *, standby: bool = False) -> None:
+    def __init__(self, app: Application, roles: Roles, *, standby: bool = False) -> None:
         self._app, self.roles, self._standby = app, roles, standby
         self.id = f"{self._app.parts.random.getrandbits(64):016x}"
         self.dispatcher: JobDispatcherWorker | None = None

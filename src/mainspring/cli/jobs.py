@@ -110,7 +110,7 @@ def create_job(
     description: Annotated[str | None, Parameter(group=HOW)] = None,
     label: Annotated[list[str] | None, Parameter(negative="", group=HOW)] = None,
     set_: Annotated[list[str] | None, Parameter(name="--set", negative="", group=HOW)] = None,
-    file: Annotated[str | None, Parameter(name=["--file", "-f"])] = None,
+    file: Annotated[str | None, Parameter(name=["--file", "-f"], allow_leading_hyphen=True)] = None,
     name_option: Annotated[str | None, Parameter(name="--name")] = None,
     when: ScheduleOptions | None = None,
     target: Target | None = None,
@@ -173,7 +173,7 @@ def update_job(
     *,
     set_: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None,
     payload: str | None = None,
-    file: Annotated[str | None, Parameter(name=["--file", "-f"])] = None,
+    file: Annotated[str | None, Parameter(name=["--file", "-f"], allow_leading_hyphen=True)] = None,
     if_revision: int | None = None,
     target: Target | None = None,
 ) -> None:

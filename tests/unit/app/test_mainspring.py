@@ -10,7 +10,7 @@ import pytest
 
 from mainspring import Context, Mainspring, RetryPolicy
 from mainspring.adapters.memory import MemoryStore
-from mainspring.app.handle import BlockingCallError
+from mainspring.app.application import BlockingCallError
 from mainspring.app.wiring import SystemParts
 from mainspring.errors import ConflictError, ExecutionFailedError, SettingsError, ValidationError
 from mainspring.model.execution import Status

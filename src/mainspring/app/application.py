@@ -1,0 +1,134 @@
+"""What an application is before anything is declared or run: settings, handlers, jobs, and its way to the record."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mainspring.app.wiring import SystemParts, open_store
+from mainspring.control.scheduler import SchedulerService
+from mainspring.engine.registry import JobHandlerRegistry
+from mainspring.errors import MainspringError
+from mainspring.handlers import Builtins, register_builtins
+from mainspring.moves import events
+from mainspring.moves.events import Published
+from mainspring.moves.schedules import Schedules
+from mainspring.ports.clock import Wakeups
+from mainspring.ports.store import Store
+from mainspring.settings import Settings, load_settings
+
+
+class BlockingCallError(MainspringError):
+    """A sync call was made inside a running event loop, which it would block. Use the ``a...`` one and await it."""
+
+    code = "blocking_call"
+
+
+class Application:
+    """Settings, handlers, jobs and a store that is opened when it is first needed."""
+
+    def __init__(
+        self,
+        database_url: str | Path | None = None,
+        *,
+        platform: str | None = None,
+        tz: str | None = None,
+        builtins: Builtins | None = None,
+        parts: SystemParts | None = None,
+        **settings: Any,
+    ) -> None:
+        url = f"sqlite:///{database_url}" if isinstance(database_url, Path) else database_url
+        self.settings: Settings = load_settings(database_url=url, platform=platform, timezone=tz, **settings)
+        self.platform_id = self.settings.platform
+        self.registry = JobHandlerRegistry()
+        self.jobs: list[dict[str, Any]] = []
+        self.schedules = Schedules()
+        self._parts = parts or SystemParts()
+        self._store: Store | None = None
+        self._opened = False
+        self._lock = threading.Lock()
+        register_builtins(self.registry, builtins, store=lambda: self.store, clock=self._parts.clock)
+
+    @property
+    def wakeups(self) -> Wakeups:
+        """This process's wake-ups."""
+        return self._parts.wakeups
+
+    @property
+    def parts(self) -> SystemParts:
+        """The clock, the random source and the bus of this application."""
+        return self._parts
+
+    @property
+    def store(self) -> Store:
+        """The store, connected or not."""
+        with self._lock:
+            if self._store is None:
+                self._store = open_store(self.settings, self._parts)
+            return self._store
+
+    async def open(self) -> Store:
+        """Connect, once; return the store."""
+        store = self.store
+        if not self._opened:
+            await store.open()
+            self._opened = True
+        return store
+
+    def open_blocking(self) -> Store:
+        """Connect, once, from sync code; return the store."""
+        refuse_loop("open_blocking", "open")
+        if not self._opened:
+            asyncio.run(self.open())
+        return self.store
+
+    async def close(self) -> None:
+        """Let go of the database. What was enqueued is safe."""
+        store, self._store, self._opened = self._store, None, False
+        if store is not None:
+            await store.close()
+
+    def scheduler(self, *, actor: str = "code") -> SchedulerService:
+        """Return the service that creates, pauses, triggers, lists and explains; the store must be open."""
+        return SchedulerService(self.store, platform_id=self.platform_id, schedules=self.schedules, actor=actor)
+
+    async def apublish(
+        self,
+        type: str,
+        data: Mapping[str, Any] | None = None,
+        *,
+        id: str | None = None,
+        source: str = "mainspring",
+        subject: str | None = None,
+    ) -> Published:
+        """Publish an event: accepted once by source and id, it runs the jobs declared with `on` that match it."""
+        await self.open()
+        return await self.scheduler().handle_event(type, data, id=id, source=source, subject=subject)
+
+    def publish(
+        self,
+        type: str,
+        data: Mapping[str, Any] | None = None,
+        *,
+        id: str | None = None,
+        source: str = "mainspring",
+        subject: str | None = None,
+    ) -> Published:
+        """Publish an event from sync code; see `apublish`."""
+        refuse_loop("publish", "apublish")
+        store = self.open_blocking()
+        return store.write_blocking(
+            lambda tx: events.publish(tx, self.platform_id, type, data, event_id=id, source=source, subject=subject)
+        )
+
+
+def refuse_loop(name: str, instead: str) -> None:
+    """Raise `BlockingCallError` where an event loop runs in this thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise BlockingCallError(f"{name}() would block the running event loop: use `await ...{instead}()`")
