@@ -13,12 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mainspring.engine.dispatcher import DispatcherSettings
-from mainspring.engine.worker import WorkerSettings
 from mainspring.errors import SettingsError
-from mainspring.moves.retain import Retention
+
+if TYPE_CHECKING:
+    from mainspring.engine.dispatcher import DispatcherSettings
+    from mainspring.engine.worker import WorkerSettings
 
 FILE = "mainspring.toml"
 PREFIX = "MAINSPRING_"
@@ -53,6 +54,8 @@ class Settings:
 
     def worker(self) -> WorkerSettings:
         """Return what a worker needs of these."""
+        from mainspring.engine.worker import WorkerSettings  # reading settings loads no engine
+
         return WorkerSettings(
             queues=parse_queues(self.queues),
             lease=_ms(self.lease_ms),
@@ -66,6 +69,9 @@ class Settings:
 
     def dispatcher(self) -> DispatcherSettings:
         """Return what a dispatcher needs of these."""
+        from mainspring.engine.dispatcher import DispatcherSettings
+        from mainspring.moves.retain import Retention
+
         return DispatcherSettings(
             interval_ms=self.poll_ms,
             batch_size=self.batch_size,

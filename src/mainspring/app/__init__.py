@@ -2,6 +2,5 @@
 
 from mainspring.app.handle import Handle, Run
 from mainspring.app.mainspring import Mainspring
-from mainspring.app.node import Node
 
-__all__ = ["Handle", "Mainspring", "Node", "Run"]
+__all__ = ["Handle", "Mainspring", "Run"]

@@ -8,17 +8,19 @@ import inspect
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
-from typing import Any, ParamSpec, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack
 
 from mainspring.app.application import Application, refuse_loop
 from mainspring.app.handle import Handle
-from mainspring.app.node import Node
 from mainspring.app.policies import HANDLER_OPTIONS, HandlerOptions, Policies, Span, job_fields, plain_instant
 from mainspring.app.wiring import Roles
 from mainspring.engine.children import in_child
 from mainspring.errors import ConflictError
 from mainspring.model.job import JobType
 from mainspring.model.wire import duration, milliseconds
+
+if TYPE_CHECKING:
+    from mainspring.app.node import Node
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -172,6 +174,8 @@ class Mainspring(Application):
 
         ``on_node`` is called with the node before it starts: for whoever watches it.
         """
+        from mainspring.app.node import Node  # only those who run an engine load one
+
         node = Node(self, roles or Roles())
         if on_node is not None:
             on_node(node)
@@ -186,6 +190,8 @@ class Mainspring(Application):
     @contextlib.asynccontextmanager
     async def running(self, roles: Roles | None = None) -> AsyncIterator[None]:
         """Run dispatcher and worker while the block runs; where another engine holds the file, stand by for it."""
+        from mainspring.app.node import Node
+
         node = Node(self, roles or Roles(), standby=True)
         await node.start()
         try:

@@ -20,7 +20,8 @@ from mainspring.cli.target import Target, database_url
 from mainspring.cli.watch import Watch
 
 if TYPE_CHECKING:
-    from mainspring.app import Mainspring, Node
+    from mainspring.app import Mainspring
+    from mainspring.app.node import Node
     from mainspring.app.wiring import Roles
 
 Level = Literal["debug", "info", "warning", "error"]

@@ -24,7 +24,8 @@ from mainspring.ports.store import ExecutionQuery, Tx
 from mainspring.schedule.zones import tzdb_version
 
 if TYPE_CHECKING:
-    from mainspring.app import Mainspring, Node
+    from mainspring.app import Mainspring
+    from mainspring.app.node import Node
     from mainspring.app.wiring import Roles
     from mainspring.engine.executor import Attempt
 
