@@ -23,7 +23,7 @@ MAINSPRING = Path(sys.executable).with_name("mainspring")
 #: Seconds after which a process that should have answered has not. Generous: machines that test are busy.
 PATIENCE = 30.0
 
-APP = '''
+APP = """
 import asyncio, logging
 from mainspring import Context, Mainspring
 
@@ -54,7 +54,7 @@ async def add(ctx: Context, a: int, b: int = 1) -> int:
 @ms.handler()
 async def stubborn() -> None:
     await asyncio.sleep(60)
-'''
+"""
 
 
 @dataclass
@@ -153,7 +153,9 @@ class Cli:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAINSPRING_", "COV_", "NO_COLOR"))}
+        self.environment = {
+            k: v for k, v in os.environ.items() if not k.startswith(("MAINSPRING_", "COV_", "NO_COLOR"))
+        }
         self.processes: list[Process] = []
 
     def __call__(self, *arguments: str, stdin: str | None = None, **environment: str) -> Answer:

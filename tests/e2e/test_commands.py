@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import pytest
 
-from tests.e2e.conftest import Cli
+from tests.e2e.conftest import MAINSPRING, Cli
 
 CREATE = ("jobs", "create", "nightly", "--handler", "add", "--cron", "0 2 * * *", "--tz", "Europe/Berlin")
 
@@ -76,7 +77,9 @@ def test_a_job_is_created_shown_changed_paused_resumed_and_archived(cli: Cli) ->
 
     assert cli("jobs", "archive", "nightly").code == 0
     assert cli("jobs", "list", "-o", "json").json == {"data": [], "next_page_token": None}
-    assert [job["name"] for job in cli("jobs", "list", "--status", "archived", "-o", "json").json["data"]] == ["nightly"]
+    assert [job["name"] for job in cli("jobs", "list", "--status", "archived", "-o", "json").json["data"]] == [
+        "nightly"
+    ]
 
 
 def test_a_job_comes_from_a_file_or_from_stdin(cli: Cli) -> None:
@@ -225,10 +228,6 @@ def test_a_database_of_a_kind_that_is_not_there_is_a_usage_error(cli: Cli) -> No
 
 
 def test_a_reader_that_leaves_early_is_no_defect(cli: Cli) -> None:
-    import subprocess
-
-    from tests.e2e.conftest import MAINSPRING
-
     words = f"'{MAINSPRING}' preview '* * * * *' --count 1000 | head -1"
     done = subprocess.run(["sh", "-c", words], cwd=cli.folder, capture_output=True, text=True, check=False)
     assert done.stderr == ""

@@ -149,7 +149,7 @@ async def test_what_cannot_be_read_is_reported(base: DirectoryBase) -> None:
     result = await reindex(base)
     assert result.documents == 20
     assert result.unreadable_examples == {
-        "\\xff.md": "its name is not UTF-8",
+        "\\udcff.md": "its name is not UTF-8",
         "big.md": f"it has {base.max_bytes + 1} bytes, over the limit of {base.max_bytes}",
         "binary.md": "it is not text: it holds null characters",
     }
@@ -170,7 +170,8 @@ async def test_a_directory_that_is_gone_is_an_error_and_an_emptied_one_a_questio
 
 
 @pytest.mark.parametrize(
-    "query", ['"', "a AND", "NEAR(", "*", "text:x", "'; DROP TABLE generation; --", "-x", "x" * 100_000, "\x00", "ğ 漢字"]
+    "query",
+    ['"', "a AND", "NEAR(", "*", "text:x", "'; DROP TABLE generation; --", "-x", "x" * 100_000, "\x00", "ğ 漢字"],
 )
 async def test_no_query_is_syntax(base: DirectoryBase, query: str) -> None:
     await reindex(base)
@@ -246,7 +247,8 @@ ACME, GLOBEX = TraceScope("acme"), TraceScope("globex")
 def spans(trace: str, *, days: float, count: int = 3, failed: bool = False) -> list[Span]:
     ended = START - timedelta(days=days)
     return [
-        Span(trace, f"s{n}", "step", ended - timedelta(seconds=1), ended, failed=failed and n == 0) for n in range(count)
+        Span(trace, f"s{n}", "step", ended - timedelta(seconds=1), ended, failed=failed and n == 0)
+        for n in range(count)
     ]
 
 
@@ -335,7 +337,7 @@ async def test_the_machine_can_be_measured() -> None:
 async def test_a_port_is_open_or_not() -> None:
     async with serving(HttpServer().talk) as port:
         assert (await TcpCheck("x", "127.0.0.1", port).check()).status == "pass"
-    with pytest.raises(OSError, match=""[:0] or "."):
+    with pytest.raises(ConnectionRefusedError):
         await TcpCheck("x", "127.0.0.1", port).check()
 
 
@@ -343,12 +345,13 @@ async def test_a_port_is_open_or_not() -> None:
 
 
 class App:
-    """A Mainspring in memory whose dispatcher and worker run."""
+    """A Mainspring, in memory or on a SQLite file, whose dispatcher and worker run."""
 
-    def __init__(self, builtins: Builtins) -> None:
+    def __init__(self, builtins: Builtins, *, file: Path | None = None) -> None:
         parts = SystemParts()
-        parts.store = MemoryStore(SystemClock(), random=random.Random(1), wakeups=parts.wakeups)
-        self.ms = Mainspring(parts=parts)
+        if file is None:
+            parts.store = MemoryStore(SystemClock(), random=random.Random(1), wakeups=parts.wakeups)
+        self.ms = Mainspring(file, parts=parts)
         self.platform = self.ms.platform_id
         register_builtins(self.ms.registry, builtins, store=lambda: self.ms.store)
 
@@ -368,15 +371,23 @@ class App:
                 await asyncio.sleep(0.01)
 
 
+@pytest.fixture(params=["memory", "sqlite"])
+def file(request: pytest.FixtureRequest, tmp_path: Path) -> Path | None:
+    """Where the scheduler keeps its record."""
+    return tmp_path / "jobs.db" if request.param == "sqlite" else None
+
+
 @pytest.fixture
-async def app(base: DirectoryBase, traces: SqliteTraceStore, tmp_path: Path) -> AsyncIterator[App]:
+async def app(base: DirectoryBase, traces: SqliteTraceStore, tmp_path: Path, file: Path | None) -> AsyncIterator[App]:
     server = HttpServer()
     down = HttpServer(status(503, retry_after="3600"))
     async with serving(server.talk) as port, serving(down.talk) as down_port:
-        channels = Channels({
-            "ops": webhook_channel(f"http://127.0.0.1:{port}/", allow=[f"127.0.0.1/32:{port}"]),
-            "down": webhook_channel(f"http://127.0.0.1:{down_port}/", allow=[f"127.0.0.1/32:{down_port}"]),
-        })
+        channels = Channels(
+            {
+                "ops": webhook_channel(f"http://127.0.0.1:{port}/", allow=[f"127.0.0.1/32:{port}"]),
+                "down": webhook_channel(f"http://127.0.0.1:{down_port}/", allow=[f"127.0.0.1/32:{down_port}"]),
+            }
+        )
         app = App(
             Builtins(
                 knowledge=Knowledge(bases={"docs": base}),
@@ -384,7 +395,8 @@ async def app(base: DirectoryBase, traces: SqliteTraceStore, tmp_path: Path) -> 
                 channels=channels,
                 checks=Checks([TcpCheck("web", "127.0.0.1", port)]),
                 metrics=SqliteMetricsSink(tmp_path / "metrics.db"),
-            )
+            ),
+            file=file,
         )
         async with app.ms.running():
             yield app
@@ -420,7 +432,7 @@ async def test_what_is_not_configured_fails_once_and_says_how_to_mend_it(app: Ap
     assert failed.error["message"].startswith("no knowledge base named 'nope' is configured (configured: docs).")
 
 
-async def test_a_change_of_health_runs_the_jobs_that_listen_for_it(base: DirectoryBase) -> None:
+async def test_a_change_of_health_runs_the_jobs_that_listen_for_it(file: Path | None) -> None:
     told, answer = threading.Event(), CheckResult("fail", output="down")
 
     class Down:
@@ -429,7 +441,7 @@ async def test_a_change_of_health_runs_the_jobs_that_listen_for_it(base: Directo
         async def check(self) -> CheckResult:
             return answer
 
-    app = App(Builtins(checks=Checks([Down()])))
+    app = App(Builtins(checks=Checks([Down()])), file=file)
 
     @app.ms.on("health.changed")
     def alarm() -> None:

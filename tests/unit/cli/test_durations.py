@@ -28,7 +28,9 @@ def test_both_ways_of_writing_a_length_of_time_are_read(text: str, expected: int
     assert elapsed_ms(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "P", "PT", "P1", "10", "ten", "PT10", "P1H", "-5m", "-PT5M", "PT1M1H", "9" * 500 + "w"])
+@pytest.mark.parametrize(
+    "text", ["", "P", "PT", "P1", "10", "ten", "PT10", "P1H", "-5m", "-PT5M", "PT1M1H", "9" * 500 + "w"]
+)
 def test_what_is_no_length_of_time_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ScheduleError) as refused:
         elapsed_ms(text)

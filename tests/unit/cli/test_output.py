@@ -38,7 +38,15 @@ def test_every_time_names_its_zone_the_jobs_first() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "expected"),
-    [(0, "0 ms"), (0.9994, "999 ms"), (0.9996, "1 s"), (9.96, "10 s"), (59.6, "1 min"), (3600, "1 h"), (86_399.9, "1 d")],
+    [
+        (0, "0 ms"),
+        (0.9994, "999 ms"),
+        (0.9996, "1 s"),
+        (9.96, "10 s"),
+        (59.6, "1 min"),
+        (3600, "1 h"),
+        (86_399.9, "1 d"),
+    ],
 )
 def test_durations_round_without_impossible_parts(seconds: float, expected: str) -> None:
     assert span(seconds) == expected

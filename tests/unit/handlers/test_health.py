@@ -58,12 +58,14 @@ async def test_all_are_asked_at_once_and_a_hung_one_holds_up_nobody() -> None:
     async def fine() -> None:
         asked.append("fine")
 
-    found = await check([
-        FunctionCheck("hung", hang, timeout=0.05),
-        FunctionCheck("broken", lambda: 1 / 0),  # type: ignore[arg-type,return-value]
-        FunctionCheck("no", lambda: False, critical=False),
-        FunctionCheck("fine", fine),
-    ])
+    found = await check(
+        [
+            FunctionCheck("hung", hang, timeout=0.05),
+            FunctionCheck("broken", lambda: 1 / 0),  # type: ignore[arg-type,return-value]
+            FunctionCheck("no", lambda: False, critical=False),
+            FunctionCheck("fine", fine),
+        ]
+    )
     assert asked == ["hung", "fine"]
     assert {name: c.status for name, c in found.checks.items()} == {
         "hung": "fail",
@@ -156,7 +158,9 @@ def test_memory_counts_rows_of_answers_only() -> None:
     assert flapping.steady == "pass"
 
 
-@pytest.mark.parametrize("secret", ["https://a:hunter2@x/", "password=hunter2 x", "?token=hunter2&x=1", "SECRET=hunter2"])
+@pytest.mark.parametrize(
+    "secret", ["https://a:hunter2@x/", "password=hunter2 x", "?token=hunter2&x=1", "SECRET=hunter2"]
+)
 def test_words_of_checks_carry_no_credentials(secret: str) -> None:
     assert "hunter2" not in clean(f"cannot reach {secret}")
     assert len(clean("x" * 10_000)) == 200

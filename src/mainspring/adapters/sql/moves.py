@@ -50,7 +50,7 @@ class MoveTable(SqlTable):
         ]
         packed = pack(fields, rows)
         statement = _statement(self._dialect, packed.shared, packed.varying)
-        return {row[0]: row[1] for row in self._run(statement, packed.parameters)}
+        return dict(self._run(statement, packed.parameters).tuples().all())
 
     def _record_moves(self, moves: Sequence[Move], fences: dict[str, int]) -> None:
         now = self._session.now

@@ -6,7 +6,7 @@ written comes back letter by letter, which PostgreSQL's own JSON types do not pr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -114,6 +114,13 @@ class Coded(sa.TypeDecorator[Any]):
 
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> Any:
         return None if value is None else self.decode(value)
+
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], Any]:
+        # One call per value in place of three: a claim of 500 reads some 10,000 of them.
+        if self.never_null:
+            return lambda value: self.process_result_value(value, dialect)
+        decode = self.decode
+        return lambda value: None if value is None else decode(value)
 
 
 class Instant(Coded):
