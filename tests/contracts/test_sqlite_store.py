@@ -28,7 +28,7 @@ class TestSqliteStore(StoreContract):
         await store.close()
 
     async def test_transitions_are_not_recorded_unless_asked_for(self, clock: ManualClock, tmp_path: Path) -> None:
-        store = SqlStore(tmp_path / "jobs.db", clock=clock)
+        store = SqlStore(tmp_path / "jobs.db", clock=clock, random=Random(1))
         await store.open()
         execution = an_execution(clock.now())
         move = Move(execution.id, Status.PENDING, Status.QUEUED, Actor.DISPATCHER)

@@ -26,7 +26,7 @@ from mainspring.adapters.system import SystemClock
 from mainspring.adapters.traces_sqlite import Span, SqliteTraceStore
 from mainspring.app.wiring import SystemParts
 from mainspring.errors import StoreUnavailableError
-from mainspring.handlers import Builtins, Channels, Checks, Knowledge, register_builtins, webhook_channel
+from mainspring.handlers import Builtins, Channels, Checks, Knowledge, webhook_channel
 from mainspring.handlers.kb import Reindexed, kb_reindex
 from mainspring.handlers.traces import cleanup_old_traces
 from mainspring.model.execution import Status
@@ -144,8 +144,7 @@ async def test_what_cannot_be_read_is_reported(base: DirectoryBase) -> None:
     root = Path(base.directory)
     (root / "big.md").write_bytes(b"x" * (base.max_bytes + 1))
     (root / "binary.md").write_bytes(b"\x00\x01")
-    with open(os.fsencode(root) + b"/\xff.md", "w") as file:
-        file.write("text")
+    (root / "\udcff.md").write_text("a name of one wrong byte")
     result = await reindex(base)
     assert result.documents == 20
     assert result.unreadable_examples == {
@@ -255,9 +254,9 @@ def spans(trace: str, *, days: float, count: int = 3, failed: bool = False) -> l
 @pytest.fixture
 async def traces(tmp_path: Path) -> SqliteTraceStore:
     store = SqliteTraceStore(tmp_path / "spans.db")
-    for n in range(60):
-        for scope in (ACME, GLOBEX):  # the same ids on both platforms
-            await store.put(scope, spans(f"t{n:02}", days=n, failed=n % 10 == 5))
+    old = [span for n in range(60) for span in spans(f"t{n:02}", days=n, failed=n % 10 == 5)]
+    for scope in (ACME, GLOBEX):  # the same ids on both platforms
+        await store.put(scope, old)
     return store
 
 
@@ -351,9 +350,8 @@ class App:
         parts = SystemParts()
         if file is None:
             parts.store = MemoryStore(SystemClock(), random=random.Random(1), wakeups=parts.wakeups)
-        self.ms = Mainspring(file, parts=parts)
+        self.ms = Mainspring(file, parts=parts, builtins=builtins)
         self.platform = self.ms.platform_id
-        register_builtins(self.ms.registry, builtins, store=lambda: self.ms.store)
 
     async def run(self, handler: str, **payload: Any) -> Any:
         """Enqueue a handler and return its execution once it has ended or waits for a retry."""

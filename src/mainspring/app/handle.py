@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Coroutine, Generator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Generic, ParamSpec, TypeVar, cast
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 from mainspring.app.application import Application, refuse_loop
 from mainspring.engine.registry import Handler
@@ -18,6 +18,7 @@ from mainspring.moves import cancel as cancelling
 from mainspring.moves.enqueue import EnqueueRequest, enqueue
 
 P = ParamSpec("P")
+C = TypeVar("C")
 R = TypeVar("R")
 
 #: Seconds between two looks at an execution that another process works on.
@@ -36,8 +37,12 @@ class Options:
     idempotency_key: str | None = None
 
 
-class Handle(Generic[P, R]):
-    """What the decorators return. Calling it calls the function; `enqueue` makes an execution of it."""
+class Handle(Generic[P, C, R]):
+    """What the decorators return. Calling it calls the function; `enqueue` makes an execution of it.
+
+    ``P`` are the function's parameters, ``C`` what calling it gives, ``R`` the result: the same but for a coroutine
+    function, whose call gives a coroutine of ``R``.
+    """
 
     def __init__(self, app: Application, handler: Handler, options: Options | None = None) -> None:
         self._app, self.handler, self._options = app, handler, options or Options()
@@ -50,9 +55,9 @@ class Handle(Generic[P, R]):
         """The handler's name."""
         return self.handler.name
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> C:
         """Call the function itself: here, now, with nothing recorded."""
-        return cast(R, self.handler.fn(*args, **kwargs))
+        return cast(C, self.handler.fn(*args, **kwargs))
 
     def options(
         self,
@@ -63,7 +68,7 @@ class Handle(Generic[P, R]):
         concurrency_key: str | None = None,
         concurrency_limit: int | None = None,
         idempotency_key: str | None = None,
-    ) -> Handle[P, R]:
+    ) -> Handle[P, C, R]:
         """Return the same handler with other options for its next enqueue: ``report.options(priority=9).enqueue()``."""
         chosen = Options(run_at, priority, queue, concurrency_key, concurrency_limit, idempotency_key)
         merged = {key: value for key, value in vars(chosen).items() if value is not None}
@@ -100,6 +105,17 @@ class Handle(Generic[P, R]):
         request = self.request(*args, **kwargs)
         store = await self._app.open()
         return Run(self._app, (await store.write(lambda tx: enqueue(tx, [request])))[0])
+
+
+class Decorator(Protocol):
+    """Turns a function into a `Handle`: what `Mainspring.handler` and its like return. They can be stacked."""
+
+    @overload
+    def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]]) -> Handle[P, Coroutine[Any, Any, R], R]: ...
+    @overload
+    def __call__(self, fn: Callable[P, R]) -> Handle[P, R, R]: ...
+    def __call__(self, fn: Callable[P, Any]) -> Handle[P, Any, Any]:
+        """Register ``fn``, or the function a `Handle` already stands for."""
 
 
 class Run(Generic[R]):

@@ -8,10 +8,10 @@ import inspect
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, ParamSpec, Unpack, cast
 
 from mainspring.app.application import Application, refuse_loop
-from mainspring.app.handle import Handle
+from mainspring.app.handle import Decorator, Handle
 from mainspring.app.policies import HANDLER_OPTIONS, HandlerOptions, Policies, Span, job_fields, plain_instant
 from mainspring.app.wiring import Roles
 from mainspring.engine.children import in_child
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from mainspring.app.node import Node
 
 P = ParamSpec("P")
-R = TypeVar("R")
 
 
 class Mainspring(Application):
@@ -50,23 +49,17 @@ class Mainspring(Application):
 
     # -- declaring -----------------------------------------------------------------------------------------------
 
-    def handler(
-        self, name: str | None = None, **options: Unpack[HandlerOptions]
-    ) -> Callable[[Callable[P, R]], Handle[P, R]]:
+    def handler(self, name: str | None = None, **options: Unpack[HandlerOptions]) -> Decorator:
         """Register a function as a handler; its options are the defaults of its jobs and enqueues."""
-        return lambda fn: self._register(fn, name, "function", dict(options))
+        return self._decorator(name, "function", options)
 
-    def agent(
-        self, name: str | None = None, **options: Unpack[HandlerOptions]
-    ) -> Callable[[Callable[P, R]], Handle[P, R]]:
+    def agent(self, name: str | None = None, **options: Unpack[HandlerOptions]) -> Decorator:
         """Register a function as a handler of type agent."""
-        return lambda fn: self._register(fn, name, "agent", dict(options))
+        return self._decorator(name, "agent", options)
 
-    def workflow(
-        self, name: str | None = None, **options: Unpack[HandlerOptions]
-    ) -> Callable[[Callable[P, R]], Handle[P, R]]:
+    def workflow(self, name: str | None = None, **options: Unpack[HandlerOptions]) -> Decorator:
         """Register a function as a handler of type workflow."""
-        return lambda fn: self._register(fn, name, "workflow", dict(options))
+        return self._decorator(name, "workflow", options)
 
     def cron(
         self,
@@ -75,7 +68,7 @@ class Mainspring(Application):
         seconds: bool = False,
         day_match: str | None = None,
         **policies: Unpack[Policies],
-    ) -> Callable[[Callable[P, R]], Handle[P, R]]:
+    ) -> Decorator:
         """Run the function at the times of one or more cron expressions, in ``tz``."""
         schedule: dict[str, Any] = {"cron": expressions[0] if len(expressions) == 1 else list(expressions)}
         if seconds:
@@ -91,7 +84,7 @@ class Mainspring(Application):
         name: str | None = None,
         anchor_at: datetime | str | None = None,
         **policies: Unpack[Policies],
-    ) -> Callable[[Callable[P, R]], Handle[P, R]]:
+    ) -> Decorator:
         """Run the function on a fixed grid (``"5m"``), or in calendar steps (``{"months": 1}``), from the anchor."""
         if isinstance(period, Mapping):
             schedule: dict[str, Any] = {"every": dict(period)}
@@ -110,7 +103,7 @@ class Mainspring(Application):
         exdate: list[datetime | str] | None = None,
         rdate: list[datetime | str] | None = None,
         **policies: Unpack[Policies],
-    ) -> Callable[[Callable[P, R]], Handle[P, R]]:
+    ) -> Decorator:
         """Run the function by a recurrence rule of RFC 5545."""
         schedule: dict[str, Any] = {"rrule": rule, "dtstart": plain_instant(dtstart)}
         if exdate:
@@ -119,27 +112,23 @@ class Mainspring(Application):
             schedule["rdate"] = [plain_instant(at) for at in rdate]
         return self._job(JobType.RECURRING, schedule, name, policies)
 
-    def at(
-        self, run_at: datetime | str, *, name: str | None = None, **policies: Unpack[Policies]
-    ) -> Callable[[Callable[P, R]], Handle[P, R]]:
+    def at(self, run_at: datetime | str, *, name: str | None = None, **policies: Unpack[Policies]) -> Decorator:
         """Run the function once, at an instant or at a wall time in ``tz``."""
         return self._job(JobType.ONE_TIME, {"run_at": plain_instant(run_at)}, name, policies)
 
-    def on(
-        self, *patterns: str, name: str | None = None, **policies: Unpack[Policies]
-    ) -> Callable[[Callable[P, R]], Handle[P, R]]:
+    def on(self, *patterns: str, name: str | None = None, **policies: Unpack[Policies]) -> Decorator:
         """Run the function for each event whose type matches a pattern (``*`` one segment, ``**`` the tail)."""
         return self._job(JobType.EVENT, {"events": list(patterns)}, name, policies)
 
     def _job(
         self, kind: JobType, schedule: Mapping[str, Any], name: str | None, policies: Mapping[str, Any]
-    ) -> Callable[[Callable[P, R]], Handle[P, R]]:
+    ) -> Decorator:
         fields = job_fields(schedule, policies)
 
-        def declare(fn: Callable[P, R]) -> Handle[P, R]:
+        def declare(fn: Callable[P, Any]) -> Handle[P, Any, Any]:
             options = {key: value for key, value in policies.items() if key in HANDLER_OPTIONS}
             if isinstance(fn, Handle):
-                handle: Handle[P, R] = fn
+                handle: Handle[P, Any, Any] = fn
             else:
                 handle = self._register(fn, name if name and not _taken(self, name, fn) else None, "function", options)
             job_name = name or handle.name
@@ -148,9 +137,17 @@ class Mainspring(Application):
             self.jobs.append({"name": job_name, "type": kind.value, "handler": handle.name, **fields})
             return handle
 
-        return declare
+        return cast(Decorator, declare)
 
-    def _register(self, fn: Callable[P, R], name: str | None, kind: str, options: Mapping[str, Any]) -> Handle[P, R]:
+    def _decorator(self, name: str | None, kind: str, options: Mapping[str, Any]) -> Decorator:
+        def register(fn: Callable[P, Any]) -> Handle[P, Any, Any]:
+            return self._register(fn, name, kind, options)
+
+        return cast(Decorator, register)
+
+    def _register(
+        self, fn: Callable[P, Any], name: str | None, kind: str, options: Mapping[str, Any]
+    ) -> Handle[P, Any, Any]:
         handler = self.registry.register_handler(name or fn.__name__, fn, type=kind, **options)
         return Handle(self, handler)
 

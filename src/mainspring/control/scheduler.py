@@ -88,7 +88,7 @@ class SchedulerService:
         self,
         *,
         status: JobStatus | None = None,
-        type: JobType | None = None,  # noqa: A002 - the field's name
+        type: JobType | None = None,
         handler: str | None = None,
         name_contains: str | None = None,
         after: str | None = None,
@@ -188,10 +188,10 @@ class SchedulerService:
 
     async def handle_event(
         self,
-        type: str,  # noqa: A002 - the field's name
+        type: str,
         data: Mapping[str, Any] | None = None,
         *,
-        id: str | None = None,  # noqa: A002 - the field's name
+        id: str | None = None,
         source: str = "mainspring",
         subject: str | None = None,
         chain_depth: int = 0,

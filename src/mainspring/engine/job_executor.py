@@ -113,7 +113,8 @@ class JobExecutorService:
             trace_id=request.trace_id,
         )
         if request.worker_id is not None:
-            line = LogLine(execution.id, 0, tx.now, "info", "asked for", {"worker_id": request.worker_id}, external=True)
+            asked = {"worker_id": request.worker_id}
+            line = LogLine(execution.id, 0, tx.now, "info", "asked for", asked, external=True)
             tx.logs.append(execution.id, [line], fence=None, cap=self._log_lines)
         return execution
 
@@ -145,4 +146,3 @@ def _result(execution: Execution) -> ExecutionResult:
         execution.error if execution.status is not Status.SUCCESS else None,
         duration,
     )
-

@@ -65,7 +65,8 @@ class Signature:
             hints = typing.get_type_hints(fn, include_extras=True)
         except (NameError, TypeError) as error:
             fix = "Import what they name at the top of the module"
-            raise ValidationError(f"its annotations cannot be read: {error}", field=f"handler {name}", fix=fix) from error
+            problem = f"its annotations cannot be read: {error}"
+            raise ValidationError(problem, field=f"handler {name}", fix=fix) from error
         self._returns = hints.pop("return", Any)
         self.injected: dict[str, type] = {}
         fields: dict[str, tuple[Any, Any]] = {}
@@ -193,7 +194,7 @@ class JobHandlerRegistry:
         name: str,
         fn: Callable[..., Any],
         *,
-        type: str = "function",  # noqa: A002 - the field's name
+        type: str = "function",
         description: str | None = None,
         timeout: timedelta | str | None = None,
         retry: RetryPolicy | Mapping[str, Any] | int | None = None,
@@ -245,7 +246,7 @@ class JobHandlerRegistry:
         """Tell whether a name is registered."""
         return name in self._handlers
 
-    def list_handlers(self, type: str | None = None) -> list[Handler]:  # noqa: A002 - the field's name
+    def list_handlers(self, type: str | None = None) -> list[Handler]:
         """Return the handlers, by name."""
         return [h for _, h in sorted(self._handlers.items()) if type is None or h.type == type]
 

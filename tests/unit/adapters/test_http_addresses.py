@@ -85,7 +85,7 @@ def test_an_allowed_target_is_a_network_and_a_port() -> None:
     "text", ["10.0.0.0/8", "10.0.0.0/8:", "10.0.0.0/8:0", "10.0.0.0/8:70000", "10.0.0.1/8:80", ":80"]
 )
 def test_an_allowed_target_that_says_too_little_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="port|network|host bits"):
+    with pytest.raises(ValueError, match=r"port|network|host bits"):
         Allowed.parse(text)
 
 

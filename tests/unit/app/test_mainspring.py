@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -139,12 +140,13 @@ def test_arguments_are_checked_at_enqueue_with_the_path(ms):
     assert add.request(1).payload == {"a": 1}
     assert add.request("5").payload == {"a": 5}, "what reads as the type is taken as it"
     assert add.request(1, when=datetime(2026, 1, 1, tzinfo=UTC)).payload["when"] == "2026-01-01T00:00:00Z"
-    for args, kwargs, path in [
+    calls: list[tuple[tuple[Any, ...], dict[str, Any], str]] = [
         (("x",), {}, "add.a"),
         ((), {}, "add()"),
         ((1,), {"whn": 1}, "add()"),
         ((1,), {"tags": ["a", 2]}, "add.tags.1"),
-    ]:
+    ]
+    for args, kwargs, path in calls:
         with pytest.raises(ValidationError) as refused:
             add.request(*args, **kwargs)
         assert refused.value.field == path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -159,10 +160,8 @@ async def test_a_coroutine_that_swallows_cancellation_is_let_go_and_its_result_d
 
 async def test_a_result_that_comes_after_the_time_does_not_count(runner):
     async def swallows() -> str:
-        try:
+        with contextlib.suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            pass
         return "too late"
 
     assert isinstance(await runner.run(swallows, timeout=0.05), TimedOut)
@@ -200,7 +199,7 @@ async def test_a_process_that_dies_is_lost_and_not_failed(runner):
 
 async def test_a_process_can_be_asked_to_stop(runner):
     attempt, ended = runner.start(there.until_cancelled, isolation="process")
-    while attempt._child is None:
+    while attempt._child is None:  # noqa: ASYNC110 - there is no event for it
         await asyncio.sleep(0)
     attempt.stop(Stop.CANCEL)
     assert await ended == Succeeded("stopped nicely"), "it finished: a cancel that comes too late undoes nothing"

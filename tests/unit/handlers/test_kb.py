@@ -131,7 +131,7 @@ async def test_a_touched_document_is_read_and_its_passages_stay(base: Base) -> N
 async def test_an_empty_directory_does_not_empty_the_index(base: Base, full: bool) -> None:
     await reindex(base)
     documents, base.source.documents = base.source.documents, {}
-    with pytest.raises(Fail, match="10 of 10 documents of 'docs' cannot be found.*allow_vanished=true"):
+    with pytest.raises(Fail, match=r"10 of 10 documents of 'docs' cannot be found.*allow_vanished=true"):
         await reindex(base, full=full)
     assert (await base.store.size()).documents == 10
     base.source.documents = dict(list(documents.items())[:7])

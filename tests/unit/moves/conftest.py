@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -66,7 +67,7 @@ class Bench:
     def relay(self) -> list[str]:
         problems: list[str] = []
         while events := self.do(take_unpublished):
-            problems += self.do(lambda tx, batch=events: mark_published(tx, self.schedules, batch))
+            problems += self.do(partial(mark_published, schedules=self.schedules, events=events))
         return problems
 
     def get(self, execution_id: str) -> Execution:

@@ -42,7 +42,7 @@ def pack(wanted: Sequence[Field], rows: Sequence[Sequence[Any]], *, leave_out_nu
     parameters: dict[str, Any] = {}
     for field, column in zip(wanted, zip(*rows, strict=True), strict=True):
         if len(rows) == 1 or _is_shared(field.type, column):
-            if column[0] is not None or not leave_out_null or isinstance(field.type, Coded) and field.type.never_null:
+            if not leave_out_null or column[0] is not None or _never_null(field.type):
                 shared.append(field)
                 parameters[parameter(field.name)] = column[0]
         else:
@@ -76,6 +76,10 @@ def _is_shared(kind: Any, column: Sequence[Any]) -> bool:
     if isinstance(kind, Coded) and not kind.comparable:
         return all(value is first for value in column)
     return column.count(first) == len(column)
+
+
+def _never_null(kind: Any) -> bool:
+    return isinstance(kind, Coded) and kind.never_null
 
 
 def _encoded(kind: Any, column: Sequence[Any]) -> Sequence[Any]:

@@ -7,8 +7,9 @@ is alone.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -17,23 +18,27 @@ from sqlalchemy.dialects import postgresql, sqlite
 ROWS = "rows_"
 
 
-class Dialect(Protocol):
+class Dialect(ABC):
     """What both databases can do, said in the words of one."""
 
-    name: str
+    #: Whether there is but one writer at a time, and so never a row to lock.
+    one_writer: ClassVar[bool] = False
 
+    @abstractmethod
     def insert(self, table: sa.Table) -> Any:
         """Return an INSERT that knows ``on_conflict_do_nothing`` and ``on_conflict_do_update``."""
 
+    @abstractmethod
     def recordset(self, columns: Mapping[str, Any]) -> Mapping[str, sa.ColumnElement[Any]]:
         """Return columns, by name with their types, of the JSON array of objects bound to `ROWS`."""
 
+    @abstractmethod
     def members(self, parameter: str) -> sa.Select[Any]:
         """Return a SELECT of the words in the JSON array bound to ``parameter``, to be used after IN."""
 
 
-class _Sqlite:
-    name = "sqlite"
+class _Sqlite(Dialect):
+    one_writer = True
 
     def insert(self, table: sa.Table) -> sqlite.Insert:
         return sqlite.insert(table)
@@ -52,9 +57,7 @@ class _Sqlite:
         return sa.select(each.c.value)
 
 
-class _Postgres:
-    name = "postgresql"
-
+class _Postgres(Dialect):
     def insert(self, table: sa.Table) -> postgresql.Insert:
         return postgresql.insert(table)
 

@@ -87,15 +87,13 @@ class SqlExecutionTable(MoveTable, WaitingTable, RunningTable):
             wanted = getattr(query, column.key)
             if wanted is not None:
                 statement = statement.where(column == wanted)
-        if len(query.statuses) == 1:
-            statement = statement.where(_e.status == query.statuses[0])
-        elif query.statuses:
-            statement = statement.where(_e.status.in_(query.statuses))
         if query.since is not None:
             statement = statement.where(_e.created_at >= query.since)
         if query.before_id is not None:
             statement = statement.where(_e.id < query.before_id)
-        return EXECUTION.rows(self._all(statement.order_by(_e.id.desc()).limit(sa.literal(query.limit))))
+        if query.statuses:
+            statement = _of_any(statement, query)
+        return EXECUTION.rows(self._all(statement.order_by(sa.desc("id")).limit(sa.literal(query.limit))))
 
     def active_of(self, job_ids: Sequence[str]) -> list[ActiveExecution]:
         if not job_ids:
@@ -120,6 +118,16 @@ class SqlExecutionTable(MoveTable, WaitingTable, RunningTable):
             for statement in _deletes(self._dialect):
                 self._run(statement, {"ids": to_json(ids)})
         return len(ids)
+
+
+def _of_any(statement: sa.Select[Any], query: ExecutionQuery) -> sa.Select[Any]:
+    """Look up the newest of each status by itself: among all there ever was, those wanted may be few and far between."""
+    by_status = [statement.where(_e.status == status) for status in dict.fromkeys(query.statuses)]
+    if len(by_status) == 1:
+        return by_status[0]
+    newest = [one.order_by(_e.id.desc()).limit(sa.literal(query.limit)).subquery() for one in by_status]
+    found = sa.union_all(*map(sa.select, newest)).subquery("found")
+    return sa.select(*(found.c[name] for name in EXECUTION.names))
 
 
 @lru_cache(2)

@@ -120,7 +120,7 @@ class SqlJobTable(SqlTable):
         platform_id: str,
         *,
         status: JobStatus | None = None,
-        type: JobType | None = None,  # noqa: A002 - the field's name
+        type: JobType | None = None,
         handler: str | None = None,
         name_contains: str | None = None,
         after: str | None = None,

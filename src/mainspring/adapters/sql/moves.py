@@ -50,7 +50,7 @@ class MoveTable(SqlTable):
         ]
         packed = pack(fields, rows)
         statement = _statement(self._dialect, packed.shared, packed.varying)
-        return dict(self._run(statement, packed.parameters).tuples().all())
+        return dict(self._all(statement, **packed.parameters))
 
     def _record_moves(self, moves: Sequence[Move], fences: dict[str, int]) -> None:
         now = self._session.now

@@ -85,8 +85,7 @@ class SqlPlatformTable(SqlTable):
             self._insert_values(_LIMIT, [limit], on_conflict="replace")
 
     def lock_limits(self, limits: Sequence[Limit]) -> None:
-        # SQLite has one writer: there is nobody to keep out.
-        if limits and self._dialect.name != "sqlite":
+        if limits and not self._dialect.one_writer:
             names = to_json(sorted({f"{limit.platform_id}/{limit.scope}/{limit.name}" for limit in limits}))
             self._all(_locked_limits(self._dialect), names=names)
 

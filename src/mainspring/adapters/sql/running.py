@@ -23,8 +23,9 @@ _running = under_way & is_(_e.status, "running")
 
 _OF_PLATFORM = (occupying, _e.platform_id == bindparam("platform"))
 _HAS_KEY = _e.concurrency_key.is_not(None)
-_OCCUPYING_PLATFORM = sa.select(sa.literal_column("''"), sa.func.count()).where(*_OF_PLATFORM)
-_HOLDERS = sa.select(_e.id).where(*_OF_PLATFORM).order_by(_e.id).limit(bindparam("limit"))
+_OCCUPYING_PLATFORM: Any = sa.select(sa.literal_column("''"), sa.func.count()).where(*_OF_PLATFORM)
+# By an expression, not by the id itself: in that order lies an index of all there ever was, which is not to be walked.
+_HOLDERS = sa.select(_e.id).where(*_OF_PLATFORM).order_by(sa.func.coalesce(_e.id, "")).limit(bindparam("limit"))
 _HOLDERS_OF = {
     "queue": _HOLDERS.where(_e.queue == bindparam("name")),
     "key": _HOLDERS.where(_HAS_KEY, _e.concurrency_key == bindparam("name")),
@@ -55,7 +56,6 @@ _LEASE_OVER = (
         _running,
         sa.or_(_e.lease_until <= bindparam("now"), _e.started_at < bindparam("older_than", type_=_e.started_at.type)),
     )
-    .order_by(_e.id)
     .limit(bindparam("limit"))
     .with_for_update(skip_locked=True)
 )
@@ -63,7 +63,6 @@ _OVERDUE = (
     EXECUTION.select.where(
         under_way, sa.or_(_e.deadline_at <= bindparam("before"), _e.cancel_requested_at <= bindparam("before"))
     )
-    .order_by(_e.id)
     .limit(bindparam("limit"))
     .with_for_update(skip_locked=True)
 )

@@ -8,6 +8,7 @@ import threading
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -140,6 +141,6 @@ def connections(settings: SqliteSettings, *, read_only: bool = False) -> sa.Engi
 
 def raw(connection: sa.Connection) -> sqlite3.Connection:
     """Return the driver's connection under one of SQLAlchemy's, to begin and end transactions on."""
-    driver = connection.connection.dbapi_connection
+    driver: Any = connection.connection.dbapi_connection
     assert isinstance(driver, sqlite3.Connection)
     return driver

@@ -24,7 +24,6 @@ from mainspring.adapters.sql.session import Session
 from mainspring.adapters.sql.sqlite import SqliteSettings, connections, database_path
 from mainspring.adapters.sql.threads import Line, Reader, Writer
 from mainspring.adapters.sql.tx import SqlTx
-from mainspring.adapters.system import SystemClock, system_random
 from mainspring.model.ids import Ids
 from mainspring.ports.clock import Clock, Wakeups
 from mainspring.ports.store import Work
@@ -53,8 +52,8 @@ class SqlStore:
         self,
         url: str | Path,
         *,
-        clock: Clock | None = None,
-        random: Random | None = None,
+        clock: Clock,
+        random: Random,
         wakeups: Wakeups | None = None,
         synchronous: str = "full",
         record_transitions: bool = False,
@@ -62,8 +61,8 @@ class SqlStore:
         readers: int = 2,
     ) -> None:
         self._settings = SqliteSettings(database_path(url), synchronous, busy_timeout)
-        self._clock = MonotonicClock(clock or SystemClock())
-        self._ids = Ids(random or system_random())
+        self._clock = MonotonicClock(clock)
+        self._ids = Ids(random)
         self._wakeups = wakeups
         self._record_transitions = record_transitions
         self._readers = readers
@@ -125,7 +124,7 @@ class SqlStore:
         return before
 
     async def schema_version(self) -> str | None:
-        """Return the schema's revision, None for a database without our tables. Raises `SchemaError` for a newer one."""
+        """Return the schema's revision, None where we have no tables. Raises `SchemaError` for a newer one."""
         version: str | None = await asyncio.to_thread(self._prepared, sqlite_revision)
         return version
 

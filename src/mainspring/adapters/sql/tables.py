@@ -16,7 +16,6 @@ from mainspring.adapters.sql.types import (
     ID,
     NAME,
     NUMBER,
-    Coded,
     Day,
     Definition,
     ForAll,
@@ -55,7 +54,7 @@ def _partial(name: str, *columns: Any, where: sa.ColumnElement[bool], unique: bo
 
 def is_(column: sa.ColumnElement[Any], *words: str) -> sa.ColumnElement[bool]:
     """Return a condition with its words written out, as the conditions of partial indexes are."""
-    literals = [sa.literal_column(f"'{word}'") for word in words]
+    literals: list[sa.ColumnElement[Any]] = [sa.literal_column(f"'{word}'") for word in words]
     return column == literals[0] if len(literals) == 1 else column.in_(literals)
 
 
@@ -218,7 +217,7 @@ sa.Index("ix_executions_platform", _e.platform_id, _e.id)
 sa.Index("ix_executions_status", _e.platform_id, _status, _e.id)
 _partial("ix_executions_job", _e.job_id, _e.id, where=_e.job_id.is_not(None))
 _partial("ix_executions_job_live", _e.job_id, where=live & _e.job_id.is_not(None))
-_partial("ix_executions_retry_of", _e.retry_of, where=_e.retry_of.is_not(None))
+_partial("ix_executions_retry_of", _e.retry_of, _e.id, where=_e.retry_of.is_not(None))
 _partial("ix_executions_queued", _e.queue, *TURN, where=queued)
 _partial("ix_executions_free", _e.available_at, where=free)
 _partial("ix_executions_blocked", _e.platform_id, _e.blocked_by, _e.held_job, *TURN, where=blocked)

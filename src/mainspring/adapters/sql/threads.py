@@ -1,7 +1,7 @@
 """The threads that own SQLite connections, and the calls that wait for them.
 
-Writes take turns anyway, so one thread makes them all: what waits when it comes round goes into one transaction and one
-sync to disk, each work in a savepoint of its own. Reads have threads of their own, on snapshots, and wait for no writer.
+Writes take turns anyway, so one thread makes them all: what waits when it comes round goes into one transaction and
+one sync to disk, each work in a savepoint of its own. Reads have threads of their own, on snapshots, and wait for none.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _settle(calls: Sequence[Call]) -> None:
 
 
 class Line:
-    """Where calls wait for the next free of some threads. Closed, it takes no more, and its threads end when it is empty."""
+    """Where calls wait for the next free thread. Once closed it takes no more, and its threads end when it is empty."""
 
     def __init__(self, what: str) -> None:
         self._what = what

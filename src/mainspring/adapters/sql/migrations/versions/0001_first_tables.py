@@ -221,7 +221,7 @@ def upgrade() -> None:
     _index(
         "ix_executions_queued_at", "executions", ["platform_id", "queue", "queued_at"], where="queued_at IS NOT NULL"
     )
-    _index("ix_executions_retry_of", "executions", ["retry_of"], where="retry_of IS NOT NULL")
+    _index("ix_executions_retry_of", "executions", ["retry_of", "id"], where="retry_of IS NOT NULL")
     _index(
         "ix_executions_start_deadline",
         "executions",
