@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import multiprocessing
 import os
 import random
@@ -29,12 +30,13 @@ from mainspring.errors import StoreUnavailableError
 from mainspring.handlers import Builtins, Channels, Checks, Knowledge, webhook_channel
 from mainspring.handlers.kb import Reindexed, kb_reindex
 from mainspring.handlers.traces import cleanup_old_traces
-from mainspring.model.execution import Status
+from mainspring.model.execution import Execution, Status
 from mainspring.model.outcome import Fail
 from mainspring.moves.enqueue import EnqueueRequest, enqueue
 from mainspring.ports.health import CheckResult
 from mainspring.ports.knowledge import Build, IndexedDocument, Stamp, Unreadable
 from mainspring.ports.metrics import Sample
+from mainspring.ports.store import ExecutionQuery
 from mainspring.ports.traces import TraceAge, TraceScope
 from mainspring.testing.clock import START, ManualClock
 from tests.integration.local_servers import HttpServer, serving, status
@@ -346,6 +348,8 @@ async def test_a_port_is_open_or_not() -> None:
 class App:
     """A Mainspring, in memory or on a SQLite file, whose dispatcher and worker run."""
 
+    server: HttpServer
+
     def __init__(self, builtins: Builtins, *, file: Path | None = None) -> None:
         parts = SystemParts()
         if file is None:
@@ -396,6 +400,7 @@ async def app(base: DirectoryBase, traces: SqliteTraceStore, tmp_path: Path, fil
             ),
             file=file,
         )
+        app.server = server
         async with app.ms.running():
             yield app
 
@@ -428,6 +433,33 @@ async def test_what_is_not_configured_fails_once_and_says_how_to_mend_it(app: Ap
     failed = await app.run("kb:reindex", base="nope")
     assert (failed.status, failed.attempt) == (Status.FAILED, 1)
     assert failed.error["message"].startswith("no knowledge base named 'nope' is configured (configured: docs).")
+
+
+async def test_an_alarm_at_the_end_of_a_chain_speaks_of_what_failed(app: App) -> None:
+    @app.ms.handler("breaks")
+    def breaks() -> None:
+        raise KeyError("region")
+
+    async def until_ended(job_id: str) -> Execution:
+        query = ExecutionQuery(job_id=job_id)
+        ended = app.ms.wakeups.listen("ended")
+        async with asyncio.timeout(20):
+            while True:
+                found = await app.ms.store.read(lambda tx: tx.executions.find(query))
+                if found and found[0].status.terminal:
+                    ended.close()
+                    return found[0]
+                await ended.wait(0.1)
+
+    jobs = app.ms.scheduler()
+    values = {"channel": "ops", "title": "$job failed", "text": "$error"}
+    alarm = await jobs.create_job({"name": "alarm", "type": "manual", "handler": "notify:send", "payload": values})
+    nightly = {"name": "nightly", "type": "manual", "handler": "breaks", "on_failure": ["alarm"]}
+    await jobs.create_job(nightly | {"retry": {"max_retries": 0}})
+    await jobs.trigger_job("nightly")
+    assert (await until_ended(alarm.job.id)).status is Status.SUCCESS
+    body = json.loads(app.server.asked[0].body)
+    assert (body["data"]["title"], body["data"]["text"]) == ("nightly failed", "KeyError: 'region'")
 
 
 async def test_a_change_of_health_runs_the_jobs_that_listen_for_it(file: Path | None) -> None:

@@ -209,10 +209,14 @@ class Auditor:
             used["platform", ""] += 1
             used["queue", row.queue] += 1
             if row.concurrency_key is not None:
-                key = ("key", row.concurrency_key)
-                used[key] += 1
-                if row.concurrency_limit is not None:
-                    bounds[key] = max(bounds.get(key, 0), row.concurrency_limit)
+                used["key", row.concurrency_key] += 1
+        # Executions that carry one key may bring different bounds, or none: each is held to its own when admitted.
+        brought: defaultdict[tuple[str, str], list[int | None]] = defaultdict(list)
+        for t in fresh:
+            row = self.rows[t.execution_id]
+            if t.to is Status.QUEUED and row.concurrency_key is not None:
+                brought["key", row.concurrency_key].append(row.concurrency_limit)
+        bounds |= {key: max(b for b in own if b) for key, own in brought.items() if all(own)}
         rates = {}
         for limit in self._tx.platforms.limits("default"):
             if limit.max_running is not None:

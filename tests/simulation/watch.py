@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 REAP, POLL, SLACK = timedelta(seconds=2), timedelta(seconds=1), timedelta(seconds=1.5)
 #: A worker that lost the answer to a claim learns of it at its next heartbeats.
 ORPHAN = timedelta(seconds=12)
+#: Loops and settling try again at most this many seconds after a failure (`mainspring.engine.service.BACKOFF_CAP`).
+RETRY = 6.0
 OVERDUE = timedelta(seconds=10) + REAP + SLACK
 
 
@@ -50,6 +52,8 @@ class Watch:
         return not self._live() and not self.world.base._tx.outbox.unpublished(1)  # type: ignore[attr-defined]
 
     def _look(self, elapsed: float) -> None:
+        if elapsed < RETRY:
+            return  # what failed a moment ago may still be waiting to try again
         now = self.world.now
         running = {
             (a.execution.id, a.execution.fence)

@@ -47,7 +47,7 @@ class Client(Process):
             limits.append(Limit("default", "key", "k1", max_running=1))
         await self.store.write(lambda tx: [tx.platforms.put_limit(limit) for limit in limits])
         for _ in range(r.randint(2, 5)):
-            await self._add_job()
+            await self._call(self._add_job)
 
     async def use(self, seconds: float) -> None:
         """Do this and that for a while."""

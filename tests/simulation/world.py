@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -65,6 +65,7 @@ class World:
         self.starts: list[Start] = []
         self.published: dict[str, int] = {}
         self.problems: list[str] = []
+        self.counts: Counter[str] = Counter()
         self.lives: list[Life] = []
         self.ears: list[tuple[Life, InProcessWakeups]] = []
         self.faults = self.random("faults")
@@ -123,7 +124,9 @@ class World:
             self.auditor.rolled_back()
             self.say("%s %s: %s: %s", who, name_of(work), type(error).__name__, error)
             raise
-        self.auditor.committed(who, name_of(work))
+        name = name_of(work)
+        self.counts[name] += 1
+        self.auditor.committed(who, name)
         return result
 
     def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from mainspring.cli.config import masked
 from mainspring.cli.exits import DatabaseMissingError, Exit
 from mainspring.cli.output import clean, print_json, print_lines
 from mainspring.cli.target import Client, Target, sqlite_path
@@ -58,13 +59,14 @@ def doctor(
 
 async def _database(client: Client, took: float) -> list[Finding]:
     url = client.app.settings.database_url
+    shown = masked(url)
     milliseconds = round(took * 1000, 1)
     found = [
         Finding(
             "database",
             Grade.OK if took < 1 else Grade.WARNING,
-            f"{url} answers in {milliseconds} ms",
-            {"url": url, "read_ms": milliseconds},
+            f"{shown} answers in {milliseconds} ms",
+            {"url": shown, "read_ms": milliseconds},
         )
     ]
     revision = await schema_revision(client)

@@ -277,7 +277,7 @@ def _under(one: Under, now: datetime | None) -> Text:
     if one.share is not None:
         full = round(one.share * 20)
         text.append("━" * full, "blue")
-        text.append("━" * (20 - full), "bright_black")
+        text.append("─" * (20 - full), "bright_black")
         text.append(" ")
     text.append(one.progress)
     if now is not None:

@@ -13,15 +13,20 @@ if TYPE_CHECKING:
 
 
 def to_instant(text: str, timezone: str, field: str) -> datetime:
-    """Return the instant of a text; a wall time is one of ``timezone``. Raises `ScheduleError`.
+    """Return the instant of a text; a wall time is one of ``timezone``, a date its midnight. Raises `ScheduleError`.
 
     >>> to_instant("2026-11-24T09:00", "Europe/Istanbul", "at").isoformat()
     '2026-11-24T06:00:00+00:00'
     """
-    moment = read_moment(text, field=field)
+    moment = read_moment(f"{text}T00:00:00" if is_date(text) else text, field=field)
     if moment.tzinfo is not None:
         return moment
     return datetime.fromtimestamp(zone(timezone).first_instant_of(to_wall(moment)), UTC)
+
+
+def is_date(text: str) -> bool:
+    """Tell whether a text is a date without a time, such as ``2026-11-24``."""
+    return len(text) == 10 and text[4] == text[7] == "-" and text.replace("-", "").isdecimal()
 
 
 async def read_at(client: Client, job: str | None, text: str | None, field: str) -> datetime | None:

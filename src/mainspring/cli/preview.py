@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from mainspring.cli.moments import to_instant
+from mainspring.cli.moments import is_date, to_instant
 from mainspring.cli.output import print_json, print_lines, say, table, warn
 from mainspring.cli.schedule_options import ScheduleOptions
 from mainspring.cli.target import Target
@@ -36,7 +36,7 @@ def preview(
     Args:
         expr: A cron expression of five fields (six with --seconds), or a name such as @hourly.
         tz: IANA name of the zone.
-        from_: Show what comes strictly after this: an instant, or a wall time in the zone. By default now.
+        from_: Show what comes strictly after this: an instant, or a wall time or date in the zone. By default now.
         count: How many, from 0 to 1000.
     """
     when, target = when or ScheduleOptions(), target or Target()
@@ -61,7 +61,10 @@ def preview(
 
 
 def _after(text: str | None, tz: str) -> datetime:
-    return datetime.now(UTC) if text is None else to_instant(text, tz, "from")
+    if text is None:
+        return datetime.now(UTC)
+    # A date means the whole of it: its midnight is not before it, and what comes is strictly after.
+    return to_instant(text, tz, "from") - (timedelta(milliseconds=1) if is_date(text) else timedelta(0))
 
 
 def _to_wire(item: PreviewItem) -> dict[str, Any]:

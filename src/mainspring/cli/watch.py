@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from mainspring._version import __version__
+from mainspring.cli.config import masked
 from mainspring.cli.executions import progress_told
 from mainspring.cli.job_zones import JobZones, read_zones
 from mainspring.cli.live import Standing, Throttle, Under, Upcoming, View
@@ -197,7 +198,7 @@ class Watch:
         app, settings = self._app, self._app.settings
         lines = [
             ("bold", f"Mainspring {__version__} {self._command}"),
-            ("bright_black", f"  database    {settings.database_url}{_hint(app)}"),
+            ("bright_black", f"  database    {masked(settings.database_url)}{_hint(app)}"),
         ]
         if self._where is not None or app.jobs:
             has = f"{len(app.registry.list_handlers())} handlers, {len(app.jobs)} jobs"
@@ -227,7 +228,7 @@ def _hint(app: Mainspring) -> str:
     if app.settings.origin.get("database_url") != "argument":
         return ""
     path = sqlite_path(app.settings.database_url)
-    return f"   (other commands: --db {path or app.settings.database_url})"
+    return f"   (other commands: --db {path or masked(app.settings.database_url)})"
 
 
 def _by_next_run(jobs: Sequence[Job]) -> list[Any]:

@@ -107,7 +107,7 @@ def _workers(tx: Tx, alive: Sequence[WorkerNode]) -> Finding:
         fix = ("mainspring dev module:app", "mainspring worker module:app")
         return Finding("worker", Grade.ERROR, "no worker is alive: no execution runs", _last(tx, "w"), fix)
     poisoned = {w.id: w.poisoned for w in alive if w.poisoned}
-    detail = f"{_many(len(alive), 'worker')} alive, {sum(w.running for w in alive)} executions running"
+    detail = f"{_many(len(alive), 'worker')} alive, {_many(sum(w.running for w in alive), 'execution')} running"
     if poisoned:
         told = f"{detail}; handlers that would not stop hold {_many(sum(poisoned.values()), 'slot')}"
         return Finding("worker", Grade.WARNING, told, {"poisoned": poisoned}, ("restart the worker",))

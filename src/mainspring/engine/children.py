@@ -71,6 +71,8 @@ class Child:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=_LINE,
+            # Out of the terminal's reach: Ctrl-C is for the worker, which drains and tells its children itself.
+            start_new_session=True,
         )
         child = cls(process)
         child._send({"path": sys.path})

@@ -73,6 +73,14 @@ class Words:
             self._dropped = 0
         return taken
 
+    def give_back(
+        self, lines: list[tuple[str, str, Mapping[str, Any]]], progress: Mapping[str, Any] | None = None
+    ) -> None:
+        """Put back what was taken and could not be stored; newer progress stays."""
+        self._lines[:0] = lines
+        if self._progress is None:
+            self._progress = progress
+
     def take_progress(self) -> Mapping[str, Any] | None:
         """Return the newest progress not taken yet."""
         taken, self._progress = self._progress, None
@@ -159,8 +167,12 @@ class Attempt:
                 outcome = await self._in_thread(arguments)
             else:
                 outcome = await self._in_child()
-        except asyncio.CancelledError:
-            outcome = self._stopped()
+        except asyncio.CancelledError as error:
+            # A handler may raise this of its own accord, say by awaiting a task that was cancelled: that is a failure,
+            # or it would be released and claimed again for ever without using an attempt.
+            task = asyncio.current_task()
+            told = self.stopping is not None or (task is not None and task.cancelling() > 0)
+            outcome = self._stopped() if told else outcome_of_error(error)
         except BaseException as error:
             outcome = outcome_of_error(error)
         self._end(outcome)

@@ -27,11 +27,12 @@ BLOCKED_AFTER = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A lease this worker still holds."""
+    """A lease this worker still holds; ``lost``: one that it thought it held and does not."""
 
     execution_id: str
     fence: int
     cancel_requested: bool
+    lost: bool = False
 
 
 def renew(tx: Tx, worker_id: str, lease: timedelta) -> list[Held]:

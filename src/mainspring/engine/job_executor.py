@@ -123,8 +123,7 @@ class JobExecutorService:
             lease = self._worker.settings.lease
             return claim(tx, self._worker.id, queues={}, handlers=[], limit=1, lease=lease, only=execution.id)
 
-        for claimed in await self._store.write(work):
-            self._worker.begin(claimed)
+        await self._worker.take(work)
 
     async def _get(self, execution_id: str) -> Execution:
         return await self._store.read(lambda tx: self._existing(tx, execution_id))

@@ -8,7 +8,7 @@ import os
 import random
 import socket
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -21,7 +21,7 @@ from mainspring.engine.threads import Threads
 from mainspring.errors import NotFoundError, StoreUnavailableError
 from mainspring.model.execution import Actor, Execution, LogLine
 from mainspring.model.node import HandlerRow, WorkerNode
-from mainspring.model.outcome import Outcome
+from mainspring.model.outcome import Outcome, Released
 from mainspring.moves.claim import claim
 from mainspring.moves.end import Ended, settle_attempts
 from mainspring.ports.clock import Wakeups
@@ -75,7 +75,10 @@ class Worker:
         self._store, self._registry, self._wakeups, self._random = store, registry, wakeups, random
         self._version = version
         self._make_threads, self._make_children = threads, children
-        self._attempts: dict[str, Attempt] = {}
+        # By execution and fence: one that was lost may be claimed here again while its old attempt still runs.
+        self._attempts: dict[tuple[str, int], Attempt] = {}
+        self._claiming = 0
+        self._unknown: set[tuple[str, int]] = set()
         self._stuck: set[Attempt] = set()
         self._ended: asyncio.Queue[tuple[Attempt, Outcome]] = asyncio.Queue()
         self._draining = False
@@ -151,6 +154,7 @@ class Worker:
         return {queue: slots - used[queue] for queue, slots in self.settings.queues.items() if slots > used[queue]}
 
     async def _claim(self) -> float | None:
+        await self._release_unknown()
         poisoned = self.poisoned
         room = self._room()
         handlers = sorted(handler.name for handler in self._registry.list_handlers())
@@ -163,11 +167,38 @@ class Worker:
             lease = self.settings.lease
             return claim(tx, self.id, queues=room, handlers=handlers, limit=limit, lease=lease)
 
-        claimed = await self._store.write(work)
+        return 0.0 if len(await self.take(work)) == limit else None
+
+    async def take(self, work: Callable[[Tx], list[Execution]]) -> list[Execution]:
+        """Run a claim for this worker and start what it returns."""
+        self._claiming += 1
+        try:
+            claimed = await self._store.write(work)
+        finally:
+            self._claiming -= 1
         for execution in claimed:
             self.begin(execution)
         self.stats.claimed += len(claimed)
-        return 0.0 if len(claimed) == limit else None
+        return claimed
+
+    async def _release_unknown(self) -> None:
+        """Give back what this worker holds and does not run: the answer to its claim was lost on the way.
+
+        Left alone its lease would be renewed for ever, and nobody would run it before its deadline.
+        """
+        if self._claiming or not self._unknown:
+            return
+        unknown = self._unknown - set(self._attempts)
+        await self._store.write(lambda tx: self._release(tx, unknown))
+        self._unknown = set()
+
+    def _release(self, tx: Tx, held: Iterable[tuple[str, int]]) -> None:
+        ended = []
+        for execution_id, fence in sorted(held):
+            execution = tx.executions.get(execution_id, lock=True)
+            if execution is not None and (execution.worker_id, execution.fence) == (self.id, fence):
+                ended.append(Ended(execution, Released()))
+        settle_attempts(tx, ended, Actor.WORKER)
 
     def begin(self, execution: Execution) -> Attempt | None:
         """Start the attempt of an execution this worker has claimed."""
@@ -185,7 +216,7 @@ class Worker:
             grace=self.settings.stop_grace.total_seconds(),
             on_end=self._on_end,
         )
-        self._attempts[execution.id] = attempt
+        self._attempts[execution.id, execution.fence] = attempt
         self._idle.clear()
         attempt.start()
         if self.on_attempt is not None:
@@ -223,26 +254,28 @@ class Worker:
 
     async def _settle(self, batch: list[tuple[Attempt, Outcome]]) -> None:
         draws = [self._random.random() for _ in batch]
-        lines = {attempt.execution.id: attempt.words.take_lines() for attempt, _ in batch}
+        lines = [attempt.words.take_lines() for attempt, _ in batch]
 
         def work(tx: Tx) -> set[str]:
-            for attempt, _ in batch:
-                _store_lines(tx, attempt.execution, lines[attempt.execution.id], self.settings.log_lines)
             ended = [
                 Ended(_as_known(attempt), outcome, draw) for (attempt, outcome), draw in zip(batch, draws, strict=True)
             ]
-            return settle_attempts(tx, ended, Actor.WORKER)
+            accepted = settle_attempts(tx, ended, Actor.WORKER)
+            # With the end, or not at all: after a lost answer the same lines would be stored once more.
+            for (attempt, _), said in zip(batch, lines, strict=True):
+                if attempt.execution.id in accepted:
+                    _store_lines(tx, attempt.execution, said, self.settings.log_lines)
+            return accepted
 
         try:
             accepted = await self._store.write(work)
         except BaseException:
-            for attempt, _ in batch:
-                for line in lines[attempt.execution.id]:
-                    attempt.words.log(*line)
+            for (attempt, _), said in zip(batch, lines, strict=True):
+                attempt.words.give_back(said)
             raise
         self.stats.settled += len(accepted)
         for attempt, _ in batch:
-            self._attempts.pop(attempt.execution.id, None)
+            self._attempts.pop((attempt.execution.id, attempt.execution.fence), None)
             if attempt.execution.id not in accepted:
                 self.stats.superseded += 1
                 logger.warning("result of %s dropped: its lease was lost", attempt.execution.id)
@@ -253,7 +286,7 @@ class Worker:
     async def _flush(self) -> None:
         """Store progress and log lines of what still runs."""
         said = [
-            (attempt.execution, attempt.words.take_lines(), attempt.words.take_progress())
+            (attempt, attempt.words.take_lines(), attempt.words.take_progress())
             for attempt in self._attempts.values()
             if attempt.outcome is None
         ]
@@ -262,39 +295,56 @@ class Worker:
             return
 
         def work(tx: Tx) -> None:
-            for execution, lines, _ in said:
-                _store_lines(tx, execution, lines, self.settings.log_lines)
+            for attempt, lines, _ in said:
+                _store_lines(tx, attempt.execution, lines, self.settings.log_lines)
             tx.executions.put_progress(
                 [
-                    (execution.id, execution.fence, {**progress, "at": tx.now.isoformat()})
-                    for execution, _, progress in said
+                    (attempt.execution.id, attempt.execution.fence, {**progress, "at": tx.now.isoformat()})
+                    for attempt, _, progress in said
                     if progress is not None
                 ]
             )
 
-        await self._store.write(work)
+        try:
+            await self._store.write(work)
+        except BaseException:
+            for attempt, lines, progress in said:
+                attempt.words.give_back(lines, progress)
+            raise
 
     # -- leases --------------------------------------------------------------------------------------------------
 
     def beat(self) -> Callable[[Tx], list[Held]]:
-        """Return the work of one heartbeat: renew every lease and this worker's row. Runs in any thread."""
+        """Return the work of one heartbeat: renew every lease and this worker's row. Runs in any thread.
+
+        What ran here before the beat and is on lease no more is returned as lost.
+        """
         node = self.node
+        running = list(self._attempts)
 
         def work(tx: Tx) -> list[Held]:
             tx.nodes.put_worker(node(tx))
-            return renew(tx, self.id, self.settings.lease)
+            held = renew(tx, self.id, self.settings.lease)
+            kept = {(one.execution_id, one.fence) for one in held}
+            return held + [Held(*key, False, lost=True) for key in running if key not in kept]
 
         return work
 
     def on_beat(self, held: list[Held]) -> None:
         """Act on a heartbeat's answer, in the loop: stop what is to be cancelled, and what this worker lost."""
-        known = {one.execution_id: one for one in held}
-        for attempt in list(self._attempts.values()):
-            one = known.get(attempt.execution.id)
-            if one is not None and one.fence == attempt.execution.fence and one.cancel_requested:
-                attempt.stop(Stop.CANCEL)
-            elif one is not None and one.fence != attempt.execution.fence:
+        unknown = set()
+        for one in held:
+            attempt = self._attempts.get((one.execution_id, one.fence))
+            if attempt is None:
+                if not one.lost:
+                    unknown.add((one.execution_id, one.fence))
+            elif one.lost:
                 attempt.stop(Stop.RELEASE)
+            elif one.cancel_requested:
+                attempt.stop(Stop.CANCEL)
+        self._unknown = unknown
+        if unknown:
+            self._wakeups.notify(self._freed)
 
     def node(self, tx: Tx) -> WorkerNode:
         """Return this worker's row."""
@@ -330,6 +380,9 @@ class Worker:
 
     async def _say_stopped(self) -> None:
         def work(tx: Tx) -> None:
+            # Whatever is still on lease to this worker nobody runs any more: unsettled, or its claim's answer was lost.
+            held = renew(tx, self.id, self.settings.lease)
+            self._release(tx, [(one.execution_id, one.fence) for one in held])
             tx.nodes.put_worker(replace(self.node(tx), status="stopped", running=0))
 
         try:

@@ -25,14 +25,15 @@ class Admission:
     def __init__(self, tx: Tx) -> None:
         self._tx = tx
         self._limits: dict[str, dict[tuple[str, str], Limit]] = {}
-        self._free: dict[tuple[str, str, str], int] = {}
+        # What is used is kept, not what is free: executions that carry one key may bring different bounds.
+        self._used: dict[tuple[str, str, str], int] = {}
 
     def blocked_by(self, execution: Execution) -> str | None:
         """Name the limit that holds an execution back; None after reserving its slots under all of them."""
         holder = self.holder(execution)
         if holder is None:
             for _, key, _ in self._scopes(execution):
-                self._free[key] -= 1
+                self._used[key] += 1
         return holder
 
     def holder(self, execution: Execution) -> str | None:
@@ -70,15 +71,15 @@ class Admission:
         return self._limits[platform_id]
 
     def _headroom(self, key: tuple[str, str, str], allowed: tuple[int, float | None]) -> int:
-        if key not in self._free:
+        bound, seconds = allowed
+        if key not in self._used:
             platform_id, scope, name = key
-            bound, seconds = allowed
             if seconds is not None:
                 used = self._tx.executions.queued_since(platform_id, name, self._tx.now - timedelta(seconds=seconds))
             else:
                 used = self._tx.executions.occupying(platform_id, scope, [name]).get(name, 0)
-            self._free[key] = bound - used
-        return self._free[key]
+            self._used[key] = used
+        return bound - self._used[key]
 
 
 def add_executions(tx: Tx, executions: Sequence[Execution]) -> list[Execution]:

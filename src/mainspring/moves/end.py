@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from mainspring.model.events import Event, EventType
 from mainspring.model.execution import Actor, Attempt, DeadLetter, Execution, Failure, Move, Status
-from mainspring.model.outcome import Outcome
+from mainspring.model.outcome import Cancelled, Outcome, Succeeded, Waiting
 from mainspring.model.wire import milliseconds
 from mainspring.ports.store import Tx
 from mainspring.schedule.settle import Step, fingerprint, settle
@@ -36,21 +37,58 @@ def settle_attempts(tx: Tx, ended: Sequence[Ended], actor: Actor) -> set[str]:
 
     What a superseded attempt reports changes nothing: not the state, the result, the attempts, nor the events.
     """
-    steps = [(e.execution, settle(e.execution, e.outcome, now=tx.now, draw=e.draw)) for e in ended]
+    steps = []
+    for one in ended:
+        execution = _with_cancel(tx, one)
+        steps.append((execution, settle(execution, one.outcome, now=tx.now, draw=one.draw)))
     return apply_steps(tx, steps, actor)
+
+
+def _with_cancel(tx: Tx, ended: Ended) -> Execution:
+    """The execution with a cancel asked for since its claim, of which its worker may not have heard.
+
+    Only what might run again is read: success and the happy path's budget of statements stay as they are.
+    """
+    execution = ended.execution
+    if execution.cancel_requested_at is not None or isinstance(ended.outcome, Succeeded | Cancelled | Waiting):
+        return execution
+    stored = tx.executions.get(execution.id, lock=True)
+    if stored is None or stored.cancel_requested_at is None or stored.fence != execution.fence:
+        return execution
+    return replace(execution, cancel_requested_at=stored.cancel_requested_at, cancel_reason=stored.cancel_reason)
 
 
 def apply_steps(tx: Tx, steps: Sequence[tuple[Execution, Step]], actor: Actor) -> set[str]:
     """Make the moves of ``steps`` where the fence still holds, and write all that goes with those made."""
-    moves = [Move(e.id, e.status, step.to, actor, fence=e.fence, set=step.set) for e, step in steps]
-    accepted = tx.executions.move(moves)
-    made = [(e, step) for e, step in steps if e.id in accepted]
+    accepted: set[str] = set()
+    made: list[tuple[Execution, Step]] = []
+    for batch in _one_each(steps):
+        moves = [Move(e.id, e.status, step.to, actor, fence=e.fence, set=step.set) for e, step in batch]
+        moved = tx.executions.move(moves)
+        made += [(e, step) for e, step in batch if e.id in moved]
+        accepted |= moved
     tx.executions.add_attempts([step.attempt for _, step in made if step.attempt is not None])
     _bury(tx, [(e, step) for e, step in made if step.to is Status.FAILED])
     events = [_event(tx, e, step) for e, step in made if step.to in _EVENT]
     tx.outbox.add(events)
     _wake(tx, {step.to for _, step in made})
     return accepted
+
+
+def _one_each(steps: Sequence[tuple[Execution, Step]]) -> list[list[tuple[Execution, Step]]]:
+    """Part steps so that none of the parts names an execution twice.
+
+    A worker may report a superseded attempt and the present one of the same execution at once; which of the two moves
+    was made must not be in doubt.
+    """
+    batches: list[list[tuple[Execution, Step]]] = []
+    times: Counter[str] = Counter()
+    for execution, step in steps:
+        if times[execution.id] == len(batches):
+            batches.append([])
+        batches[times[execution.id]].append((execution, step))
+        times[execution.id] += 1
+    return batches
 
 
 def end(

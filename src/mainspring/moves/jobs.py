@@ -12,6 +12,7 @@ from mainspring.errors import (
     LimitExceededError,
     NotFoundError,
     RevisionConflictError,
+    ScheduleError,
     ValidationError,
 )
 from mainspring.model.decision import Decision, Verdict
@@ -20,7 +21,7 @@ from mainspring.model.job import Job, JobDefinition, JobStatus
 from mainspring.model.policy import Misfire, Overlap
 from mainspring.model.wire import definition_from_wire, definition_to_wire
 from mainspring.moves.enqueue import encoded_size
-from mainspring.moves.plan import active_by_job, plan_job, record
+from mainspring.moves.plan import active_by_job, plan_job, record, skipped_event
 from mainspring.moves.schedules import Schedules, check_shape
 from mainspring.ports.store import Tx
 from mainspring.schedule import CompiledSchedule, tzdb_version
@@ -94,6 +95,7 @@ def update_job(
         raise ValidationError("cannot be changed; create a new job", field="name")
     if _timing(definition) != _timing(job.definition):
         job = _decided(tx, schedules, job)
+        _skip_paused(tx, schedules, job)
         job = replace(job, cursor_at=max(job.cursor_at, tx.now), cursor_wall=None)
     changed = replace(job, definition=definition, revision=job.revision + 1, updated_at=tx.now)
     if changed.status is JobStatus.COMPLETED and _timing(definition) != _timing(job.definition):
@@ -175,9 +177,7 @@ def resume_job(
     if job.status is not JobStatus.PAUSED:
         raise ConflictError(f"job {job.name!r} is {job.status}")
     if job.definition.type.timed and not catch_up:
-        skipped = _skipped_pause(tx, schedules.of(tx, job), job)
-        if skipped is not None:
-            tx.decisions.add([skipped])
+        _skip_paused(tx, schedules, job)
         job = replace(job, cursor_at=max(job.cursor_at, tx.now))
     active = replace(
         job, status=JobStatus.ACTIVE, status_reason=None, paused_at=None, paused_until=None, updated_at=tx.now
@@ -197,6 +197,7 @@ def archive_job(tx: Tx, schedules: Schedules, platform_id: str, name: str, *, ac
     if job.status is JobStatus.ARCHIVED:
         return Changed(job, changed=False)
     job = _decided(tx, schedules, job)
+    _skip_paused(tx, schedules, job)
     archived = replace(
         job, status=JobStatus.ARCHIVED, status_reason=f"archived by {actor}", next_run_at=None, updated_at=tx.now
     )
@@ -328,6 +329,19 @@ def _decided(tx: Tx, schedules: Schedules, job: Job) -> Job:
         record(tx, [(job, plan_job(tx, schedules, job, active_by_job(tx, [job.id])[job.id], None))])
         job = existing(tx, job.platform_id, job.id, lock=True)
     return job
+
+
+def _skip_paused(tx: Tx, schedules: Schedules, job: Job) -> None:
+    """Record the instants that passed while the job was paused, before something puts its cursor past them."""
+    if job.status is not JobStatus.PAUSED or not job.definition.type.timed:
+        return
+    try:
+        skipped = _skipped_pause(tx, schedules.of(tx, job), job)
+    except ScheduleError:
+        return  # set aside because it cannot be read: nobody can say which instants passed
+    if skipped is not None:
+        tx.decisions.add([skipped])
+        tx.outbox.add([skipped_event(tx, job, skipped)])
 
 
 def _skipped_pause(tx: Tx, schedule: CompiledSchedule, job: Job) -> Decision | None:

@@ -94,7 +94,7 @@ def record(tx: Tx, plans: Iterable[tuple[Job, Plan]]) -> list[Execution]:
     stored = add_executions(tx, [execution for _, plan in plans for execution in plan.executions])
     tx.jobs.advance(cursors)
     by_id = {job.id: job for job, _ in plans}
-    events = [_skipped_event(tx, by_id[d.job_id], d) for d in decisions if not d.decision.runs]
+    events = [skipped_event(tx, by_id[d.job_id], d) for d in decisions if not d.decision.runs]
     events += [_completed_event(tx, by_id[c.job_id], c) for c in cursors if c.status is JobStatus.COMPLETED]
     if events:
         tx.outbox.add(events)
@@ -132,7 +132,8 @@ def _set_aside(tx: Tx, job: Job, why: str) -> None:
     tx.jobs.save(paused, expected_revision=job.revision, actor="dispatcher")
 
 
-def _skipped_event(tx: Tx, job: Job, decision: Decision) -> Event:
+def skipped_event(tx: Tx, job: Job, decision: Decision) -> Event:
+    """Return the event that says which instants of a job were skipped, and why; the job's counter follows from it."""
     data = {
         "job": job.name,
         "job_id": job.id,

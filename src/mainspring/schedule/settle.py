@@ -54,6 +54,9 @@ def settle(execution: Execution, outcome: Outcome, *, now: datetime, draw: float
                 changes["usage"] = usage
             first = execution.attempt == 1
             return Step(Status.SUCCESS, changes, None if first else _attempt(execution, "success", now))
+        case Snoozed() | Released() if execution.cancel_requested_at is not None:
+            # Nobody may claim it any more: given back, it would wait for ever.
+            return settle(execution, Cancelled(), now=now, draw=draw)
         case Snoozed(after):
             given_back = {"attempt": execution.attempt - 1, "available_at": now + after, "started_at": None}
             return Step(Status.PENDING, {**released, **given_back}, _attempt(execution, "snoozed", now))
@@ -102,7 +105,7 @@ def _failed(
     attempt = _attempt(execution, kind.value, now, error)
     released = {"worker_id": None, "lease_until": None, "deadline_at": None, "failures": failures, "error": error}
     if execution.cancel_requested_at is not None:
-        return Step(Status.CANCELLED, {**released, "finished_at": now}, attempt)
+        return Step(Status.CANCELLED, {**released, "finished_at": now, "external_ref": None}, attempt)
     if retryable and failures <= execution.retry.max_retries:
         delay = after if after is not None else backoff(failures, execution.retry, draw=draw)
         return Step(Status.RETRYING, {**released, "available_at": now + delay, "external_ref": None}, attempt)

@@ -121,7 +121,7 @@ class SqlExecutionTable(MoveTable, WaitingTable, RunningTable):
 
 
 def _of_any(statement: sa.Select[Any], query: ExecutionQuery) -> sa.Select[Any]:
-    """Look up the newest of each status by itself: among all there ever was, those wanted may be few and far between."""
+    """Look up the newest of each status by itself: among all there ever was, those wanted may lie far apart."""
     by_status = [statement.where(_e.status == status) for status in dict.fromkeys(query.statuses)]
     if len(by_status) == 1:
         return by_status[0]

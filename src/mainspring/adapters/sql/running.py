@@ -22,14 +22,14 @@ _e = executions.c
 _running = under_way & is_(_e.status, "running")
 
 _OF_PLATFORM = (occupying, _e.platform_id == bindparam("platform"))
-_HAS_KEY = _e.concurrency_key.is_not(None)
 _OCCUPYING_PLATFORM: Any = sa.select(sa.literal_column("''"), sa.func.count()).where(*_OF_PLATFORM)
+_HOLDERS = sa.select(_e.id).where(*_OF_PLATFORM).limit(bindparam("limit"))
 # By an expression, not by the id itself: in that order lies an index of all there ever was, which is not to be walked.
-_HOLDERS = sa.select(_e.id).where(*_OF_PLATFORM).order_by(sa.func.coalesce(_e.id, "")).limit(bindparam("limit"))
+_BY_ID = sa.func.coalesce(_e.id, "")
 _HOLDERS_OF = {
-    "queue": _HOLDERS.where(_e.queue == bindparam("name")),
-    "key": _HOLDERS.where(_HAS_KEY, _e.concurrency_key == bindparam("name")),
-    "platform": _HOLDERS,
+    "queue": _HOLDERS.where(_e.queue == bindparam("name")).order_by(_BY_ID),
+    "key": _HOLDERS.where(_e.concurrency_key == bindparam("name")).order_by(_e.id),
+    "platform": _HOLDERS.order_by(_BY_ID),
 }
 _QUEUED_SINCE = sa.select(sa.func.count()).where(
     _e.platform_id == bindparam("platform"),
@@ -139,9 +139,9 @@ class RunningTable(SqlTable):
 
 @lru_cache(4)
 def _occupying(dialect: Dialect, scope: str) -> Any:
-    column, more = (_e.queue, ()) if scope == "queue" else (_e.concurrency_key, (_HAS_KEY,))
+    column = _e.queue if scope == "queue" else _e.concurrency_key
     named = column.in_(dialect.members("names"))
-    return sa.select(column, sa.func.count()).where(*_OF_PLATFORM, *more, named).group_by(column)
+    return sa.select(column, sa.func.count()).where(*_OF_PLATFORM, named).group_by(column)
 
 
 @lru_cache(32)

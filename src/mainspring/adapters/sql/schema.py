@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from mainspring._version import __version__
 from mainspring.adapters.sql.sqlite import SqliteSettings, check_version, connections, create_file, raw
+from mainspring.adapters.sql.tables import metadata
 from mainspring.errors import SchemaError
 
 #: Every revision in ``migrations/versions``, oldest first; a test compares.
@@ -67,13 +68,25 @@ def prepare_sqlite(settings: SqliteSettings) -> None:
         driver = raw(connection)
         driver.execute("BEGIN IMMEDIATE")
         try:
-            if current(connection) != HEAD:
+            version = current(connection)
+            if version is None:
+                _refuse_others(connection, settings.path)
+            if version != HEAD:
                 upgrade(connection)
             driver.execute("COMMIT")
         except BaseException:
             if driver.in_transaction:
                 driver.execute("ROLLBACK")
             raise
+
+
+def _refuse_others(connection: sa.Connection, path: Path) -> None:
+    taken = sorted(set(sa.inspect(connection).get_table_names()) & set(metadata.tables))
+    if taken:
+        raise SchemaError(
+            f"{path} has tables that are not Mainspring's, such as {taken[0]!r}: it belongs to something else. "
+            "Give Mainspring a file of its own"
+        )
 
 
 def sqlite_revision(settings: SqliteSettings) -> str | None:

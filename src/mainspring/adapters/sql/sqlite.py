@@ -136,6 +136,7 @@ def connections(settings: SqliteSettings, *, read_only: bool = False) -> sa.Engi
         poolclass=sa.pool.NullPool,
         isolation_level="AUTOCOMMIT",
         query_cache_size=1000,
+        hide_parameters=True,  # payloads are not for logs
     )
 
 

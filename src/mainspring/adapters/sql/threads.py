@@ -86,6 +86,7 @@ class Line:
     def start(self, threads: Sequence[ConnectionThread]) -> None:
         """Start serving, once every thread has its connection. Raises what kept one from having it."""
         self._threads = list(threads)
+        self._calls = queue.SimpleQueue()  # whatever an earlier, failed start has left
         for thread in threads:
             thread.start()
         try:
