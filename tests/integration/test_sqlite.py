@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sqlite3
@@ -11,7 +12,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -89,7 +89,7 @@ asyncio.run(main())
 """
 
 
-@contextmanager
+@contextlib.contextmanager
 def process(script: str, database: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """Run a script on a database; whatever happens it is gone afterwards."""
     command = [sys.executable, "-c", HEADER + script, f"sqlite:///{database}", *arguments]
@@ -442,6 +442,16 @@ async def test_a_full_disk_is_unavailable_and_nothing_is_half_written(store: Sql
     assert isinstance(results[0], StoreUnavailableError)
     assert await read_note(store, "neighbour") is None
     assert await read_note(store, "before") is None
+
+    def swallow(tx: Tx) -> None:
+        with contextlib.suppress(StoreError):
+            fill(tx)
+        with contextlib.suppress(StoreError):
+            tx.platforms.put_note("after", "x")
+
+    with pytest.raises(StoreUnavailableError, match="full"):
+        await store.write(swallow)
+    assert await read_note(store, "after") is None  # it would have been written outside of any transaction
     await store.write(limit_pages(100_000))
     await store.write(fill)
     assert await read_note(store, "before") == "x"

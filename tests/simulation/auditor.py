@@ -84,6 +84,7 @@ class Auditor:
         self._watch(self._tx.jobs, "add", lambda job, **_: self._changed_jobs.append(("created", job)))
         self._watch(self._tx.jobs, "save", lambda job, **_: self._changed_jobs.append(("saved", job)), if_true=True)
         self._watch(self._tx.jobs, "advance", lambda cursors: self._changed_jobs.extend(("moved", c) for c in cursors))
+        self._watch(self._tx.executions, "put_progress", self._look_at_progress)
         self._watch(self._tx.inbox, "accept", lambda event: self._accepted.append(event), if_true=True)
         self._watch(self._tx.executions, "request_cancel", lambda id, _: self._asked.append(id), if_true=True)
 
@@ -234,6 +235,13 @@ class Auditor:
             recent = {e for at, e in self._admitted[queue][-4 * rate - 50 :] if at > now - per}
             if len(recent) > rate and self._admitted[queue][-1][0] == now:
                 self._bad("I21", f"{len(recent)} executions admitted to {queue} within {per}, {rate} allowed")
+
+    def _look_at_progress(self, progress: Sequence[tuple[str, int, Mapping[str, Any]]]) -> None:
+        """G5: what is stored as progress comes from the attempt that holds the lease. Handlers report their fence."""
+        for execution_id, _, value in progress:
+            row = self.rows[execution_id]
+            if row.progress == dict(value) and value.get("current") != row.fence:
+                self._bad("G5", f"{execution_id} has fence {row.fence} and progress of {value.get('current')}")
 
     # -- events and jobs -----------------------------------------------------------------------------------------------
 

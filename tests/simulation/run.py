@@ -25,8 +25,8 @@ STARTS = (
     datetime(2026, 3, 8, 6, 58, 30, tzinfo=UTC),
     datetime(2026, 12, 31, 23, 58, 30, tzinfo=UTC),
 )
-#: Virtual seconds the drain may take before it counts as stuck.
-DRAIN = 400
+#: Virtual seconds of health without any execution ending before a run counts as stuck.
+DRAIN = 120
 
 Plant = Callable[[World], None]
 
@@ -72,6 +72,8 @@ def run(seed: int, *, plant: Plant | None = None, verbose: bool = False) -> Repo
         world.problem(f"the run broke off: {error!r}")
     finally:
         world.closing = True
+        for undo in world.at_end:
+            undo()
         loop.abandon()
         asyncio.set_event_loop(None)
         loop.close()

@@ -132,7 +132,7 @@ class Client(Process):
         fields: dict[str, Any] = {
             "handler": r.choice(["work"] * 8 + ["plain", "child"]),
             "payload": self._payload(),
-            "timeout_ms": r.choice([2000, 4000, 8000]),
+            "timeout_ms": r.choice([2000, 4000, 8000, 45_000]),
             "retry": {
                 "max_retries": r.choice([0, 1, 2]),
                 "retry_delay_ms": r.choice([0, 500, 3000]),

@@ -60,6 +60,8 @@ class World:
         self.rates = Rates()
         self.down = False
         self.closing = False
+        self.slow_until = 0.0
+        self.at_end: list[Callable[[], None]] = []
         self.trace: deque[str] = deque(maxlen=4000)
         self.keep: list[str] | None = None
         self.starts: list[Start] = []
@@ -193,7 +195,9 @@ class NodeStore:
 
     def _delay(self, *, slow: bool = False) -> float:
         if slow or (not self.quiet and self._faults.random() < self._world.rates.slow):
-            return self._faults.uniform(0, self._world.rates.slowest)
+            seconds = self._faults.uniform(0, self._world.rates.slowest)
+            self._world.slow_until = max(self._world.slow_until, self._world.loop.time() + seconds)
+            return seconds
         return 0.001
 
 

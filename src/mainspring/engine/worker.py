@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from mainspring.engine.children import Children
 from mainspring.engine.executor import Attempt, Stop
@@ -255,11 +256,14 @@ class Worker:
     async def _settle(self, batch: list[tuple[Attempt, Outcome]]) -> None:
         draws = [self._random.random() for _ in batch]
         lines = [attempt.words.take_lines() for attempt, _ in batch]
+        progress = [attempt.words.take_progress() for attempt, _ in batch]
 
         def work(tx: Tx) -> set[str]:
             ended = [
                 Ended(_as_known(attempt), outcome, draw) for (attempt, outcome), draw in zip(batch, draws, strict=True)
             ]
+            # Before the end: progress is taken only from what runs.
+            _store_progress(tx, [(attempt, said) for (attempt, _), said in zip(batch, progress, strict=True)])
             accepted = settle_attempts(tx, ended, Actor.WORKER)
             # With the end, or not at all: after a lost answer the same lines would be stored once more.
             for (attempt, _), said in zip(batch, lines, strict=True):
@@ -270,8 +274,8 @@ class Worker:
         try:
             accepted = await self._store.write(work)
         except BaseException:
-            for (attempt, _), said in zip(batch, lines, strict=True):
-                attempt.words.give_back(said)
+            for (attempt, _), said, newest in zip(batch, lines, progress, strict=True):
+                attempt.words.give_back(said, newest)
             raise
         self.stats.settled += len(accepted)
         for attempt, _ in batch:
@@ -297,13 +301,7 @@ class Worker:
         def work(tx: Tx) -> None:
             for attempt, lines, _ in said:
                 _store_lines(tx, attempt.execution, lines, self.settings.log_lines)
-            tx.executions.put_progress(
-                [
-                    (attempt.execution.id, attempt.execution.fence, {**progress, "at": tx.now.isoformat()})
-                    for attempt, _, progress in said
-                    if progress is not None
-                ]
-            )
+            _store_progress(tx, [(attempt, progress) for attempt, _, progress in said])
 
         try:
             await self._store.write(work)
@@ -409,6 +407,16 @@ def _store_lines(tx: Tx, execution: Execution, lines: list[tuple[str, str, Mappi
         for level, message, fields in lines
     ]
     tx.logs.append(execution.id, rows, fence=execution.fence, cap=cap)
+
+
+def _store_progress(tx: Tx, said: Iterable[tuple[Attempt, Mapping[str, Any] | None]]) -> None:
+    tx.executions.put_progress(
+        [
+            (attempt.execution.id, attempt.execution.fence, {**progress, "at": tx.now.isoformat()})
+            for attempt, progress in said
+            if progress is not None
+        ]
+    )
 
 
 def _as_known(attempt: Attempt) -> Execution:

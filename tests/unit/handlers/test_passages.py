@@ -54,3 +54,35 @@ def test_a_page_is_read_as_a_person_would() -> None:
 @given(st.text(max_size=300))
 def test_no_markup_breaks_the_reader(markup: str) -> None:
     text_of_html(markup)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "<!",
+        "<a ",
+        "<",
+        "<!--",
+        "&",
+        "<a b='",
+        "</",
+        "<![",
+        "<?",
+        "<script>",
+        "<script></",
+        "&#1",
+        "\n",
+        "\n \n",
+        " ",
+        "a\n",
+    ],
+)
+def test_ill_made_pages_take_no_longer_than_others(piece: str) -> None:
+    """html.parser takes twenty seconds over fifty kilobytes of ``<a``."""
+    passages("x.html", (piece * (300_000 // len(piece))).encode())
+
+
+def test_a_page_may_be_ill_made() -> None:
+    assert text_of_html("a < b <i>c</i> <!-- <p>no</p> --> d<br>e <SCRIPT>no</ScRiPt >f <p") == "a < b c  d\n\ne \n\nf"
+    assert text_of_html("<script>never closed <p>no") == ""
+    assert text_of_html("&#" + "1" * 5000 + ";") == "&#" + "1" * 5000 + ";"

@@ -74,17 +74,19 @@ def judged(status: int, retry_after: str | None, *, now: datetime) -> Delivery:
 
 
 def wish(retry_after: str | None, *, now: datetime) -> timedelta | None:
-    """Read a Retry-After header, in seconds or as a date; None for what cannot be read.
+    """Read a Retry-After header, in seconds or as a date; None for what cannot be read and for "at once".
 
     >>> wish("120", now=datetime(2026, 3, 2, tzinfo=UTC))
     datetime.timedelta(seconds=120)
     """
     text = (retry_after or "").strip()[:40]
     if text.isascii() and text.isdigit():
-        return min(timedelta(seconds=int(text[:9])), LONGEST_RETRY_AFTER)
-    try:
-        at = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-    return min(max(at - now, timedelta(0)), LONGEST_RETRY_AFTER)
+        after = timedelta(seconds=int(text[:9]))
+    else:
+        try:
+            at = parsedate_to_datetime(text)
+        except ValueError:
+            return None
+        after = (at if at.tzinfo is not None else at.replace(tzinfo=UTC)) - now
+    # "At once" is no wish to be granted: the backoff of the job is kinder to both.
+    return min(after, LONGEST_RETRY_AFTER) if after > timedelta(0) else None

@@ -28,7 +28,10 @@ _DAMAGED = {
 
 
 def translated(error: BaseException, *, reading: bool = False) -> BaseException:
-    """Return what a caller of the store should see: a driver's error as one of ours, anything else as it is."""
+    """Return what a caller of the store should see: a driver's error as one of ours, anything else as it is.
+
+    ``reading``: work had begun, which on a file that may not be written to only happens to work that is to read.
+    """
     if isinstance(error, sa.exc.StatementError) and isinstance(error.orig, MainspringError):
         return error.orig  # raised where a value was made ready for the database
     driver = error.orig if isinstance(error, sa.exc.DBAPIError) else error

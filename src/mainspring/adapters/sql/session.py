@@ -11,19 +11,43 @@ import sqlalchemy as sa
 
 from mainspring.adapters.sql.batches import Field, Shape, insert_statement, pack
 from mainspring.adapters.sql.dialect import Dialect
+from mainspring.adapters.sql.failures import translated
 from mainspring.errors import ConflictError
 
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Session:
-    """What the tables of one transaction share. ``now`` is the store's clock, read once."""
+    """What the tables of one transaction share. ``now`` is the store's clock, read once.
+
+    ``failed`` is what went wrong with the database itself, after which SQLite may have given up the transaction: what
+    work that swallows it would still write would be on its own, and is refused.
+    """
 
     connection: sa.Connection
     dialect: Dialect
     now: datetime
     record_transitions: bool = False
+    failed: BaseException | None = None
+
+    def execute(self, statement: Any, parameters: dict[str, Any] | None = None) -> sa.CursorResult[Any]:
+        """Run a statement. Raises `StoreError` for what the database refuses, but for a constraint's IntegrityError."""
+        self.check()
+        try:
+            return self.connection.execute(statement, parameters)
+        except sa.exc.IntegrityError:
+            raise
+        except sa.exc.StatementError as error:
+            ours = translated(error, reading=True)
+            if isinstance(error, sa.exc.DBAPIError):
+                self.failed = ours
+            raise ours from error
+
+    def check(self) -> None:
+        """Raise what went wrong before, if anything did."""
+        if self.failed is not None:
+            raise self.failed
 
 
 class SqlTable:
@@ -34,16 +58,16 @@ class SqlTable:
         self._dialect = session.dialect
 
     def _run(self, statement: Any, parameters: dict[str, Any] | None = None) -> sa.CursorResult[Any]:
-        return self._session.connection.execute(statement, parameters)
+        return self._session.execute(statement, parameters)
 
     def _all(self, statement: Any, **parameters: Any) -> Sequence[Any]:
-        return self._session.connection.execute(statement, parameters).all()
+        return self._session.execute(statement, parameters).all()
 
     def _first(self, statement: Any, **parameters: Any) -> Any:
-        return self._session.connection.execute(statement, parameters).first()
+        return self._session.execute(statement, parameters).first()
 
     def _scalar(self, statement: Any, **parameters: Any) -> Any:
-        return self._session.connection.execute(statement, parameters).scalar()
+        return self._session.execute(statement, parameters).scalar()
 
     def _insert(
         self,

@@ -159,7 +159,9 @@ class SqlStore:
     def _run(self, connection: sa.Connection, work: Work[Any]) -> tuple[Any, Iterable[str]]:
         session = Session(connection, SQLITE, self._clock.now(), self._record_transitions)
         tx = SqlTx(session, self._ids)
-        return work(tx), tx.topics
+        result = work(tx)
+        session.check()
+        return result, tx.topics
 
     def _notify(self, topics: Sequence[str]) -> None:
         if self._wakeups is not None:

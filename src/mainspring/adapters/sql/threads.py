@@ -179,7 +179,7 @@ class Reader(ConnectionThread):
                 driver.execute("BEGIN")
                 call.result, _ = self._run(connection, call.work)
             except BaseException as error:
-                call.error = translated(error, reading=True)
+                call.error = translated(error)
             finally:
                 if driver.in_transaction:
                     driver.execute("ROLLBACK")
