@@ -49,6 +49,8 @@ class Settings:
     keep_executions_days: int = 30
     keep_events_days: int = 7
     sqlite_synchronous: str = "full"
+    postgres_pool: int = 10
+    postgres_pooled: bool = False
     record_transitions: bool = False
     origin: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 

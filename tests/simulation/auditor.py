@@ -57,7 +57,7 @@ class Auditor:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._tx: Any = world.base._tx
+        self._tx: Any = world.tables
         self.rows: Mapping[str, Execution] = self._tx.executions._rows.all
         self._live = self._tx.executions._rows.live
         self._transitions: list[Transition] = self._tx.executions._transitions
@@ -80,13 +80,22 @@ class Auditor:
         self._cursors: dict[str, datetime] = {}
         self._last = world.now
         self.transactions = 0
-        self._watch(self._tx.outbox, "add", lambda events: self._events.extend(events))
+        self._watch(self._tx.outbox, "add", self._take_events)
         self._watch(self._tx.jobs, "add", lambda job, **_: self._changed_jobs.append(("created", job)))
         self._watch(self._tx.jobs, "save", lambda job, **_: self._changed_jobs.append(("saved", job)), if_true=True)
         self._watch(self._tx.jobs, "advance", lambda cursors: self._changed_jobs.extend(("moved", c) for c in cursors))
         self._watch(self._tx.executions, "put_progress", self._look_at_progress)
-        self._watch(self._tx.inbox, "accept", lambda event: self._accepted.append(event), if_true=True)
-        self._watch(self._tx.executions, "request_cancel", lambda id, _: self._asked.append(id), if_true=True)
+        self._watch(self._tx.inbox, "accept", self._take_accepted, if_true=True)
+        self._watch(self._tx.executions, "request_cancel", self._take_asked, if_true=True)
+
+    def _take_events(self, events: Sequence[Event]) -> None:
+        self._events.extend(events)
+
+    def _take_accepted(self, event: Event) -> None:
+        self._accepted.append(event)
+
+    def _take_asked(self, execution_id: str, reason: str) -> None:
+        self._asked.append(execution_id)
 
     def _watch(self, table: Any, name: str, note: Callable[..., Any], *, if_true: bool = False) -> None:
         inner = getattr(table, name)
@@ -98,6 +107,11 @@ class Auditor:
             return result
 
         setattr(table, name, watched)
+
+    @property
+    def moves(self) -> int:
+        """How many transitions there have been."""
+        return self._looked
 
     # -- each transaction ----------------------------------------------------------------------------------------------
 

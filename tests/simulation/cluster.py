@@ -125,6 +125,7 @@ class Node(Process):
         self.dispatcher: JobDispatcherWorker | None = None
         self.worker: Worker | None = None
         self.ready = False
+        self.beating: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin."""
@@ -135,7 +136,12 @@ class Node(Process):
         dispatches, works = self.roles
         if dispatches:
             self.dispatcher = JobDispatcherWorker(
-                f"{self.name}:dispatcher", self.store, SimBus(self.world), self.wakeups, DispatcherSettings(), random=random
+                f"{self.name}:dispatcher",
+                self.store,
+                SimBus(self.world),
+                self.wakeups,
+                DispatcherSettings(),
+                random=random,
             )
             await self._insist(self.dispatcher.start)
         if works:
@@ -150,7 +156,7 @@ class Node(Process):
                 children=InlineChildren,
             )
             await self._insist(self.worker.start)
-            self.spawn(self._beat(self.worker))
+            self.beating = self.spawn(self._beat(self.worker))
         self.ready = True
 
     async def _insist(self, begin: Any) -> None:

@@ -59,7 +59,7 @@ class _Job:
     def __init__(self, world: World, job_id: str, changes: list[JobChange]) -> None:
         self._world, self._id, self._changes = world, job_id, changes
         self._decisions: list[Decision] = sorted(
-            world.base._tx.decisions._decisions.get(job_id, {}).values(),  # type: ignore[attr-defined]
+            world.tables.decisions._decisions.get(job_id, {}).values(),
             key=lambda d: (d.scheduled_at, d.key),
         )
         self._by_revision = {change.revision: change for change in reversed(changes)}
@@ -98,7 +98,6 @@ class _Job:
             if _ended(change) or not change.definition.type.timed:
                 continue
             schedule = compiled(change)
-            stays = following is not None and following.status is change.status
             moved = following is not None and _timing(following.definition) != _timing(change.definition)
             paused = change.status is JobStatus.PAUSED
             complete = following is not None and following.why == "completed" and schedule.max_executions is not None
@@ -116,7 +115,6 @@ class _Job:
                 yield _Instant(found.at, fire_at, change, required)
             if not paused or moved:
                 frontier = at
-            del stays
 
     def _covers(self, decision: Decision) -> Iterator[datetime]:
         change = self._by_revision[decision.revision]
@@ -144,11 +142,7 @@ class _Job:
     def _executions_match(self) -> None:
         """I4, I6: a decision to run and its execution exist together, once."""
         rows = self._world.auditor.rows
-        made = {
-            e.id: e
-            for e in rows.values()
-            if e.job_id == self._id and e.cause in (Cause.SCHEDULE, Cause.EVENT)
-        }
+        made = {e.id: e for e in rows.values() if e.job_id == self._id and e.cause in (Cause.SCHEDULE, Cause.EVENT)}
         named: Counter[str] = Counter()
         for d in self._decisions:
             if d.decision in _RUN:
@@ -205,19 +199,19 @@ def _ended(change: JobChange) -> bool:
 
 def _events(world: World) -> None:
     """Every accepted event has exactly one decision of every job that heard it, and of no other."""
-    for job_id, decisions in world.base._tx.decisions._decisions.items():  # type: ignore[attr-defined]
+    for job_id, decisions in world.tables.decisions._decisions.items():
         keys = Counter(d.key for d in decisions.values() if d.key)
         heard = {f"{source}#{name}" for (source, name), jobs in world.auditor.active_at_event.items() if job_id in jobs}
         if set(keys) != heard or any(count > 1 for count in keys.values()):
             world.problem(f"I1: job {job_id} heard {sorted(heard)} and decided {sorted(keys.elements())}")
     for (source, name), jobs in world.auditor.active_at_event.items():
         for job_id in jobs:
-            if job_id not in world.base._tx.decisions._decisions:  # type: ignore[attr-defined]
+            if job_id not in world.tables.decisions._decisions:
                 world.problem(f"I1: job {job_id} never decided event {source}#{name}")
 
 
 def _executions(world: World) -> None:
-    letters = world.base._tx.dead_letters._letters  # type: ignore[attr-defined]
+    letters = world.tables.dead_letters._letters
     jobs = world.auditor.jobs
     for e in world.auditor.rows.values():
         seen = world.auditor.seen[e.id]
@@ -280,13 +274,11 @@ def _stats(world: World) -> None:
     for e in world.auditor.rows.values():
         if e.job_id is not None:
             rows[e.job_id].append(e)
-    kept = world.base._tx.jobs.stats(list(world.auditor.jobs))
+    kept = world.tables.jobs.stats(list(world.auditor.jobs))
     for job_id, job in world.auditor.jobs.items():
         of_job, stats = rows[job_id], kept.get(job_id)
         skipped = sum(
-            d.count or 1
-            for d in world.base._tx.decisions._decisions.get(job_id, {}).values()  # type: ignore[attr-defined]
-            if not d.decision.runs
+            int(d.count or 1) for d in world.tables.decisions._decisions.get(job_id, {}).values() if not d.decision.runs
         )
         found = (
             len(of_job), sum(e.status is Status.SUCCESS for e in of_job),
@@ -299,7 +291,7 @@ def _stats(world: World) -> None:
 
 def _logs(world: World) -> None:
     """G5: once a later attempt has spoken, an earlier one adds nothing."""
-    for execution_id, lines in world.base._tx.logs._logs.items():  # type: ignore[attr-defined]
+    for execution_id, lines in world.tables.logs._logs.items():
         fences = [line.fields["fence"] for line in lines if "fence" in line.fields]
         if fences != sorted(fences):
             world.problem(f"G5: the log of {execution_id} has lines of fences {fences}")

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVarTuple, Unpack
 
 from mainspring.testing.loop import VirtualLoop
+
+Ts = TypeVarTuple("Ts")
 
 
 class Life:
@@ -65,7 +68,13 @@ class _Gated:
 class SimLoop(VirtualLoop):
     """`VirtualLoop` with nodes."""
 
-    def call_soon(self, callback: Any, *args: Any, context: contextvars.Context | None = None) -> asyncio.Handle:
+    def __init__(self) -> None:
+        super().__init__()
+        self._made: list[asyncio.Task[Any]] = []
+
+    def call_soon(
+        self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
         context = contextvars.copy_context() if context is None else context
         life = context.get(LIFE)
         if life is None:
@@ -75,7 +84,11 @@ class SimLoop(VirtualLoop):
         return gated.handle
 
     def call_at(
-        self, when: float, callback: Any, *args: Any, context: contextvars.Context | None = None
+        self,
+        when: float,
+        callback: Callable[[Unpack[Ts]], object],
+        *args: *Ts,
+        context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         context = contextvars.copy_context() if context is None else context
         life = context.get(LIFE)
@@ -90,11 +103,19 @@ class SimLoop(VirtualLoop):
         """Run a callback that was held, after those held before it."""
         super().call_soon(gated, context=gated.context)
 
+    def create_task(self, coro: Any, **options: Any) -> asyncio.Task[Any]:
+        """Make a task and keep it: nothing else refers to the tasks of a dead node."""
+        task = super().create_task(coro, **options)
+        self._made.append(task)
+        return task
+
     def abandon(self) -> None:
         """Close what is left of every coroutine, without running any clean-up that waits."""
-        for task in asyncio.all_tasks(self):
+        for task in self._made:
+            if task.done():
+                continue
             task._log_destroy_pending = False  # type: ignore[attr-defined]
             try:
-                task.get_coro().close()  # type: ignore[union-attr]
+                task.get_coro().close()
             except (RuntimeError, ValueError):
                 continue

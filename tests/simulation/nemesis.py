@@ -130,7 +130,7 @@ class Nemesis:
         if alive := [n for n in self._alive() if n.ready]:
             node = self.random.choice(alive)
             self.world.say("%s is told to stop", node.name)
-            node.spawn(node.drain())
+            node.task = node.spawn(node.drain())
             dispatcher, worker = node.roles
             self._later(5, lambda: self._join(dispatcher=dispatcher, worker=worker))
 

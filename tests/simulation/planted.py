@@ -17,9 +17,11 @@ from mainspring.model.execution import Move, Status
 from mainspring.model.job import JobCursor
 from tests.simulation.world import World
 
+Plant = Callable[[World], None]
+
 
 def _tables(world: World) -> Any:
-    return world.base._tx
+    return world.tables
 
 
 def ignores_the_fence(world: World) -> None:
@@ -71,8 +73,12 @@ def moves_the_cursor_outside(world: World) -> None:
                 raise StoreUnavailableError("lost after the cursor had moved")
             return result
 
+        def noting(cursors: Sequence[JobCursor]) -> None:
+            moved.extend(cursors)
+            advance(cursors)
+
         tables = _tables(world)
-        tables.jobs.advance = lambda cursors: (moved.extend(cursors), advance(cursors))
+        tables.jobs.advance = noting
         try:
             return write(cut_off)
         except StoreUnavailableError:
@@ -202,7 +208,7 @@ def _during(world: World, kind: type, name: str, value: Callable[..., Any]) -> N
     world.at_end.append(lambda: setattr(kind, name, kept))
 
 
-PLANTED: tuple[Callable[[World], None], ...] = (
+PLANTED: tuple[Plant, ...] = (
     ignores_the_fence,
     drops_a_decision,
     decides_twice,

@@ -1,4 +1,4 @@
-"""The healthy end: everything must come to rest by itself, and nothing may wait longer than its bound meanwhile (G11)."""
+"""The healthy end: everything must come to rest by itself, and nothing may wait longer than its bound (G11)."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Watch:
         """Return when nothing is left to do; note a violation for what takes longer than it may."""
         world = self.world
         begun = moved = world.loop.time()
-        settled, ended = 0, -1
-        # A long line behind one slot may take its time, as long as it gets shorter.
-        while world.loop.time() < moved + seconds and not world.problems:
+        settled, moves = 0, -1
+        # A long line behind one slot, or many retries, may take their time, as long as things move.
+        while world.loop.time() < min(moved + seconds, begun + 20 * seconds) and not world.problems:
             await asyncio.sleep(1)
-            if ended != (ended := len(world.auditor.rows) - len(self._live())):
+            if moves != (moves := world.auditor.moves):
                 moved = world.loop.time()
             self._look(world.loop.time() - begun)
             settled = settled + 1 if self._at_rest() else 0
@@ -46,13 +46,13 @@ class Watch:
                 return
         if not world.problems:
             left = [f"{e.id} {e.status} blocked by {e.blocked_by} for {e.available_at}" for e in self._live()]
-            world.problem(f"G3: nothing has ended for {seconds:g} s of health: {left[:5]}")
+            world.problem(f"G3: not at rest, and nothing moved for {seconds:g} s of health: {left[:5]}")
 
     def _live(self) -> list[Execution]:
         return list(self.world.auditor._live())
 
     def _at_rest(self) -> bool:
-        return not self._live() and not self.world.base._tx.outbox.unpublished(1)  # type: ignore[attr-defined]
+        return not self._live() and not self.world.tables.outbox.unpublished(1)
 
     def _look(self, elapsed: float) -> None:
         if elapsed < RETRY or self.world.loop.time() < self.world.slow_until + RETRY:
@@ -79,9 +79,14 @@ class Watch:
                 if e.lease_until is not None and e.lease_until < now:
                     waits("I9", f"{told} has a lease that is over", REAP + SLACK)
                 if (e.id, e.fence) not in running:
-                    alive = any(n.worker is not None and n.worker.id == e.worker_id and not n.life.dead for n in self.nodes)
-                    waits("G11", f"{told} is on lease to {'a live' if alive else 'a dead'} worker that does not run it",
-                          ORPHAN if alive else timedelta(seconds=15) + REAP + SLACK)
+                    alive = any(
+                        n.worker is not None and n.worker.id == e.worker_id and not n.life.dead for n in self.nodes
+                    )
+                    waits(
+                        "G11",
+                        f"{told} is on lease to {'a live' if alive else 'a dead'} worker that does not run it",
+                        ORPHAN if alive else timedelta(seconds=15) + REAP + SLACK,
+                    )
                 if e.deadline_at is not None and e.deadline_at < now:
                     waits("I26", f"{told} is past its deadline", OVERDUE)
                 if e.cancel_requested_at is not None:
@@ -95,10 +100,10 @@ class Watch:
                 waits("I22", f"{told} is due and nothing holds it", POLL + SLACK)
             elif e.blocked_by is not None and not self._holds(e):
                 waits("I22", f"{told} is blocked by {e.blocked_by}, which nobody holds", 2 * POLL + SLACK)
-        due = self.world.base._tx.jobs.next_due_at()
+        due = self.world.tables.jobs.next_due_at()
         if due is not None and due <= now:
             waits("I3", "an active job is due", POLL + SLACK)
-        oldest = self.world.base._tx.outbox.oldest_unpublished_at()
+        oldest = self.world.tables.outbox.oldest_unpublished_at()
         if oldest is not None and oldest < now:
             waits("I23", f"the event of {oldest} is not published", POLL + SLACK)
         self._since = {key: at for key, at in self._since.items() if key in waiting}
@@ -116,7 +121,7 @@ class Watch:
         live = self._live()
         occupying = [o for o in live if o.status in (Status.QUEUED, Status.RUNNING)]
         blocked_by = e.blocked_by or ""
-        limits = {(x.scope, x.name): x for x in self.world.base._tx.platforms.limits("default")}
+        limits = {(x.scope, x.name): x for x in self.world.tables.platforms.limits("default")}
         if blocked_by in ("overlap", "job"):
             job = self.world.auditor.jobs[e.job_id or ""]
             slots = job.definition.slots
@@ -125,7 +130,7 @@ class Watch:
         kind, _, name = blocked_by.partition(":")
         limit = limits.get((kind if kind != "rate" else "queue", name))
         if kind == "rate":
-            return False if limit is None else True
+            return limit is not None
         same = {
             "platform": occupying,
             "queue": [o for o in occupying if o.queue == name],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from mainspring.control.scheduler import SchedulerService
@@ -14,7 +15,7 @@ from mainspring.model.job import JobStatus
 from mainspring.model.node import Limit
 from mainspring.model.policy import Overlap
 from mainspring.moves.enqueue import EnqueueRequest
-from mainspring.ports.store import ExecutionQuery
+from mainspring.ports.store import ExecutionQuery, Tx
 from tests.simulation.cluster import BEHAVIOURS
 from tests.simulation.world import Process, World
 
@@ -31,7 +32,7 @@ class Client(Process):
         self.acknowledged: list[str] = []
         self.keys: dict[str, set[str]] = {}
         self.jobs: list[str] = []
-        self._count = 0
+        self._count = self._count_events = 0
 
     async def set_up(self) -> None:
         """Put the limits and the first jobs; nothing goes wrong yet."""
@@ -45,7 +46,12 @@ class Client(Process):
             limits.append(Limit("default", "platform", max_running=r.randint(2, 5)))
         if r.random() < 0.3:
             limits.append(Limit("default", "key", "k1", max_running=1))
-        await self.store.write(lambda tx: [tx.platforms.put_limit(limit) for limit in limits])
+
+        def put(tx: Tx) -> None:
+            for limit in limits:
+                tx.platforms.put_limit(limit)
+
+        await self.store.write(put)
         for _ in range(r.randint(2, 5)):
             await self._call(self._add_job)
 
@@ -66,7 +72,7 @@ class Client(Process):
     async def finish(self) -> None:
         """Stop making work: archive what is not archived. The store is healthy by now."""
         for name in self.jobs:
-            await self._call(lambda name=name: self.service.delete_job(name))
+            await self._call(partial(self.service.delete_job, name))
 
     async def _call(self, act: Callable[[], Awaitable[Any]]) -> Any:
         try:
@@ -165,7 +171,7 @@ class Client(Process):
     def _payload(self) -> dict[str, Any]:
         r = self.random
         does = r.choice(["succeed", "succeed", *BEHAVIOURS])
-        return {"does": does, "seconds": round(r.choice([0, 0.01, 0.3, r.uniform(0, 5)]), 3)}
+        return {"does": does, "seconds": round(r.choice([0, 0.01, 0.3, r.uniform(0, 5), r.uniform(5, 25)]), 3)}
 
     async def _enqueue(self) -> None:
         request = self._request()
@@ -197,7 +203,7 @@ class Client(Process):
 
     async def _enqueue_all(self, requests: list[EnqueueRequest]) -> None:
         keyed = all(r.idempotency_key is not None for r in requests)
-        act = lambda: self.service.enqueue(requests)  # noqa: E731
+        act = partial(self.service.enqueue, requests)
         made = await (self._insist(act) if keyed else self._call(act))
         for request, execution in zip(requests, made or [], strict=bool(made)):
             self.acknowledged.append(execution.id)
@@ -213,7 +219,7 @@ class Client(Process):
 
     async def _publish(self) -> None:
         r = self.random
-        self._count_events = getattr(self, "_count_events", 0) + 1
+        self._count_events += 1
         event_id = f"e{r.randint(1, self._count_events)}" if r.random() < 0.2 else f"e{self._count_events}"
         kind = r.choice(["order.paid", "order.sent", "stock.low"])
         await self._insist(lambda: self.service.handle_event(kind, {"n": 1}, id=event_id, source="shop"))

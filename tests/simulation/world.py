@@ -72,6 +72,8 @@ class World:
         self.ears: list[tuple[Life, InProcessWakeups]] = []
         self.faults = self.random("faults")
         self.base = MemoryStore(self.clock, random=self.random("ids"), wakeups=self, record_transitions=True)
+        #: The record itself, past its doors: for the auditor, and for planting faults.
+        self.tables: Any = self.base._tx
         self.auditor = Auditor(self)
         self.crash: Callable[[Life], None] = lambda life: None
         loop.set_exception_handler(self._on_loop_error)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,16 @@ class Application:
         store, self._store, self._opened = self._store, None, False
         if store is not None:
             await store.close()
+
+    @contextlib.contextmanager
+    def using(self, parts: SystemParts) -> Iterator[None]:
+        """Use other parts while the block runs, as tests do; what was in use before comes back untouched."""
+        kept = self._parts, self._store, self._opened, self.schedules
+        self._parts, self._store, self._opened, self.schedules = parts, None, False, Schedules()
+        try:
+            yield
+        finally:
+            self._parts, self._store, self._opened, self.schedules = kept
 
     def scheduler(self, *, actor: str = "code") -> SchedulerService:
         """Return the service that creates, pauses, triggers, lists and explains; the store must be open."""

@@ -43,7 +43,7 @@ class Node:
         Raises `EngineBusyError` where another process is the engine of this SQLite file, unless on standby.
         """
         store = await self._app.open()
-        await store.write(self._register)
+        await store.write(lambda tx: register_code(self._app, tx))
         if self._become_engine(store):
             await self._start_roles(store)
         else:
@@ -150,16 +150,16 @@ class Node:
         )
         self._cancels.start()
 
-    def _register(self, tx: Tx) -> None:
-        """Announce the code's handlers and put its jobs; equal ones write nothing, whoever else does the same."""
-        app = self._app
-        if app.settings.timezone is not None:
-            tx.platforms.put_timezone(app.platform_id, app.settings.timezone)
-        announce_handlers(tx, app.registry)
-        for fields in app.jobs:
-            row = announced(tx, app.platform_id, fields["handler"])
-            check_payload(row, fields.get("payload") or {})
-            exists = tx.jobs.get(app.platform_id, fields["name"]) is not None
-            named = fields if exists else with_defaults(row, fields)
-            for warning in put_job(tx, app.schedules, app.platform_id, named).warnings:
-                logger.warning("job %s: %s", fields["name"], warning)
+
+def register_code(app: Application, tx: Tx) -> None:
+    """Announce the code's handlers and put its jobs; equal ones write nothing, whoever else does the same."""
+    if app.settings.timezone is not None:
+        tx.platforms.put_timezone(app.platform_id, app.settings.timezone)
+    announce_handlers(tx, app.registry)
+    for fields in app.jobs:
+        row = announced(tx, app.platform_id, fields["handler"])
+        check_payload(row, fields.get("payload") or {})
+        exists = tx.jobs.get(app.platform_id, fields["name"]) is not None
+        named = fields if exists else with_defaults(row, fields)
+        for warning in put_job(tx, app.schedules, app.platform_id, named).warnings:
+            logger.warning("job %s: %s", fields["name"], warning)

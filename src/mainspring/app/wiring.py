@@ -41,9 +41,13 @@ def open_store(settings: Settings, parts: SystemParts) -> Store:
     """Return the store a database URL names, not yet connected. Raises `SettingsError`."""
     if parts.store is not None:
         return parts.store
-    if not settings.database_url.startswith("sqlite:"):
-        kind, source = settings.database_url.split(":")[0], settings.origin.get("database_url", "argument")
-        raise SettingsError(f"database_url ({source}): cannot use {kind!r} databases yet. Write sqlite:///jobs.db")
+    kind = settings.database_url.split(":")[0].split("+")[0]
+    if kind in ("postgresql", "postgres"):
+        return _postgres(settings, parts)
+    if kind != "sqlite":
+        source = settings.origin.get("database_url", "argument")
+        fix = "Write sqlite:///jobs.db or postgresql://user@host/database"
+        raise SettingsError(f"database_url ({source}): cannot use {kind!r} databases. {fix}")
     from mainspring.adapters.sql.store import SqlStore
 
     return SqlStore(
@@ -52,5 +56,21 @@ def open_store(settings: Settings, parts: SystemParts) -> Store:
         random=parts.random,
         wakeups=parts.wakeups,
         synchronous=settings.sqlite_synchronous,
+        record_transitions=settings.record_transitions,
+    )
+
+
+def _postgres(settings: Settings, parts: SystemParts) -> Store:
+    try:
+        import psycopg  # noqa: F401 - asked for here, so that its absence is told in our words
+    except ImportError as error:
+        raise SettingsError("PostgreSQL needs its driver: pip install 'mainspring[postgres]'") from error
+    from mainspring.adapters.sql.postgres import PostgresSettings, PostgresStore
+
+    return PostgresStore(
+        settings.database_url,
+        random=parts.random,
+        settings=PostgresSettings(pool_size=settings.postgres_pool, pooled=settings.postgres_pooled),
+        wakeups=parts.wakeups,
         record_transitions=settings.record_transitions,
     )

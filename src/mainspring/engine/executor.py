@@ -144,6 +144,15 @@ class Attempt:
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
 
+    def abandon(self) -> None:
+        """Cancel the handler and say nothing more, as if the process were gone: for tests."""
+        self.outcome = self.outcome or Lost(self.execution.worker_id)
+        for timer in self._timers:
+            timer.cancel()
+        if self._task is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has closed
+                self._task.cancel()
+
     def _give_up(self) -> None:
         if self.isolation is Isolation.PROCESS and self._task is not None:
             self._task.cancel()  # its clean-up kills the child

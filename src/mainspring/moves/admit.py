@@ -137,7 +137,7 @@ def queued(execution: Execution, tx: Tx) -> Move:
 
 def _unblock(tx: Tx, admission: Admission, platform_id: str, blocked_by: str, job_id: str | None) -> int:
     if job_id is not None:
-        free = _job_slots(tx, job_id)
+        free = _job_slots(tx, platform_id, job_id)
         held = tx.executions.blocked(platform_id, blocked_by, job_id=job_id, limit=min(free, PER_BLOCKER))
         return _admit(tx, admission, held) if free > 0 else 0
     # One row tells whether the limit still holds; a long line behind it is not read each time for nothing.
@@ -147,9 +147,10 @@ def _unblock(tx: Tx, admission: Admission, platform_id: str, blocked_by: str, jo
     return _admit(tx, admission, tx.executions.blocked(platform_id, blocked_by, job_id=None, limit=PER_BLOCKER))
 
 
-def _job_slots(tx: Tx, job_id: str) -> int:
+def _job_slots(tx: Tx, platform_id: str, job_id: str) -> int:
     """Return how many more executions of a job may be active at once."""
-    job = tx.jobs.by_id([job_id]).get(job_id)
+    # Locked: of two that promote at once, the second counts what the first has let through.
+    job = tx.jobs.get(platform_id, job_id, lock=True)
     if job is None or job.definition.slots is None:
         return PER_BLOCKER
     active: dict[str, int] = defaultdict(int)

@@ -42,8 +42,9 @@ class InlineThreads(Threads):
 class InlineChild(Child):
     """`Child` without a process."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: Threads | None = None) -> None:
         self.attempts = 0
+        self._threads = threads
         self._asked_to_stop = False
 
     @property
@@ -63,7 +64,10 @@ class InlineChild(Child):
             return Failed(describe(error), retryable=False, invalid_payload=True)
         _current.set(context)
         try:
-            value = handler.fn(**arguments)
+            if self._threads is not None and not inspect.iscoroutinefunction(handler.fn):
+                value = await self._threads.submit(lambda: handler.fn(**arguments))
+            else:
+                value = handler.fn(**arguments)
             if inspect.isawaitable(value):
                 value = await value
             return outcome_of_result(handler.signature, value)
@@ -84,11 +88,15 @@ class InlineChild(Child):
 
 
 class InlineChildren(Children):
-    """`Children` without processes."""
+    """`Children` without processes. With ``threads``, plain functions run in one of these instead of inline."""
+
+    def __init__(self, threads: Threads | None = None) -> None:
+        super().__init__()
+        self._threads = threads
 
     async def take(self) -> Child:
         """Return a child that runs attempts inline."""
-        return InlineChild()
+        return InlineChild(self._threads)
 
     async def give_back(self, child: Child) -> None:
         """Forget it."""

@@ -37,6 +37,10 @@ def translated(error: BaseException, *, reading: bool = False) -> BaseException:
     driver = error.orig if isinstance(error, sa.exc.DBAPIError) else error
     if isinstance(driver, sqlite3.Error):
         ours = _of_sqlite(driver, reading)
+    elif isinstance(error, sa.exc.DBAPIError):
+        ours = _of_postgres(error, reading)
+    elif isinstance(error, sa.exc.TimeoutError):
+        ours = StoreUnavailableError(f"every connection of this process is in use: {error}")
     elif isinstance(error, sa.exc.SQLAlchemyError):
         ours = StoreError(str(error))
     elif isinstance(error, StopIteration):  # no future can carry one
@@ -62,3 +66,30 @@ def _of_sqlite(error: sqlite3.Error, reading: bool) -> StoreError:
     if code in _DAMAGED:
         return StoreError(f"{_DAMAGED[code]} (SQLite: {error})")
     return StoreError(f"SQLite: {error}")
+
+
+#: Classes and codes of SQLSTATE that pass by themselves: no connection, no resources, shutting down, a limit of time.
+_AWAY = ("08", "53", "57P", "57014", "55P03", "25P03", "40")
+_READ_ONLY = "25006"
+
+
+def repeatable(error: BaseException) -> bool:
+    """Tell whether a transaction that failed so may succeed when the whole of it is run again: a deadlock, say."""
+    return _sqlstate(error) in ("40001", "40P01")
+
+
+def _of_postgres(error: sa.exc.DBAPIError, reading: bool) -> StoreError:
+    state = _sqlstate(error)
+    said = str(error.orig).strip().split("\n")[0]
+    if reading and state == _READ_ONLY:
+        return StoreError("work given to read() tried to write")
+    lost = state is None and isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError)
+    if lost or error.connection_invalidated or (state is not None and state.startswith(_AWAY)):
+        return StoreUnavailableError(f"the database is away or busy (PostgreSQL: {said})")
+    return StoreError(f"PostgreSQL: {said}")
+
+
+def _sqlstate(error: BaseException) -> str | None:
+    driver = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    state: str | None = getattr(driver, "sqlstate", None)
+    return state

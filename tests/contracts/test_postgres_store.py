@@ -1,0 +1,59 @@
+"""The store in PostgreSQL keeps the promises of the port, on the oldest and the newest version there is a wheel for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from random import Random
+
+import psycopg
+import pytest
+
+from mainspring.adapters.sql.postgres import PostgresStore
+from mainspring.adapters.sql.tables import metadata
+from tests import servers
+from tests.contracts.store_contract import HeardWakeups, StoreContract
+
+
+def migrated(server_url: str) -> Iterator[str]:
+    """Give the URL of a database with our tables."""
+    with servers.new_database(server_url) as url:
+        asyncio.run(PostgresStore(url, random=Random(1)).migrate())
+        yield url
+
+
+class PostgresContract(StoreContract):
+    """`PostgresStore`; its clock is the server's."""
+
+    clock_can_be_moved = False
+
+    @pytest.fixture
+    async def store(self, database: str, wakeups: HeardWakeups) -> AsyncIterator[PostgresStore]:
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute(f"TRUNCATE {', '.join(metadata.tables)}")
+        store = PostgresStore(database, random=Random(1), wakeups=wakeups, record_transitions=True)
+        await store.open()
+        yield store
+        await store.close()
+
+
+@pytest.fixture(scope="module")
+def database16(postgres16_url: str) -> Iterator[str]:
+    yield from migrated(postgres16_url)
+
+
+@pytest.fixture(scope="module")
+def database18(postgres18_url: str) -> Iterator[str]:
+    yield from migrated(postgres18_url)
+
+
+class TestPostgres16(PostgresContract):
+    @pytest.fixture
+    def database(self, database16: str) -> str:
+        return database16
+
+
+class TestPostgres18(PostgresContract):
+    @pytest.fixture
+    def database(self, database18: str) -> str:
+        return database18
