@@ -20,7 +20,7 @@ class Relay:
 
     async def step(self) -> float | None:
         """Publish one batch; return 0 when there may be more."""
-        events = await self._store.read(lambda tx: take_unpublished(tx, self._batch))
+        events = await self._store.write(lambda tx: take_unpublished(tx, self._batch))
         if not events:
             return None
         await self._bus.publish(events)

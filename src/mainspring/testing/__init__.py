@@ -1,1 +1,59 @@
-"""For users' tests and ours: time that stands still until told, and later a whole Mainspring on it."""
+"""For users' tests and ours: a whole Mainspring on a clock that stands still until told, and virtual time itself."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mainspring.testing.assertions import Ledger, Runs
+    from mainspring.testing.clock import ManualClock
+    from mainspring.testing.dst import ClockChange, dst
+    from mainspring.testing.environment import Environment, SyncEnvironment, environment
+    from mainspring.testing.loop import DeadlockError, LivelockError, VirtualClock, VirtualLoop
+    from mainspring.testing.perform import Performed, aperform, perform
+
+__all__ = [
+    "ClockChange",
+    "DeadlockError",
+    "Environment",
+    "Ledger",
+    "LivelockError",
+    "ManualClock",
+    "Performed",
+    "Runs",
+    "SyncEnvironment",
+    "VirtualClock",
+    "VirtualLoop",
+    "aperform",
+    "dst",
+    "environment",
+    "perform",
+]
+
+# Loaded on first use: pytest imports this package for its plugin in every run, also where no test needs it.
+_HOME = {
+    "ClockChange": "dst",
+    "DeadlockError": "loop",
+    "Environment": "environment",
+    "Ledger": "assertions",
+    "LivelockError": "loop",
+    "ManualClock": "clock",
+    "Performed": "perform",
+    "Runs": "assertions",
+    "SyncEnvironment": "environment",
+    "VirtualClock": "loop",
+    "VirtualLoop": "loop",
+    "aperform": "perform",
+    "dst": "dst",
+    "environment": "environment",
+    "perform": "perform",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
