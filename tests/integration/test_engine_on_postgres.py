@@ -12,14 +12,16 @@ import textwrap
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from mainspring.adapters.sql.postgres import PostgresStore
 from mainspring.errors import SchemaError
+from mainspring.model.decision import Decision
 from mainspring.moves.enqueue import EnqueueRequest, enqueue
-from mainspring.ports.store import ExecutionQuery
+from mainspring.ports.store import ExecutionQuery, Tx
 from tests import servers
 
 APP = """
@@ -49,6 +51,10 @@ APP = """
         note("up")
         ms.run()
 """
+
+
+def decisions_of(tx: Tx, job_id: str) -> list[Decision]:
+    return tx.decisions.find(job_id, limit=1000)
 
 
 @pytest.fixture
@@ -93,7 +99,7 @@ async def test_of_three_engines_one_is_killed_and_nothing_is_lost_or_doubled(url
         await until(all_up)
         for first in range(0, 1000, 200):
             requests = [EnqueueRequest("work", {"n": first + n}) for n in range(200)]
-            await store.write(lambda tx, requests=requests: enqueue(tx, requests))
+            await store.write(partial(enqueue, requests=requests))
         engines[0].kill()
 
         async def all_done() -> bool:
@@ -113,7 +119,8 @@ async def test_of_three_engines_one_is_killed_and_nothing_is_lost_or_doubled(url
         assert len(jobs) == 10
         for job in jobs:
             at = job.created_at
-            for decision in (await store.read(lambda tx, job=job: tx.decisions.find(job.id, limit=1000)))[::-1]:
+            decisions = await store.read(partial(decisions_of, job_id=job.id))
+            for decision in decisions[::-1]:
                 assert (decision.scheduled_at - at).total_seconds() == 1.0, "none left out, none twice"
                 at = decision.until_at or decision.scheduled_at
     finally:

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mainspring.testing.assertions import Ledger, Runs
+    from mainspring.testing.attempts import Performed, aperform, perform
     from mainspring.testing.clock import ManualClock
-    from mainspring.testing.dst import ClockChange, dst
-    from mainspring.testing.environment import Environment, SyncEnvironment, environment
+    from mainspring.testing.clock_changes import ClockChange, dst
+    from mainspring.testing.environments import Environment, SyncEnvironment, environment
     from mainspring.testing.loop import DeadlockError, LivelockError, VirtualClock, VirtualLoop
-    from mainspring.testing.perform import Performed, aperform, perform
 
 __all__ = [
     "ClockChange",
@@ -30,21 +30,21 @@ __all__ = [
 
 # Loaded on first use: pytest imports this package for its plugin in every run, also where no test needs it.
 _HOME = {
-    "ClockChange": "dst",
+    "ClockChange": "clock_changes",
     "DeadlockError": "loop",
-    "Environment": "environment",
+    "Environment": "environments",
     "Ledger": "assertions",
     "LivelockError": "loop",
     "ManualClock": "clock",
-    "Performed": "perform",
+    "Performed": "attempts",
     "Runs": "assertions",
-    "SyncEnvironment": "environment",
+    "SyncEnvironment": "environments",
     "VirtualClock": "loop",
     "VirtualLoop": "loop",
-    "aperform": "perform",
-    "dst": "dst",
-    "environment": "environment",
-    "perform": "perform",
+    "aperform": "attempts",
+    "dst": "clock_changes",
+    "environment": "environments",
+    "perform": "attempts",
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 
 if TYPE_CHECKING:
     from mainspring.app.application import Application
-    from mainspring.testing.environment import Environment, SyncEnvironment
+    from mainspring.testing.environments import Environment, SyncEnvironment
 
 
 class OpenEnvironment(Protocol):
@@ -28,8 +28,11 @@ class OpenSyncEnvironment(Protocol):
 
 @pytest.fixture
 def mainspring_env() -> Iterator[OpenEnvironment]:
-    """Open environments in an async test: ``env = mainspring_env(ms, at="2026-11-20T08:59")``."""
-    from mainspring.testing.environment import Environment
+    """Give an async test a way to open environments, which are closed when it ends.
+
+    ``env = mainspring_env(ms, at="2026-11-20T08:59")``
+    """
+    from mainspring.testing.environments import Environment
 
     opened: list[Environment] = []
 
@@ -44,8 +47,8 @@ def mainspring_env() -> Iterator[OpenEnvironment]:
 
 @pytest.fixture
 def mainspring_sync_env() -> Iterator[OpenSyncEnvironment]:
-    """Open environments in a test without an event loop: ``env = mainspring_sync_env(ms)``."""
-    from mainspring.testing.environment import SyncEnvironment
+    """Give a test without an event loop a way to open environments, which are closed when it ends."""
+    from mainspring.testing.environments import SyncEnvironment
 
     opened: list[SyncEnvironment] = []
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Mapping
 from datetime import datetime, timedelta
 from random import Random
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from mainspring.adapters.memory.bus import InProcessBus
 from mainspring.adapters.memory.wakeups import InProcessWakeups
@@ -37,6 +37,7 @@ from mainspring.testing.engine import SteppedEngine, TestStore
 #: Where the clock stands unless a test says otherwise: a Monday morning, far from any change of clocks.
 DEFAULT_AT = "2026-03-02T09:00"
 
+T = TypeVar("T")
 AnyHandle = Handle[Any, Any, Any]
 Target = AnyHandle | Run[Any] | str
 
@@ -153,7 +154,7 @@ class Session(Assertions):
 
     @property
     def scheduler(self) -> SchedulerService:
-        """The service that pauses, resumes, triggers and cancels, on this environment's record. Its calls are awaited."""
+        """The service that pauses, resumes, triggers and cancels, on this environment's record; to be awaited."""
         return self.app.scheduler(actor="test")
 
     def coming(self, job: AnyHandle | str, count: int) -> list[datetime]:
@@ -240,6 +241,10 @@ class SyncEnvironment(Session):
     def drain(self) -> None:
         """Do all that is due now, without moving the clock."""
         self._loop.run_until_complete(self._run_until(self.now))
+
+    def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Wait for something async, such as ``env.scheduler.pause_job(...)``."""
+        return self._loop.run_until_complete(coroutine)
 
     def publish(self, type: str, data: Mapping[str, Any] | None = None, *, id: str | None = None) -> Published:
         """Publish an event, and run what it starts."""
@@ -330,6 +335,3 @@ def _is_of(execution: Execution, of: Target | None) -> bool:
     if isinstance(of, Run):
         return execution.id == of.id
     return execution.handler == of.name if isinstance(of, Handle) else of in (execution.job_name, execution.handler)
-
-
-__all__ = ["DEFAULT_AT", "Environment", "Iterator", "Sequence", "Session", "SyncEnvironment", "environment"]
