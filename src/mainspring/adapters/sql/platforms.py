@@ -13,7 +13,7 @@ from sqlalchemy import bindparam
 
 from mainspring.adapters.sql.batches import Field, shape
 from mainspring.adapters.sql.dialect import Dialect
-from mainspring.adapters.sql.session import SqlTable
+from mainspring.adapters.sql.session import Session, SqlTable
 from mainspring.adapters.sql.tables import (
     calendar_dates,
     calendars,
@@ -66,11 +66,18 @@ _VALUE = sa.select(notes.c.value).where(notes.c.name == bindparam("name"))
 class SqlPlatformTable(SqlTable):
     """`PlatformTable` in SQL."""
 
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        # Asked once per job that is planned, and the same for all of them within one transaction.
+        self._zones: dict[str, str | None] = {}
+
     def timezone(self, platform_id: str) -> str | None:
-        zone: str | None = self._scalar(_TIMEZONE, platform=platform_id)
-        return zone
+        if platform_id not in self._zones:
+            self._zones[platform_id] = self._scalar(_TIMEZONE, platform=platform_id)
+        return self._zones[platform_id]
 
     def put_timezone(self, platform_id: str, timezone: str | None) -> None:
+        self._zones.clear()
         self._insert(platforms, _PLATFORM, [(platform_id, timezone)], on_conflict="replace")
 
     def limits(self, platform_id: str | None = None) -> list[Limit]:
