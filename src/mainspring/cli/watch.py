@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -132,6 +133,22 @@ class Watch:
     def _on_attempt(self, attempt: Attempt) -> None:
         self._standing.counters.start(attempt.execution)
         self.show(started(attempt.execution, self._zone(attempt.execution.job_name or "")))
+        attempt.words.on_line = self._said_by(attempt.execution)
+
+    def _said_by(self, execution: Execution) -> Callable[[str, str, Mapping[str, Any]], None]:
+        """Return what shows the lines a handler logs, from whatever thread it runs in."""
+        loop = asyncio.get_running_loop()
+
+        def show(level: str, message: str, fields: Mapping[str, Any]) -> None:
+            if level == "debug":
+                return
+            more = "".join(f"  {key}={value}" for key, value in fields.items() if key != "traceback")
+            now, zone = self._app.parts.clock.now(), self._zone(execution.job_name or "")
+            text = f"{level.upper()} {message}{more}"[:1000]
+            with contextlib.suppress(RuntimeError):  # the loop has closed, and nobody watches any more
+                loop.call_soon_threadsafe(self.show, Line(now, zone, named(execution), "log", text))
+
+        return show
 
     def _zone(self, job: str) -> str:
         return self._zone_of.get(job, self._zones.default)

@@ -46,9 +46,13 @@ class Words:
         self._progress: Mapping[str, Any] | None = None
         self._dropped = 0
         self.used: Mapping[str, Any] | None = None
+        #: Called with each line as it is said, in the handler's own thread: for whoever watches.
+        self.on_line: Callable[[str, str, Mapping[str, Any]], None] | None = None
 
     def log(self, level: str, message: str, fields: Mapping[str, Any]) -> None:
         """Keep a line."""
+        if self.on_line is not None:
+            self.on_line(level, message, fields)
         if len(self._lines) >= BUFFERED_LINES:
             self._dropped += 1
             return

@@ -12,7 +12,6 @@ from mainspring.moves.cancel import cancel
 from mainspring.moves.end import Ended, settle_attempts
 from mainspring.moves.enqueue import EnqueueRequest, enqueue
 from mainspring.moves.jobs import archive_job, pause_job, resume_job, update_job
-
 from tests.unit.moves.conftest import Bench
 
 ERROR = {"type": "E", "message": "", "traceback": ""}
