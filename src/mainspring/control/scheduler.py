@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, TypeVar
 
 from mainspring.control.health import Health, check_health, collect_metrics
 from mainspring.control.payloads import announced, check_payload, with_defaults
-from mainspring.errors import NotFoundError
+from mainspring.errors import NotFoundError, ValidationError
+from mainspring.model import wire
 from mainspring.model.decision import Decision
 from mainspring.model.execution import Attempt, DeadLetter, Execution, LogLine
 from mainspring.model.job import Job, JobStats, JobStatus, JobType
+from mainspring.model.node import Limit
 from mainspring.model.policy import Overlap
 from mainspring.model.wire import definition_from_wire, milliseconds
 from mainspring.moves import cancel as cancelling
@@ -316,6 +318,23 @@ class SchedulerService:
             lambda tx: enqueuing.discard(tx, execution_id, platform_id=self.platform_id, reason=reason)
         )
 
+    # -- what an admin sets --------------------------------------------------------------------------------------
+
+    async def put_calendar(self, name: str, dates: Mapping[date, str], *, source: str = "api") -> None:
+        """Replace a named calendar's dates, each with a name of its own, for jobs that include or exclude it.
+
+        `mainspring.schedule.Calendar` reads dates from an ICS file or from the ``holidays`` package.
+        """
+        wire.name(name, "calendar")
+        await self._store.write(lambda tx: tx.platforms.put_calendar(self.platform_id, name, dates, source=source))
+
+    async def put_limit(self, limit: Limit) -> None:
+        """Set the bounds of a queue, a concurrency key or this platform; all of them None removes the row."""
+        bounds = replace(limit, platform_id=self.platform_id)
+        if bounds.scope not in ("queue", "key", "platform"):
+            raise ValidationError(f"{bounds.scope!r} is not one of: queue, key, platform", field="scope")
+        await self._store.write(lambda tx: _put_limit(tx, bounds))
+
     # -- how it goes ---------------------------------------------------------------------------------------------
 
     async def get_metrics(self) -> dict[str, Any]:
@@ -353,3 +372,8 @@ class SchedulerService:
         if execution is None or execution.platform_id != self.platform_id:
             raise NotFoundError("execution", execution_id)
         return execution
+
+
+def _put_limit(tx: Tx, limit: Limit) -> None:
+    tx.platforms.put_limit(limit)
+    tx.wake("pending")  # what the old bound held back may go now

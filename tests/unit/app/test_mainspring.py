@@ -267,6 +267,24 @@ async def test_published_events_run_jobs_and_schedules_register_once(ms):
         assert (view.job.status, view.job.revision) == (JobStatus.ACTIVE, 1)
 
 
+async def test_calendars_and_limits_are_set_by_the_service(ms):
+    from datetime import date
+
+    from mainspring.model.node import Limit
+
+    await ms.open()
+    scheduler = ms.scheduler()
+    await scheduler.put_calendar("closed", {date(2026, 12, 25): "Christmas"})
+    await scheduler.put_limit(Limit("", "queue", "reports", max_running=1))
+    schedule = {"cron": "0 9 25 12 *", "calendars": {"exclude": ["closed"]}}
+    fields = {"name": "job", "type": "cron", "handler": "h", "schedule": schedule, "queue": "reports"}
+    assert (await scheduler.create_job(fields)).created
+    with pytest.raises(ValidationError, match="scope"):
+        await scheduler.put_limit(Limit("", "everything"))
+    with pytest.raises(ValidationError, match="calendar"):
+        await scheduler.put_calendar("no name!", {})
+
+
 async def test_a_lifespan_runs_the_engine_and_wraps_another(ms):
     order = []
 
