@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from mainspring.cli.config import masked
@@ -13,15 +14,24 @@ from mainspring.cli.target import Client, Target
 def migrate(*, target: Target | None = None) -> None:
     """Make or migrate the database's schema, and show its version.
 
-    A SQLite file is made and migrated whenever it is opened, so this makes a file that is not there, or shows what is.
+    A SQLite file is made and migrated whenever it is opened. A PostgreSQL database is by this command alone: in one
+    transaction, by one process at a time, so that interrupted it has done nothing.
     """
     target = target or Target()
-
-    async def work(client: Client) -> dict[str, Any]:
-        return {
-            "database_url": masked(client.app.settings.database_url),
-            "schema_version": await schema_revision(client),
-        }
-
-    wire = target.run(work, create=True)
+    wire = asyncio.run(_migrate(target))
     print_one(target.output, wire, pairs(wire | {"state": "at head"}))
+
+
+async def _migrate(target: Target) -> dict[str, Any]:
+    app = target.app()
+    step = getattr(app.store, "migrate", None)
+    before = await step() if step is not None else None
+    await app.open()
+    try:
+        return {
+            "database_url": masked(app.settings.database_url),
+            "schema_version": await schema_revision(Client(app, app.scheduler())),
+            "before": before,
+        }
+    finally:
+        await app.close()
