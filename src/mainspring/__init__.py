@@ -15,7 +15,16 @@ from mainspring._version import __version__
 
 if TYPE_CHECKING:
     from mainspring.app import Handle, Mainspring, Run
+    from mainspring.control.scheduler import SchedulerService
     from mainspring.engine.context import Context, current
+    from mainspring.engine.dispatcher import DispatchStats, JobDispatcherWorker
+    from mainspring.engine.job_executor import (
+        ExecutionResult,
+        JobExecutionContext,
+        JobExecutionRequest,
+        JobExecutorService,
+    )
+    from mainspring.engine.registry import JobHandlerRegistry
     from mainspring.errors import MainspringError
     from mainspring.model.events import Event
     from mainspring.model.execution import Execution
@@ -24,15 +33,23 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Context",
+    "DispatchStats",
     "Event",
     "Execution",
+    "ExecutionResult",
     "Fail",
     "Handle",
+    "JobDispatcherWorker",
+    "JobExecutionContext",
+    "JobExecutionRequest",
+    "JobExecutorService",
+    "JobHandlerRegistry",
     "Mainspring",
     "MainspringError",
     "Retry",
     "RetryPolicy",
     "Run",
+    "SchedulerService",
     "Snooze",
     "__version__",
     "current",
@@ -41,15 +58,23 @@ __all__ = [
 # Where each name lives. Loaded on first use, so that `mainspring --help` and `preview` need not load the engine.
 _HOME = {
     "Context": "engine.context",
+    "DispatchStats": "engine.dispatcher",
     "Event": "model.events",
     "Execution": "model.execution",
+    "ExecutionResult": "engine.job_executor",
     "Fail": "model.outcome",
     "Handle": "app",
+    "JobDispatcherWorker": "engine.dispatcher",
+    "JobExecutionContext": "engine.job_executor",
+    "JobExecutionRequest": "engine.job_executor",
+    "JobExecutorService": "engine.job_executor",
+    "JobHandlerRegistry": "engine.registry",
     "Mainspring": "app",
     "MainspringError": "errors",
     "Retry": "model.outcome",
     "RetryPolicy": "model.policy",
     "Run": "app",
+    "SchedulerService": "control.scheduler",
     "Snooze": "model.outcome",
     "current": "engine.context",
 }
