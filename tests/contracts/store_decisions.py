@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 
 from mainspring.errors import ConflictError
 from mainspring.model.decision import Decision, Verdict
 from mainspring.model.job import Job
-from mainspring.ports.store import Store
-from tests.contracts.store_rows import HOUR, MINUTE, a_decision, a_job, add, add_job, an_execution, new_id
+from mainspring.ports.store import Store, Tx
+from tests.contracts.store_rows import HOUR, MINUTE, PLATFORM, a_decision, a_job, add, add_job, an_execution, new_id
 
 
 class DecisionContract:
@@ -114,6 +115,32 @@ class DecisionContract:
         assert found == given
         found.reason["ids"].append("c")
         assert await store.read(lambda tx: tx.decisions.get(job.id, now)) == given
+
+    async def test_the_ledger_is_paged_in_the_order_of_its_key(self, store: Store, now: datetime) -> None:
+        job, other = await add_job(store, a_job(now)), await add_job(store, a_job(now, "other"))
+        foreign = await add_job(store, replace(a_job(now), id=new_id(now), platform_id="other"))
+        rows = [a_decision(j, now + n * MINUTE) for j in (job, other) for n in range(3)]
+        rows += [a_decision(job, now, key=key) for key in ("a", "b/1")]
+        late = replace(a_decision(job, now + HOUR), decided_at=now + HOUR)
+        await store.write(lambda tx: tx.decisions.add([*rows, late, a_decision(foreign, now)]))
+
+        def key(decision: Decision) -> tuple[str, datetime, str]:
+            return decision.job_id, decision.scheduled_at, decision.key
+
+        until, paged = now + MINUTE, list[Decision]()
+        while True:
+            after = key(paged[-1]) if paged else None
+            page = await store.read(partial(first_three, after=after, until=until))
+            paged += page
+            if len(page) < 3:
+                break
+        assert paged == sorted(rows, key=key)
+        one = await store.read(lambda tx: tx.decisions.page(PLATFORM, job_id=other.id, until=until, limit=9))
+        assert one == [row for row in sorted(rows, key=key) if row.job_id == other.id]
+
+
+def first_three(tx: Tx, after: tuple[str, datetime, str] | None, until: datetime) -> list[Decision]:
+    return tx.decisions.page(PLATFORM, after=after, until=until, limit=3)
 
 
 async def decided(store: Store, job: Job, at: datetime) -> Decision | None:

@@ -173,6 +173,16 @@ class ExecutionContract:
         assert await store.read(lambda tx: tx.executions.attempts(execution.id)) == [first, second, again[1]]
         assert await store.read(lambda tx: tx.executions.attempts(new_id(now))) == []
 
+    async def test_attempts_of_several_executions_come_by_execution_then_by_fence(
+        self, store: Store, now: datetime
+    ) -> None:
+        one, two = an_execution(now), an_execution(now)
+        await add(store, one, two)
+        rows = [Attempt(e.id, fence, fence, "error", now) for e in (one, two) for fence in (1, 2)]
+        await store.write(lambda tx: tx.executions.add_attempts(rows[::-1]))
+        assert await store.read(lambda tx: tx.executions.attempts_of([two.id, one.id, new_id(now)])) == rows
+        assert await store.read(lambda tx: tx.executions.attempts_of([])) == []
+
     async def test_retention_deletes_what_ended_before_an_instant_with_its_log_and_attempts(
         self, store: Store, now: datetime
     ) -> None:

@@ -163,3 +163,7 @@ class MoveContract:
             (one.id, Status.PENDING, Status.QUEUED),
         ]
         assert await store.read(lambda tx: tx.executions.transitions(two.id)) == recorded[1:3]
+        both = [two.id, one.id, new_id(now)]
+        found = await store.read(lambda tx: tx.executions.transitions_of(both))
+        assert found == sorted(recorded, key=lambda t: t.execution_id)
+        assert await store.read(lambda tx: tx.executions.transitions_of([])) == []

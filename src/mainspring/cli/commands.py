@@ -70,6 +70,16 @@ _NOUNS = {
             "discard": ("discard", "Close dead letters without running them."),
         },
     ),
+    "export": (
+        (),
+        "Export: the record as JSON lines, for audits. It only reads.",
+        {
+            "decisions": ("export_decisions", "Write the ledger."),
+            "executions": ("export_executions", "Write every execution whole."),
+            "attempts": ("export_attempts", "Write the kept attempts."),
+            "transitions": ("export_transitions", "Write every move of every execution."),
+        },
+    ),
 }
 
 # Group -> {command: (where, help)}.
@@ -100,7 +110,7 @@ def overview() -> str:
         parts += ["", group, *(f"  {name:<13} {text}" for name, (_, text) in commands.items())]
     parts += ["", "Look and change"]
     for noun, (aliases, text, verbs) in _NOUNS.items():
-        told = f"{noun}, {aliases[0]}" if noun != "jobs" else noun
+        told = f"{noun}, {aliases[0]}" if aliases and noun != "jobs" else noun
         parts += [f"  {told}", f"  {'':<13} {text}", f"  {'':<13} {' '.join(verbs)}"]
     parts += ["", "Options of every command, before or after it", _OPTIONS, "", "Exit codes", _EXIT_CODES, ""]
     parts += ["`mainspring COMMAND --help` tells the rest, and docs/reference/cli.md all of it."]

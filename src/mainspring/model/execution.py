@@ -50,6 +50,10 @@ class Cause(StrEnum):
     ENQUEUE = "enqueue"
 
 
+#: Causes of executions the dispatcher makes; the others are made through the API.
+BY_DISPATCHER = frozenset({Cause.SCHEDULE, Cause.EVENT, Cause.BACKFILL, Cause.CHAIN})
+
+
 class Failure(StrEnum):
     """Why an execution failed for good."""
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from mainspring.errors import ValidationError
 from mainspring.model.decision import Decision
-from mainspring.model.execution import Attempt, Cause, DeadLetter, Execution, Failure, LogLine, Status
+from mainspring.model.execution import Attempt, Cause, DeadLetter, Execution, Failure, LogLine, Status, Transition
 from mainspring.model.job import Job, JobDefinition, JobStats, JobType
 from mainspring.model.policy import Isolation, Misfire, Overlap, RetryJitter, RetryPolicy
 
@@ -382,8 +382,8 @@ def decision_to_wire(decision: Decision) -> dict[str, Any]:
     return wire
 
 
-def record_to_wire(record: Attempt | LogLine | DeadLetter) -> dict[str, Any]:
-    """Return an attempt, a log line or a dead letter as plain data."""
+def record_to_wire(record: Attempt | Transition | LogLine | DeadLetter) -> dict[str, Any]:
+    """Return an attempt, a move, a log line or a dead letter as plain data."""
     wire: dict[str, Any] = {}
     for field in record.__dataclass_fields__:
         value = getattr(record, field)

@@ -100,6 +100,20 @@ class DecisionTable(Protocol):
     def of_execution(self, execution_id: str) -> Decision | None:
         """Return the decision that made an execution."""
 
+    def page(
+        self,
+        platform_id: str,
+        *,
+        job_id: str | None = None,
+        after: tuple[str, datetime, str] | None = None,
+        until: datetime,
+        limit: int,
+    ) -> list[Decision]:
+        """Return decisions decided up to ``until`` in the order of their key (job, ``scheduled_at``, key).
+
+        ``after`` is the key the page before ended with.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class ExecutionQuery:
@@ -198,8 +212,14 @@ class ExecutionTable(Protocol):
     def attempts(self, execution_id: str) -> list[Attempt]:
         """Return the kept attempts of an execution, by fence."""
 
+    def attempts_of(self, execution_ids: Sequence[str]) -> list[Attempt]:
+        """Return the kept attempts of several executions, by execution id, then by fence."""
+
     def transitions(self, execution_id: str | None = None) -> list[Transition]:
         """Return recorded moves in order; empty unless ``record_transitions`` is on."""
+
+    def transitions_of(self, execution_ids: Sequence[str]) -> list[Transition]:
+        """Return the recorded moves of several executions, by execution id, then in order."""
 
     def delete_ended(self, before: datetime, limit: int) -> int:
         """Delete executions that ended before an instant, with their attempts and logs; return how many.

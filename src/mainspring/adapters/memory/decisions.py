@@ -54,3 +54,27 @@ class MemoryDecisionTable:
     def of_execution(self, execution_id: str) -> Decision | None:
         decision = self._of_execution.get(execution_id)
         return None if decision is None else isolated(decision)
+
+    def page(
+        self,
+        platform_id: str,
+        *,
+        job_id: str | None = None,
+        after: tuple[str, datetime, str] | None = None,
+        until: datetime,
+        limit: int,
+    ) -> list[Decision]:
+        jobs = self._decisions if job_id is None else {job_id: self._decisions.get(job_id, {})}
+        found = [
+            decision
+            for of_job in jobs.values()
+            for decision in of_job.values()
+            if decision.platform_id == platform_id
+            and decision.decided_at <= until
+            and (after is None or _key(decision) > after)
+        ]
+        return each_isolated(sorted(found, key=_key)[:limit])
+
+
+def _key(decision: Decision) -> tuple[str, datetime, str]:
+    return decision.job_id, decision.scheduled_at, decision.key

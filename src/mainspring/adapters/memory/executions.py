@@ -13,14 +13,13 @@ from mainspring.adapters.memory.journal import Journal
 from mainspring.adapters.memory.records import MemoryDeadLetterTable, MemoryLogTable
 from mainspring.adapters.memory.values import each_isolated, isolated
 from mainspring.errors import ConflictError
-from mainspring.model.execution import LIVE, Actor, Attempt, Cause, Execution, Move, Status, Transition
+from mainspring.model.execution import BY_DISPATCHER, LIVE, Actor, Attempt, Execution, Move, Status, Transition
 from mainspring.model.job import ActiveExecution, as_active
 from mainspring.ports.store import ExecutionQuery
 
 #: What a limit, the job or the time may still hold back from being queued.
 _UNQUEUED = (Status.PENDING, Status.RETRYING)
 _HELD_BY_JOB = ("overlap", "job")
-_BY_DISPATCHER = frozenset({Cause.SCHEDULE, Cause.EVENT, Cause.BACKFILL, Cause.CHAIN})
 
 
 class MemoryExecutionTable:
@@ -52,7 +51,7 @@ class MemoryExecutionTable:
             if execution.id in self._rows.all:
                 raise ConflictError(f"execution {execution.id} exists already")
             self._rows.put(isolated(execution))
-            actor = Actor.DISPATCHER if execution.cause in _BY_DISPATCHER else Actor.API
+            actor = Actor.DISPATCHER if execution.cause in BY_DISPATCHER else Actor.API
             self._record(execution, None, actor)
 
     def move(self, moves: Sequence[Move]) -> set[str]:
@@ -226,8 +225,16 @@ class MemoryExecutionTable:
     def attempts(self, execution_id: str) -> list[Attempt]:
         return each_isolated(sorted(self._attempts.get(execution_id, {}).values(), key=lambda a: a.fence))
 
+    def attempts_of(self, execution_ids: Sequence[str]) -> list[Attempt]:
+        return [attempt for execution_id in sorted(set(execution_ids)) for attempt in self.attempts(execution_id)]
+
     def transitions(self, execution_id: str | None = None) -> list[Transition]:
         return [t for t in self._transitions if execution_id in (None, t.execution_id)]
+
+    def transitions_of(self, execution_ids: Sequence[str]) -> list[Transition]:
+        wanted = frozenset(execution_ids)
+        found = [transition for transition in self._transitions if transition.execution_id in wanted]
+        return sorted(found, key=lambda t: t.execution_id)
 
     def delete_ended(self, before: datetime, limit: int) -> int:
         kept = self._outbox.undelivered_subjects() | self._letters.open_ids()

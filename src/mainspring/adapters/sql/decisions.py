@@ -30,6 +30,8 @@ _COVERING = (
     .order_by(_d.scheduled_at.desc())
     .limit(1)
 )
+_KEY = (_d.job_id, _d.scheduled_at, _d.key)
+_PAGE = _SHAPE.select.order_by(*_KEY)
 _OF_EXECUTION = _SHAPE.select.where(_d.execution_id == bindparam("execution")).order_by(_d.decided_at).limit(1)
 
 
@@ -56,3 +58,19 @@ class SqlDecisionTable(SqlTable):
 
     def of_execution(self, execution_id: str) -> Decision | None:
         return _SHAPE.row(self._first(_OF_EXECUTION, execution=execution_id))
+
+    def page(
+        self,
+        platform_id: str,
+        *,
+        job_id: str | None = None,
+        after: tuple[str, datetime, str] | None = None,
+        until: datetime,
+        limit: int,
+    ) -> list[Decision]:
+        statement = _PAGE.where(_d.platform_id == platform_id, _d.decided_at <= until)
+        if job_id is not None:
+            statement = statement.where(_d.job_id == job_id)
+        if after is not None:
+            statement = statement.where(sa.tuple_(*_KEY) > sa.tuple_(*after, types=[c.type for c in _KEY]))
+        return _SHAPE.rows(self._all(statement.limit(sa.literal(limit))))

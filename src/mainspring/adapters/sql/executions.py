@@ -107,10 +107,20 @@ class SqlExecutionTable(MoveTable, WaitingTable, RunningTable):
     def attempts(self, execution_id: str) -> list[Attempt]:
         return _ATTEMPT.rows(self._all(_ATTEMPTS, execution=execution_id))
 
+    def attempts_of(self, execution_ids: Sequence[str]) -> list[Attempt]:
+        if not execution_ids:
+            return []
+        return _ATTEMPT.rows(self._all(_attempts_of(self._dialect), ids=to_json(execution_ids)))
+
     def transitions(self, execution_id: str | None = None) -> list[Transition]:
         if execution_id is None:
             return _TRANSITION.rows(self._all(_TRANSITIONS))
         return _TRANSITION.rows(self._all(_TRANSITIONS.where(transitions.c.execution_id == execution_id)))
+
+    def transitions_of(self, execution_ids: Sequence[str]) -> list[Transition]:
+        if not execution_ids:
+            return []
+        return _TRANSITION.rows(self._all(_transitions_of(self._dialect), ids=to_json(execution_ids)))
 
     def delete_ended(self, before: datetime, limit: int) -> int:
         ids = list(self._run(_ENDED, {"before": before, "limit": limit}).scalars())
@@ -133,6 +143,18 @@ def _of_any(statement: sa.Select[Any], query: ExecutionQuery) -> sa.Select[Any]:
 @lru_cache(2)
 def _active_of(dialect: Dialect) -> Any:
     return _ACTIVE.where(live, _e.job_id.is_not(None), _e.job_id.in_(dialect.members("ids")))
+
+
+@lru_cache(2)
+def _attempts_of(dialect: Dialect) -> Any:
+    wanted = attempts.c.execution_id.in_(dialect.members("ids"))
+    return _ATTEMPT.select.where(wanted).order_by(attempts.c.execution_id, attempts.c.fence)
+
+
+@lru_cache(2)
+def _transitions_of(dialect: Dialect) -> Any:
+    wanted = transitions.c.execution_id.in_(dialect.members("ids"))
+    return _TRANSITION.select.where(wanted).order_by(transitions.c.execution_id, transitions.c.number)
 
 
 @lru_cache(2)

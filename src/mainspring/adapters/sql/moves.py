@@ -10,7 +10,7 @@ from mainspring.adapters.sql.batches import Field, Packed, cells, pack
 from mainspring.adapters.sql.dialect import Dialect
 from mainspring.adapters.sql.session import SqlTable
 from mainspring.adapters.sql.tables import executions, transitions
-from mainspring.model.execution import Actor, Cause, Execution, Move, Status
+from mainspring.model.execution import BY_DISPATCHER, Actor, Execution, Move, Status
 
 _e = executions.c
 _WAS = (Field("was_id", _e.id.type), Field("was_status", _e.status.type))
@@ -19,7 +19,6 @@ _STATUS = Field("status", _e.status.type)
 _TRANSITION = tuple(
     Field(name, transitions.c[name].type) for name in ("execution_id", "source", "to", "actor", "fence", "at")
 )
-_BY_DISPATCHER = frozenset({Cause.SCHEDULE, Cause.EVENT, Cause.BACKFILL, Cause.CHAIN})
 
 #: Which moves go together: whether they ask for a fence, and the fields they set.
 _Group = tuple[bool, tuple[str, ...]]
@@ -63,7 +62,7 @@ class MoveTable(SqlTable):
                 e.id,
                 None,
                 e.status,
-                Actor.DISPATCHER if e.cause in _BY_DISPATCHER else Actor.API,
+                Actor.DISPATCHER if e.cause in BY_DISPATCHER else Actor.API,
                 e.fence,
                 self._session.now,
             )
