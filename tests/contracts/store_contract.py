@@ -2,13 +2,14 @@
 
     class TestMemoryStore(StoreContract):
         @pytest.fixture
-        async def store(self, clock, wakeups):
-            store = MemoryStore(clock, random=Random(1), wakeups=wakeups, record_transitions=True)
+        async def store(self, clock, told):
+            store = MemoryStore(clock, random=Random(1), record_transitions=True, **told)
             await store.open()
             yield store
             await store.close()
 
-The store is empty, open, records transitions, tells ``wakeups`` what to wake and, where it can, reads ``clock``. One
+The store is empty, open, records transitions, tells ``wakeups`` what to wake and ``announcer`` what was announced (the
+``told`` fixture is both, as arguments) and, where it can, reads ``clock``. One
 whose clock is its own sets ``clock_can_be_moved = False``: tests that move it ask for ``advance`` and are skipped.
 Tests use UUIDv7 for whatever the engine makes an id for, and what lives as long as the row it refers to is never
 written without that row.
@@ -16,14 +17,16 @@ written without that row.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
 from mainspring.adapters.memory import InProcessWakeups
+from mainspring.model.dispatch import Announcement
 from mainspring.ports.store import Store
+from mainspring.ports.transport import DatabaseTransport
 from mainspring.testing.clock import ManualClock
 from tests.contracts.store_decisions import DecisionContract
 from tests.contracts.store_events import EventContract
@@ -47,6 +50,18 @@ class HeardWakeups(InProcessWakeups):
         """Remember ``topics`` and pass them on."""
         self.heard.extend(topics)
         super().notify(*topics)
+
+
+class HeardAnnouncer(DatabaseTransport):
+    """The database's transport, remembering what it was given, in order."""
+
+    def __init__(self) -> None:
+        self.heard: list[Announcement] = []
+
+    def announce(self, announcements: Sequence[Announcement]) -> Iterable[str]:
+        """Remember and pass on."""
+        self.heard.extend(announcements)
+        return super().announce(announcements)
 
 
 class StoreContract(
@@ -74,6 +89,16 @@ class StoreContract(
     def wakeups(self) -> HeardWakeups:
         """Return the wakeups to give to the store."""
         return HeardWakeups()
+
+    @pytest.fixture
+    def announcer(self) -> HeardAnnouncer:
+        """Return the announcer to give to the store."""
+        return HeardAnnouncer()
+
+    @pytest.fixture
+    def told(self, wakeups: HeardWakeups, announcer: HeardAnnouncer) -> dict[str, Any]:
+        """Return whom the store is to tell, as its arguments."""
+        return {"wakeups": wakeups, "announcer": announcer}
 
     @pytest.fixture
     def advance(self, clock: ManualClock) -> Callable[[timedelta], datetime]:

@@ -7,8 +7,10 @@ from datetime import datetime
 
 import pytest
 
+from mainspring.model.dispatch import dispatch_of
 from mainspring.model.execution import Actor, Execution, Move, Status
-from mainspring.ports.store import Store
+from mainspring.moves.claim import claim
+from mainspring.ports.store import Store, Tx
 from tests.contracts.store_rows import (
     HOUR,
     MINUTE,
@@ -265,8 +267,81 @@ class QueueContract:
 
     @pytest.mark.parametrize("status", [status for status in Status if status is not Status.QUEUED])
     async def test_only_what_is_queued_is_claimable(self, store: Store, now: datetime, status: Status) -> None:
-        await add(store, an_execution(now, status))
+        execution = an_execution(now, status)
+        await add(store, execution)
         assert await claimable(store, default=10) == []
+        assert await claimable_of(store, execution.id) == []
+
+    # -- what a transport offers -----------------------------------------------------------------------------------
+
+    async def test_claimable_of_these_ids_come_in_their_turn_and_nothing_else_does(
+        self, store: Store, now: datetime
+    ) -> None:
+        order = [an_execution(now, Status.QUEUED, priority=priority) for priority in (9, 5, 0)]
+        others = [
+            an_execution(now, Status.QUEUED),
+            an_execution(now, Status.QUEUED, queue="other"),
+            an_execution(now, Status.QUEUED, handler="h2"),
+            an_execution(now, Status.QUEUED, cancel_requested_at=now),
+            an_execution(now, Status.QUEUED, start_deadline_at=now),
+        ]
+        await add(store, *reversed(order), *others)
+        ids = [e.id for e in [order[1], order[2], order[0], *others[1:]]]
+        assert await claimable_of(store, *ids, ids[0], new_id(now)) == order
+        assert await claimable_of(store) == []
+
+    async def test_ids_that_are_none_find_nothing(self, store: Store, now: datetime) -> None:
+        execution = an_execution(now, Status.QUEUED)
+        await add(store, execution)
+        garbage = ["", "x", "'; DROP TABLE executions --", "{}", "\\", "%", execution.id.upper(), execution.id[:-1]]
+        assert await claimable_of(store, *garbage) == []
+
+    async def test_a_claim_of_what_was_offered_passes_no_queues_room(self, store: Store, now: datetime) -> None:
+        mail = [an_execution(now, Status.QUEUED, queue="mail") for _ in range(3)]
+        web = [an_execution(now, Status.QUEUED, queue="web") for _ in range(3)]
+        await add(store, *mail, *web)
+        offered = [e.id for e in [*mail, *web]]
+
+        def work(tx: Tx) -> list[str]:
+            room = {"mail": 1, "web": 2}
+            return [
+                e.id for e in claim(tx, "w", queues=room, handlers=["kb:tidy"], limit=9, lease=HOUR, offered=offered)
+            ]
+
+        assert await store.write(work) == [mail[0].id, web[0].id, web[1].id]
+
+    async def test_queues_waiting_are_those_with_something_queued_by_name(self, store: Store, now: datetime) -> None:
+        assert await store.read(lambda tx: tx.executions.queues_waiting(10)) == []
+        await add(
+            store,
+            an_execution(now, Status.QUEUED, queue="web"),
+            *(an_execution(now, Status.QUEUED, queue="mail", priority=p) for p in range(3)),
+            an_execution(now, Status.QUEUED),
+            an_execution(now, Status.RUNNING, queue="other"),
+        )
+        assert await store.read(lambda tx: tx.executions.queues_waiting(10)) == ["default", "mail", "web"]
+        assert await store.read(lambda tx: tx.executions.queues_waiting(2)) == ["default", "mail"]
+
+    async def test_unclaimed_is_what_was_queued_before_an_instant_in_its_turn(
+        self, store: Store, now: datetime
+    ) -> None:
+        trace = {"trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "span_id": "00f067aa0ba902b7"}
+        old = [
+            an_execution(now, Status.QUEUED, queued_at=now - MINUTE, priority=9, **trace),
+            an_execution(now, Status.QUEUED, queued_at=now - HOUR),
+        ]
+        await add(
+            store,
+            *reversed(old),
+            an_execution(now, Status.QUEUED, queued_at=now, priority=9),
+            an_execution(now, Status.QUEUED, queued_at=now - HOUR, queue="mail"),
+            an_execution(now, Status.RUNNING, queued_at=now - HOUR),
+        )
+        expected = [dispatch_of(e) for e in old]
+        assert await store.read(lambda tx: tx.executions.unclaimed("default", now - SECOND, 10)) == expected
+        assert await store.read(lambda tx: tx.executions.unclaimed("default", now - SECOND, 1)) == expected[:1]
+        assert await store.read(lambda tx: tx.executions.unclaimed("none", now, 10)) == []
+        assert expected[0].trace == "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
     async def test_executions_of_every_platform_are_claimable(self, store: Store, now: datetime) -> None:
         rows = [an_execution(now, Status.QUEUED, platform_id=platform) for platform in ("a", "b")]
@@ -294,5 +369,10 @@ class QueueContract:
 
 
 async def claimable(store: Store, *, limit: int = 100, **queues: int) -> list[Execution]:
-    """Ask what a worker with the one usual handler and these slots could run."""
+    """Ask what a worker with the two usual handlers and these slots could run."""
     return await store.write(lambda tx: tx.executions.claimable(queues, ["kb:tidy", "other"], limit))
+
+
+async def claimable_of(store: Store, *ids: str) -> list[Execution]:
+    """Ask which of these executions a worker of the default queue with the usual handlers could run."""
+    return await store.write(lambda tx: tx.executions.claimable_of(ids, ["default", "mail"], ["kb:tidy", "other"]))

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import pytest
 
 from mainspring.errors import StoreError, StoreUnavailableError
+from mainspring.model.dispatch import Announcement, Dispatch, RetryPlanned
 from mainspring.model.execution import Actor, Attempt, LogLine, Move, Status
 from mainspring.model.ids import id_time
 from mainspring.model.job import JobCursor, JobStats
@@ -30,6 +31,7 @@ from tests.contracts.store_rows import (
     add_job,
     an_event,
     an_execution,
+    new_id,
 )
 
 T = TypeVar("T")
@@ -125,6 +127,40 @@ class TransactionContract:
         await store.write(lambda tx: tx.wake("ended"))
         assert await later.wait(5)
         assert wakeups.heard == ["ended"]
+        later.close()
+
+    async def test_what_is_announced_is_passed_on_once_the_work_has_committed(
+        self, store: Store, wakeups: Any, announcer: Any, now: datetime
+    ) -> None:
+        listener = wakeups.listen("queued")
+        one, two = Dispatch(new_id(now), PLATFORM, "mail", 9), RetryPlanned(new_id(now), PLATFORM, now)
+
+        def work(tx: Tx) -> list[Announcement]:
+            tx.announce([one])
+            tx.announce([])
+            tx.announce(iter([two]))
+            return list(announcer.heard)
+
+        assert await store.write(work) == []
+        assert await listener.wait(5), "the topics an announcer answers are woken as well"
+        assert announcer.heard == [one, two]
+        listener.close()
+
+    async def test_work_that_raises_announces_nothing(
+        self, store: Store, wakeups: Any, announcer: Any, now: datetime
+    ) -> None:
+        kept = Dispatch(new_id(now), PLATFORM)
+
+        def work(tx: Tx) -> None:
+            tx.announce([Dispatch(new_id(now), PLATFORM)])
+            raise Refused
+
+        with pytest.raises(Refused):
+            await store.write(work)
+        later = wakeups.listen("queued")
+        await asyncio.to_thread(store.write_blocking, lambda tx: tx.announce([kept]))
+        assert await later.wait(5)
+        assert announcer.heard == [kept]
         later.close()
 
     async def test_now_stands_still_within_a_transaction(

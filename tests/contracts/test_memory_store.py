@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from mainspring.errors import StoreError
 from mainspring.model.execution import Actor, Move, Status
 from mainspring.ports.store import Tx
 from mainspring.testing.clock import ManualClock
-from tests.contracts.store_contract import HeardWakeups, StoreContract
+from tests.contracts.store_contract import StoreContract
 from tests.contracts.store_rows import an_execution
 
 
@@ -20,8 +21,8 @@ class TestMemoryStore(StoreContract):
     """`MemoryStore`."""
 
     @pytest.fixture
-    async def store(self, clock: ManualClock, wakeups: HeardWakeups) -> AsyncIterator[MemoryStore]:
-        store = MemoryStore(clock, random=Random(1), wakeups=wakeups, record_transitions=True)
+    async def store(self, clock: ManualClock, told: dict[str, Any]) -> AsyncIterator[MemoryStore]:
+        store = MemoryStore(clock, random=Random(1), record_transitions=True, **told)
         await store.open()
         yield store
         await store.close()

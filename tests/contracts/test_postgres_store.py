@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from random import Random
+from typing import Any
 
 import psycopg
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from mainspring.adapters.sql.postgres import PostgresStore
 from mainspring.adapters.sql.tables import metadata
 from tests import servers
-from tests.contracts.store_contract import HeardWakeups, StoreContract
+from tests.contracts.store_contract import StoreContract
 
 
 def migrated(server_url: str) -> Iterator[str]:
@@ -28,10 +29,10 @@ class PostgresContract(StoreContract):
     clock_can_be_moved = False
 
     @pytest.fixture
-    async def store(self, database: str, wakeups: HeardWakeups) -> AsyncIterator[PostgresStore]:
+    async def store(self, database: str, told: dict[str, Any]) -> AsyncIterator[PostgresStore]:
         with psycopg.connect(database, autocommit=True) as connection:
             connection.execute(f"TRUNCATE {', '.join(metadata.tables)}")
-        store = PostgresStore(database, random=Random(1), wakeups=wakeups, record_transitions=True)
+        store = PostgresStore(database, random=Random(1), record_transitions=True, **told)
         await store.open()
         yield store
         await store.close()

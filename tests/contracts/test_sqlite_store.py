@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from mainspring.adapters.sql.store import SqlStore
 from mainspring.errors import StoreError
 from mainspring.model.execution import Actor, Move, Status
 from mainspring.testing.clock import ManualClock
-from tests.contracts.store_contract import HeardWakeups, StoreContract
+from tests.contracts.store_contract import StoreContract
 from tests.contracts.store_rows import an_execution
 
 
@@ -20,9 +21,9 @@ class TestSqliteStore(StoreContract):
     """`SqlStore` on SQLite."""
 
     @pytest.fixture
-    async def store(self, clock: ManualClock, wakeups: HeardWakeups, tmp_path: Path) -> AsyncIterator[SqlStore]:
+    async def store(self, clock: ManualClock, told: dict[str, Any], tmp_path: Path) -> AsyncIterator[SqlStore]:
         url = f"sqlite:///{tmp_path}/jobs.db"
-        store = SqlStore(url, clock=clock, random=Random(1), wakeups=wakeups, record_transitions=True)
+        store = SqlStore(url, clock=clock, random=Random(1), record_transitions=True, **told)
         await store.open()
         yield store
         await store.close()

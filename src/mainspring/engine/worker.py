@@ -27,6 +27,7 @@ from mainspring.moves.claim import claim
 from mainspring.moves.end import Ended, settle_attempts
 from mainspring.ports.clock import Wakeups
 from mainspring.ports.store import Store, Tx
+from mainspring.ports.transport import AnythingQueued, DatabaseTransport, Deliveries, Transport
 
 logger = logging.getLogger("mainspring")
 
@@ -68,6 +69,7 @@ class Worker:
         settings: WorkerSettings | None = None,
         *,
         random: random.Random,
+        transport: Transport | None = None,
         version: str = "",
         threads: Callable[[asyncio.AbstractEventLoop], Threads] = Threads,
         children: Callable[[], Children] = Children,
@@ -75,6 +77,8 @@ class Worker:
         self.id, self.settings, self.stats = worker_id, settings or WorkerSettings(), WorkerStats()
         self._store, self._registry, self._wakeups, self._random = store, registry, wakeups, random
         self._version = version
+        self._transport = transport or DatabaseTransport()
+        self._deliveries: Deliveries = AnythingQueued()
         self._make_threads, self._make_children = threads, children
         # By execution and fence: one that was lost may be claimed here again while its old attempt still runs.
         self._attempts: dict[tuple[str, int], Attempt] = {}
@@ -88,8 +92,7 @@ class Worker:
         self._idle = asyncio.Event()
         self._idle.set()
         self.on_attempt: Callable[[Attempt], None] | None = None
-        poll = self.settings.poll.total_seconds()
-        self._claims = Loop("claim", self._claim, wakeups=wakeups, topics=("queued", self._freed), poll=poll)
+        self._claims: Loop | None = None
         self._flushes = Loop("flush", self._flush, wakeups=wakeups, topics=(), poll=self.settings.flush.total_seconds())
 
     # -- life ----------------------------------------------------------------------------------------------------
@@ -100,13 +103,19 @@ class Worker:
         self._threads, self._children = self._make_threads(loop), self._make_children()
         await self._store.write(self._announce)
         self._tasks.append(loop.create_task(self._settle_ended(), name="mainspring:settle"))
+        poll = self.settings.poll.total_seconds()
+        self._deliveries = await self._transport.deliveries(self.id, self.settings.queues, poll=poll)
+        topics = ("queued", self._deliveries.topic, self._freed)
+        self._claims = Loop("claim", self._claim, wakeups=self._wakeups, topics=topics, poll=poll)
         self._claims.start()
         self._flushes.start()
 
     async def stop(self, grace: timedelta | None = None) -> None:
         """Drain: claim nothing more, finish what runs within the grace, release the rest without using an attempt."""
         self._draining = True
-        await self._claims.stop()
+        if self._claims is not None:
+            await self._claims.stop()
+        await self._deliveries.close()
         seconds = (self.settings.drain_grace if grace is None else grace).total_seconds()
         await self._wait_idle(seconds)
         for attempt in list(self._attempts.values()):
@@ -163,12 +172,20 @@ class Worker:
         if self._draining or not room or not handlers or unsettled or poisoned >= self.settings.max_poisoned:
             return None
         limit = min(sum(room.values()), self.settings.claim_batch)
+        offer = self._deliveries.offer(room, limit)
+        if offer is None:
+            return None
 
         def work(tx: Tx) -> list[Execution]:
-            lease = self.settings.lease
-            return claim(tx, self.id, queues=room, handlers=handlers, limit=limit, lease=lease)
+            lease, offered = self.settings.lease, offer.ids
+            return claim(tx, self.id, queues=room, handlers=handlers, limit=limit, lease=lease, offered=offered)
 
-        return 0.0 if len(await self.take(work)) == limit else None
+        try:
+            claimed = await self.take(work)
+        except BaseException:
+            self._deliveries.failed(offer)
+            raise
+        return 0.0 if self._deliveries.tried(offer, len(claimed), limit) else None
 
     async def take(self, work: Callable[[Tx], list[Execution]]) -> list[Execution]:
         """Run a claim for this worker and start what it returns."""

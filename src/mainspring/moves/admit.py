@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+from mainspring.model.dispatch import dispatch_of
 from mainspring.model.execution import Actor, Execution, Move, Status
 from mainspring.model.node import Limit
 from mainspring.ports.store import Tx
@@ -87,8 +88,7 @@ def add_executions(tx: Tx, executions: Sequence[Execution]) -> list[Execution]:
     admission = Admission(tx)
     stored = [_placed(tx, admission, e) for e in sorted(executions, key=lambda e: (-e.priority, e.id))]
     tx.executions.add(stored)
-    if any(e.status is Status.QUEUED for e in stored):
-        tx.wake("queued")
+    tx.announce(dispatch_of(e) for e in stored if e.status is Status.QUEUED)
     if any(e.status is Status.PENDING for e in stored):
         tx.wake("pending")
     return stored
@@ -110,23 +110,23 @@ def promote(tx: Tx, limit: int = 500) -> int:
     promoted = _admit(tx, admission, due)
     for platform_id, blocked_by, job_id in tx.executions.blockers(BLOCKERS):
         promoted += _unblock(tx, admission, platform_id, blocked_by, job_id)
-    if promoted:
-        tx.wake("queued")
     if len(due) == limit:
         tx.wake("pending")
     return promoted
 
 
 def _admit(tx: Tx, admission: Admission, executions: Iterable[Execution]) -> int:
-    moves, blocked = [], {}
+    admitted, blocked = [], {}
     for execution in executions:
         holder = admission.blocked_by(execution)
         if holder is None:
-            moves.append(queued(execution, tx))
+            admitted.append(execution)
         elif holder != execution.blocked_by:
             blocked[execution.id] = holder
     tx.executions.set_blocked(blocked)
-    return len(tx.executions.move(moves))
+    moved = tx.executions.move([queued(execution, tx) for execution in admitted])
+    tx.announce(dispatch_of(execution) for execution in admitted if execution.id in moved)
+    return len(moved)
 
 
 def queued(execution: Execution, tx: Tx) -> Move:

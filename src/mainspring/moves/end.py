@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mainspring.model.dispatch import GivenUp, RetryPlanned, dispatch_of
 from mainspring.model.events import Event, EventType
 from mainspring.model.execution import Actor, Attempt, DeadLetter, Execution, Failure, Move, Status
 from mainspring.model.outcome import Cancelled, Outcome, Succeeded, Waiting
@@ -72,6 +73,10 @@ def apply_steps(tx: Tx, steps: Sequence[tuple[Execution, Step]], actor: Actor) -
     events = [_event(tx, e, step) for e, step in made if step.to in _EVENT]
     tx.outbox.add(events)
     _wake(tx, {step.to for _, step in made})
+    tx.announce(dispatch_of(e) for e, step in made if step.to is Status.QUEUED)
+    tx.announce(
+        RetryPlanned(e.id, e.platform_id, step.set["available_at"]) for e, step in made if step.to is Status.RETRYING
+    )
     return accepted
 
 
@@ -145,6 +150,7 @@ def _bury(tx: Tx, failed: Sequence[tuple[Execution, Step]]) -> None:
             )
         )
     tx.dead_letters.add(letters)
+    tx.announce(GivenUp(letter.execution_id, letter.platform_id) for letter in letters)
     tx.outbox.add(
         [
             Event(
@@ -187,5 +193,3 @@ def _wake(tx: Tx, to: set[Status]) -> None:
         tx.wake("ended", "outbox", "pending")
     if Status.WAITING in to or Status.RETRYING in to or Status.PENDING in to:
         tx.wake("pending", "outbox")
-    if Status.QUEUED in to:
-        tx.wake("queued")

@@ -10,12 +10,13 @@ Every method that takes a sequence is one statement whatever its length, and doe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 from mainspring.model.decision import Decision
+from mainspring.model.dispatch import Announcement, Dispatch
 from mainspring.model.events import Event
 from mainspring.model.execution import Attempt, DeadLetter, Execution, LogLine, Move, Status, Transition
 from mainspring.model.job import ActiveExecution, Job, JobCursor, JobStats, JobStatus, JobType
@@ -184,6 +185,15 @@ class ExecutionTable(Protocol):
         ``handlers`` are the names the worker has. Left out: cancel requested, start deadline over. Ordered by
         priority (9 first), then by ``scheduled_at`` (or creation), then by id.
         """
+
+    def claimable_of(self, ids: Sequence[str], queues: Sequence[str], handlers: Sequence[str]) -> list[Execution]:
+        """Do the same among the executions with these ids, in whatever number; unknown ids are left out."""
+
+    def queues_waiting(self, limit: int) -> list[str]:
+        """Return the queues in which anything is queued, by name."""
+
+    def unclaimed(self, queue: str, queued_before: datetime, limit: int) -> list[Dispatch]:
+        """Return what was queued in a queue at or before an instant; first what is claimed first."""
 
     def queued_handlers(self, limit: int) -> list[tuple[str, str, datetime]]:
         """Return (queue, handler, oldest ``queued_at``) of what is queued."""
@@ -395,6 +405,9 @@ class Tx(Protocol):
 
     def wake(self, *topics: str) -> None:
         """Ask that ``topics`` (see `Wakeups`) are notified once this transaction has committed."""
+
+    def announce(self, announcements: Iterable[Announcement]) -> None:
+        """Ask that these are passed on (see `Announcer`) once this transaction has committed, and only then."""
 
 
 Work = Callable[[Tx], T]

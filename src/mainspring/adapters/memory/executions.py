@@ -13,6 +13,7 @@ from mainspring.adapters.memory.journal import Journal
 from mainspring.adapters.memory.records import MemoryDeadLetterTable, MemoryLogTable
 from mainspring.adapters.memory.values import each_isolated, isolated
 from mainspring.errors import ConflictError
+from mainspring.model.dispatch import Dispatch, dispatch_of
 from mainspring.model.execution import BY_DISPATCHER, LIVE, Actor, Attempt, Execution, Move, Status, Transition
 from mainspring.model.job import ActiveExecution, as_active
 from mainspring.ports.store import ExecutionQuery
@@ -158,6 +159,31 @@ class MemoryExecutionTable:
                 room[execution.queue] -= 1
                 found.append(execution)
         return each_isolated(found)
+
+    def claimable_of(self, ids: Sequence[str], queues: Sequence[str], handlers: Sequence[str]) -> list[Execution]:
+        known, wanted = frozenset(handlers), frozenset(queues)
+        found = [self._rows.all[i] for i in dict.fromkeys(ids) if i in self._rows.all]
+        return each_isolated(sorted((e for e in found if self._claimable(e, wanted, known)), key=_turn))
+
+    def _claimable(self, execution: Execution, queues: frozenset[str], handlers: frozenset[str]) -> bool:
+        return (
+            execution.status is Status.QUEUED
+            and execution.queue in queues
+            and execution.handler in handlers
+            and execution.cancel_requested_at is None
+            and not self._start_over(execution)
+        )
+
+    def queues_waiting(self, limit: int) -> list[str]:
+        return sorted({e.queue for e in self._rows.live(Status.QUEUED)})[:limit]
+
+    def unclaimed(self, queue: str, queued_before: datetime, limit: int) -> list[Dispatch]:
+        found = [
+            e
+            for e in self._rows.live(Status.QUEUED)
+            if e.queue == queue and e.queued_at is not None and e.queued_at <= queued_before
+        ]
+        return [dispatch_of(execution) for execution in sorted(found, key=_turn)[:limit]]
 
     def queued_handlers(self, limit: int) -> list[tuple[str, str, datetime]]:
         oldest: dict[tuple[str, str], datetime] = {}

@@ -7,6 +7,7 @@ which is what the simulation interleaves. Rows are copied on the way in and out:
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from datetime import datetime
 from random import Random
 from typing import TypeVar
@@ -20,6 +21,7 @@ from mainspring.adapters.memory.jobs import MemoryJobTable
 from mainspring.adapters.memory.journal import Journal
 from mainspring.adapters.memory.records import MemoryDeadLetterTable, MemoryLogTable
 from mainspring.errors import StoreError, StoreUnavailableError
+from mainspring.model.dispatch import Announcement
 from mainspring.model.ids import Ids
 from mainspring.ports.clock import Clock, Wakeups
 from mainspring.ports.store import (
@@ -34,6 +36,7 @@ from mainspring.ports.store import (
     PlatformTable,
     Work,
 )
+from mainspring.ports.transport import Aftermath, Announcer, DatabaseTransport
 
 T = TypeVar("T")
 
@@ -44,7 +47,7 @@ class MemoryTx:
     def __init__(self, journal: Journal, ids: Ids, *, record_transitions: bool) -> None:
         self._journal = journal
         self._ids = ids
-        self.topics: dict[str, None] = {}
+        self.aftermath = Aftermath()
         rows = ExecutionRows(journal)
         logs, outbox = MemoryLogTable(journal, rows), MemoryOutboxTable(journal)
         self.jobs: JobTable = MemoryJobTable(journal)
@@ -71,7 +74,10 @@ class MemoryTx:
         return [self.new_id() for _ in range(count)]
 
     def wake(self, *topics: str) -> None:
-        self.topics.update(dict.fromkeys(topics))
+        self.aftermath.topics.update(dict.fromkeys(topics))
+
+    def announce(self, announcements: Iterable[Announcement]) -> None:
+        self.aftermath.announcements += announcements
 
 
 class MemoryStore:
@@ -81,10 +87,17 @@ class MemoryStore:
     """
 
     def __init__(
-        self, clock: Clock, *, random: Random, wakeups: Wakeups | None = None, record_transitions: bool = False
+        self,
+        clock: Clock,
+        *,
+        random: Random,
+        wakeups: Wakeups | None = None,
+        announcer: Announcer | None = None,
+        record_transitions: bool = False,
     ) -> None:
         self._clock = clock
         self._wakeups = wakeups
+        self._announcer = announcer or DatabaseTransport()
         self._journal = Journal()
         self._tx = MemoryTx(self._journal, Ids(random), record_transitions=record_transitions)
         # Reentrant, so that work calling the store of its own thread is told so instead of waiting for ever.
@@ -111,7 +124,8 @@ class MemoryStore:
         """Do `write` from any thread."""
         with self._lock:
             result = self._run(work, writing=True)
-            topics = tuple(self._tx.topics)
+            aftermath = self._tx.aftermath
+        topics = aftermath.pass_on(self._announcer)
         if topics and self._wakeups is not None:
             self._wakeups.notify(*topics)
         return result
@@ -127,7 +141,7 @@ class MemoryStore:
         if self._busy:
             raise StoreError("work called the store it runs in: use its transaction instead")
         self._busy = True
-        self._tx.topics.clear()
+        self._tx.aftermath = Aftermath()
         self._journal.begin(self._clock.now(), writing=writing)
         try:
             result = work(self._tx)

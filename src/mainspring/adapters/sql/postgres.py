@@ -28,6 +28,7 @@ from mainspring.errors import SchemaError, StoreUnavailableError
 from mainspring.model.ids import Ids
 from mainspring.ports.clock import Wakeups
 from mainspring.ports.store import Work
+from mainspring.ports.transport import Aftermath, Announcer, DatabaseTransport
 
 logger = logging.getLogger("mainspring")
 
@@ -69,11 +70,13 @@ class PostgresStore:
         random: Random,
         settings: PostgresSettings | None = None,
         wakeups: Wakeups | None = None,
+        announcer: Announcer | None = None,
         record_transitions: bool = False,
     ) -> None:
         self._url, self._settings = driver_url(url), settings or PostgresSettings()
         self._ids = Ids(random)
         self._wakeups, self._record_transitions = wakeups, record_transitions
+        self._announcer = announcer or DatabaseTransport()
         self._engine: AsyncEngine | None = None
         self._threads: sa.Engine | None = None
         self._listening: asyncio.Task[None] | None = None
@@ -154,12 +157,12 @@ class PostgresStore:
             tries += 1
             try:
                 async with engine.connect() as connection:
-                    result, topics = await connection.run_sync(self._transaction, work)
+                    result, aftermath = await connection.run_sync(self._transaction, work)
             except Exception as error:
                 if tries < TRIES and repeatable(error):
                     continue
                 raise translated(error) from error
-            self._woken(topics)
+            self._woken(aftermath.pass_on(self._announcer))
             return result
 
     async def read(self, work: Work[T]) -> T:
@@ -178,12 +181,12 @@ class PostgresStore:
             tries += 1
             try:
                 with self._connected_threads().connect() as connection:
-                    result, topics = self._transaction(connection, work)
+                    result, aftermath = self._transaction(connection, work)
             except Exception as error:
                 if tries < TRIES and repeatable(error):
                     continue
                 raise translated(error) from error
-            self._woken_blocking(topics)
+            self._woken_blocking(aftermath.pass_on(self._announcer))
             return result
 
     def read_blocking(self, work: Work[T]) -> T:
@@ -195,10 +198,10 @@ class PostgresStore:
         except Exception as error:
             raise translated(error, reading=True) from error
 
-    def _transaction(self, connection: sa.Connection, work: Work[T]) -> tuple[T, list[str]]:
+    def _transaction(self, connection: sa.Connection, work: Work[T]) -> tuple[T, Aftermath]:
         with connection.begin():
             tx = self._tx(connection)
-            return work(tx), list(tx.topics)
+            return work(tx), tx.aftermath
 
     def _snapshot(self, connection: sa.Connection, work: Work[T]) -> T:
         with connection.begin():
@@ -225,8 +228,7 @@ class PostgresStore:
 
     # -- wake-ups ------------------------------------------------------------------------------------------------
 
-    def _woken(self, topics: Iterable[str]) -> None:
-        topics = list(topics)
+    def _woken(self, topics: list[str]) -> None:
         if not topics:
             return
         if self._wakeups is not None:

@@ -16,6 +16,7 @@ from mainspring.adapters.sql.session import SqlTable
 from mainspring.adapters.sql.tables import TURN, executions, is_, occupying, queued, under_way
 from mainspring.adapters.sql.types import to_json
 from mainspring.adapters.sql.waiting import EXECUTION
+from mainspring.model.dispatch import Dispatch, traceparent
 from mainspring.model.execution import Execution, Status
 
 _e = executions.c
@@ -45,6 +46,26 @@ _QUEUED_HANDLERS = (
     .order_by(sa.literal_column("oldest"), _e.queue, _e.handler)
     .limit(bindparam("limit"))
 )
+_UNCLAIMED = (
+    sa.select(_e.id, _e.platform_id, _e.priority, _e.trace_id, _e.span_id)
+    .where(queued, _e.queue == bindparam("queue"), _e.queued_at <= bindparam("before"))
+    .order_by(*TURN)
+    .limit(bindparam("limit"))
+)
+
+
+def _walk_queues() -> sa.Select[Any]:
+    """Walk the index from one queue to the next: however long the lines, only their heads are read."""
+    first, later = executions.alias("first"), executions.alias("later")
+    walk = sa.select(sa.func.min(first.c.queue).label("queue")).where(is_(first.c.status, "queued"))
+    found = walk.cte("walk", recursive=True)
+    after = sa.select(sa.func.min(later.c.queue)).where(is_(later.c.status, "queued"), later.c.queue > found.c.queue)
+    step = sa.select(after.correlate(found).scalar_subquery()).where(found.c.queue.is_not(None))
+    queue = found.union_all(step).c.queue
+    return sa.select(queue).where(queue.is_not(None)).limit(bindparam("limit"))
+
+
+_QUEUES_WAITING = _walk_queues()
 _RENEW = (
     executions.update()
     .where(_running, _e.worker_id == bindparam("worker"))
@@ -110,6 +131,22 @@ class RunningTable(SqlTable):
             parameters |= {f"queue_{number}": queue, f"room_{number}": room}
         return EXECUTION.rows(self._all(_claimable(self._dialect, len(rooms)), **parameters))
 
+    def claimable_of(self, ids: Sequence[str], queues: Sequence[str], handlers: Sequence[str]) -> list[Execution]:
+        if not ids or not queues or not handlers:
+            return []
+        named = {"ids": to_json(ids), "queues": to_json(queues), "handlers": to_json(handlers)}
+        return EXECUTION.rows(self._all(_claimable_of(self._dialect), now=self._session.now, **named))
+
+    def queues_waiting(self, limit: int) -> list[str]:
+        return [queue for (queue,) in self._all(_QUEUES_WAITING, limit=limit)]
+
+    def unclaimed(self, queue: str, queued_before: datetime, limit: int) -> list[Dispatch]:
+        rows = self._all(_UNCLAIMED, queue=queue, before=queued_before, limit=limit)
+        return [
+            Dispatch(row.id, row.platform_id, queue, row.priority, traceparent(row.trace_id, row.span_id))
+            for row in rows
+        ]
+
     def queued_handlers(self, limit: int) -> list[tuple[str, str, datetime]]:
         return [(queue, handler, oldest) for queue, handler, oldest in self._all(_QUEUED_HANDLERS, limit=limit)]
 
@@ -165,6 +202,22 @@ def _line(dialect: Dialect, number: int) -> sa.Select[Any]:
         EXECUTION.select.where(
             queued,
             _e.queue == bindparam(f"queue_{number}"),
+            _e.handler.in_(dialect.members("handlers")),
+            _e.cancel_requested_at.is_(None),
+            sa.or_(_e.start_deadline_at.is_(None), _e.start_deadline_at > bindparam("now")),
+        )
+        .order_by(*TURN)
+        .with_for_update(skip_locked=True)
+    )
+
+
+@lru_cache(2)
+def _claimable_of(dialect: Dialect) -> Any:
+    return (
+        EXECUTION.select.where(
+            queued,
+            _e.id.in_(dialect.members("ids")),
+            _e.queue.in_(dialect.members("queues")),
             _e.handler.in_(dialect.members("handlers")),
             _e.cancel_requested_at.is_(None),
             sa.or_(_e.start_deadline_at.is_(None), _e.start_deadline_at > bindparam("now")),

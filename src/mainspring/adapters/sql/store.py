@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -27,6 +26,7 @@ from mainspring.adapters.sql.tx import SqlTx
 from mainspring.model.ids import Ids
 from mainspring.ports.clock import Clock, Wakeups
 from mainspring.ports.store import Work
+from mainspring.ports.transport import Aftermath, Announcer, DatabaseTransport
 
 T = TypeVar("T")
 
@@ -42,6 +42,7 @@ class SqlStore:
         clock: What the store's ``now`` is read from; it never goes back within the process.
         random: Where ids come from.
         wakeups: Told what was woken, after the commit.
+        announcer: Given what was announced, after the commit.
         synchronous: ``full``, or ``normal``: faster, and may forget acknowledged work in a power cut.
         record_transitions: Whether each move of an execution is recorded.
         busy_timeout: How long to wait for another process that writes.
@@ -55,6 +56,7 @@ class SqlStore:
         clock: Clock,
         random: Random,
         wakeups: Wakeups | None = None,
+        announcer: Announcer | None = None,
         synchronous: str = "full",
         record_transitions: bool = False,
         busy_timeout: timedelta = timedelta(seconds=5),
@@ -64,6 +66,7 @@ class SqlStore:
         self._clock = MonotonicClock(clock)
         self._ids = Ids(random)
         self._wakeups = wakeups
+        self._announcer = announcer or DatabaseTransport()
         self._record_transitions = record_transitions
         self._readers = readers
         self._engine_lock = EngineLock(self._settings.path)
@@ -86,7 +89,7 @@ class SqlStore:
             except Exception as error:
                 raise translated(error) from error
             to_write, to_read = connections(self._settings), connections(self._settings, read_only=True)
-            writer = Writer(self._writes, to_write, self._run, self._notify)
+            writer = Writer(self._writes, to_write, self._run, self._committed)
             self._writes.start([writer])
             try:
                 names = [f"mainspring-reader-{number}" for number in range(1, self._readers + 1)]
@@ -156,15 +159,16 @@ class SqlStore:
         result: T = self._reads.call_blocking(work)
         return result
 
-    def _run(self, connection: sa.Connection, work: Work[Any]) -> tuple[Any, Iterable[str]]:
+    def _run(self, connection: sa.Connection, work: Work[Any]) -> tuple[Any, Aftermath]:
         session = Session(connection, SQLITE, self._clock.now(), self._record_transitions)
         tx = SqlTx(session, self._ids)
         result = work(tx)
         session.check()
-        return result, tx.topics
+        return result, tx.aftermath
 
-    def _notify(self, topics: Sequence[str]) -> None:
-        if self._wakeups is not None:
+    def _committed(self, aftermath: Aftermath) -> None:
+        topics = aftermath.pass_on(self._announcer)
+        if topics and self._wakeups is not None:
             self._wakeups.notify(*topics)
 
 

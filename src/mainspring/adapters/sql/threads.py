@@ -11,7 +11,7 @@ import logging
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -21,27 +21,28 @@ from mainspring.adapters.sql.failures import translated
 from mainspring.adapters.sql.sqlite import raw
 from mainspring.errors import StoreError, StoreUnavailableError
 from mainspring.ports.store import Work
+from mainspring.ports.transport import Aftermath
 
 logger = logging.getLogger("mainspring")
 
 #: Most works in one transaction: a bound on how long the first of them waits for the last.
 GROUP = 256
 
-#: Runs work on a connection; returns its result and the topics to wake.
-Runner = Callable[[sa.Connection, Work[Any]], tuple[Any, Iterable[str]]]
+#: Runs work on a connection; returns its result and what to do once it has committed.
+Runner = Callable[[sa.Connection, Work[Any]], tuple[Any, Aftermath]]
 
 
 class Call:
     """Work that somebody waits for: a task of an event loop, or a thread."""
 
-    __slots__ = ("error", "future", "loop", "result", "topics", "work")
+    __slots__ = ("aftermath", "error", "future", "loop", "result", "work")
 
     def __init__(self, work: Work[Any], loop: asyncio.AbstractEventLoop | None = None) -> None:
         self.work, self.loop = work, loop
         self.future: asyncio.Future[Any] | Future[Any] = Future() if loop is None else loop.create_future()
         self.result: Any = None
         self.error: BaseException | None = None
-        self.topics: Iterable[str] = ()
+        self.aftermath: Aftermath | None = None
 
     def settle(self) -> None:
         """Tell who waits; in the event loop's own thread, if it is a task."""
@@ -198,12 +199,10 @@ class Writer(ConnectionThread):
     COMMITS = 256
     PAUSE = 1.0
 
-    def __init__(
-        self, line: Line, connections: sa.Engine, run: Runner, notify: Callable[[Sequence[str]], None]
-    ) -> None:
+    def __init__(self, line: Line, connections: sa.Engine, run: Runner, committed: Callable[[Aftermath], None]) -> None:
         super().__init__("mainspring-writer", line, connections, run)
         self.checkpoints = False
-        self._notify = notify
+        self._committed = committed
         self._by_itself = False
         self._commits = 0
 
@@ -250,9 +249,12 @@ class Writer(ConnectionThread):
             self._commits += 1
         except BaseException as error:
             self._fail(driver, group, error)
-        topics = {topic: None for call in group if call.error is None for topic in call.topics}
-        if topics:
-            self._wake(tuple(topics))
+        aftermath = Aftermath()
+        for call in group:
+            if call.error is None and call.aftermath:
+                aftermath.add(call.aftermath)
+        if aftermath:
+            self._tell(aftermath)
         deliver(group)
 
     def _run_all(self, connection: sa.Connection, driver: sqlite3.Connection, group: Sequence[Call]) -> None:
@@ -262,7 +264,7 @@ class Writer(ConnectionThread):
             if not alone:
                 driver.execute("SAVEPOINT work")
             try:
-                call.result, call.topics = self._run(connection, call.work)
+                call.result, call.aftermath = self._run(connection, call.work)
             except BaseException as error:
                 if not driver.in_transaction:
                     raise
@@ -285,8 +287,8 @@ class Writer(ConnectionThread):
                     call.error = StoreUnavailableError(f"the transaction failed: {error}")
                     call.error.__cause__ = error
 
-    def _wake(self, topics: Sequence[str]) -> None:
+    def _tell(self, aftermath: Aftermath) -> None:
         try:
-            self._notify(topics)
+            self._committed(aftermath)
         except Exception:
-            logger.exception("waking %s failed; polling will find the work", ", ".join(topics))
+            logger.exception("waking %s failed; polling will find the work", ", ".join(aftermath.topics))

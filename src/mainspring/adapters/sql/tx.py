@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from mainspring.adapters.sql.decisions import SqlDecisionTable
@@ -12,6 +13,7 @@ from mainspring.adapters.sql.nodes import SqlNodeTable
 from mainspring.adapters.sql.platforms import SqlPlatformTable
 from mainspring.adapters.sql.records import SqlDeadLetterTable, SqlLogTable
 from mainspring.adapters.sql.session import Session
+from mainspring.model.dispatch import Announcement
 from mainspring.model.ids import Ids
 from mainspring.ports.store import (
     DeadLetterTable,
@@ -24,6 +26,7 @@ from mainspring.ports.store import (
     OutboxTable,
     PlatformTable,
 )
+from mainspring.ports.transport import Aftermath
 
 
 class SqlTx:
@@ -31,7 +34,7 @@ class SqlTx:
 
     def __init__(self, session: Session, ids: Ids) -> None:
         self._session, self._ids = session, ids
-        self.topics: dict[str, None] = {}
+        self.aftermath = Aftermath()
         self.jobs: JobTable = SqlJobTable(session)
         self.decisions: DecisionTable = SqlDecisionTable(session)
         self.executions: ExecutionTable = SqlExecutionTable(session)
@@ -53,4 +56,7 @@ class SqlTx:
         return [self._ids.new(self._session.now) for _ in range(count)]
 
     def wake(self, *topics: str) -> None:
-        self.topics.update(dict.fromkeys(topics))
+        self.aftermath.topics.update(dict.fromkeys(topics))
+
+    def announce(self, announcements: Iterable[Announcement]) -> None:
+        self.aftermath.announcements += announcements

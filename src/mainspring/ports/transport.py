@@ -1,0 +1,135 @@
+"""Transport: how workers hear of queued executions. It carries hints; claims happen in the database.
+
+A store hands on what a transaction announced once that has committed, and only then. Whatever a transport loses,
+repeats, delays or makes up costs time and never work: a worker claims conditionally, polls, and a dispatcher
+announces again what nobody has claimed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from mainspring.model.dispatch import Announcement, Dispatch
+
+
+class Announcer(Protocol):
+    """Takes what committed transactions announced."""
+
+    def announce(self, announcements: Sequence[Announcement]) -> Iterable[str]:
+        """Pass announcements on, and return the topics (see `Wakeups`) to wake besides. Safe from any thread.
+
+        It neither blocks nor raises: the transaction has committed, and its caller waits for nothing else. What
+        cannot be passed on is dropped and counted.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a worker should try to claim. ``ids`` None: whatever is queued, in the database's own order."""
+
+    ids: tuple[str, ...] | None = None
+
+
+class Deliveries(Protocol):
+    """What reaches one worker. Used from the event loop it was opened in."""
+
+    @property
+    def topic(self) -> str:
+        """The topic that is woken when there may be something to take."""
+
+    def offer(self, room: Mapping[str, int], limit: int) -> Offer | None:
+        """Return what to try to claim now, None for nothing; no more than there is ``room`` for in each queue.
+
+        Each offer is answered by `tried` or `failed` before the next one is asked for.
+        """
+
+    def tried(self, offer: Offer, claimed: int, limit: int) -> bool:
+        """Take note that an offer was tried, of which ``claimed`` were got; True when there is more to try at once."""
+
+    def failed(self, offer: Offer) -> None:
+        """Take note that the claim failed: nothing is known of these executions, and they are offered again."""
+
+    async def close(self) -> None:
+        """Take nothing more, and leave what was not tried to other workers."""
+
+
+class Transport(Announcer, Protocol):
+    """Carries announcements from those who queue to those who work."""
+
+    async def open(self) -> None:
+        """Start carrying. Does not wait for a server: while there is none, workers poll."""
+
+    async def close(self) -> None:
+        """Send what was announced, in bounded time, and let go of every connection."""
+
+    async def deliveries(self, worker_id: str, queues: Mapping[str, int], *, poll: float) -> Deliveries:
+        """Start delivering to a worker that has slots in ``queues`` and polls every ``poll`` seconds."""
+
+    async def announce_again(self, dispatches: Sequence[Dispatch]) -> int:
+        """Announce once more what has long been queued, where the transport may have lost it; return how many were."""
+
+
+class DatabaseTransport:
+    """`Transport` that needs nothing but the store: whoever queues wakes the workers, and they look themselves."""
+
+    async def open(self) -> None:
+        """Do nothing: the store carries the wake-ups."""
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+    def announce(self, announcements: Sequence[Announcement]) -> Iterable[str]:
+        """Have the workers woken if anything was queued."""
+        return ("queued",) if any(isinstance(one, Dispatch) for one in announcements) else ()
+
+    async def deliveries(self, worker_id: str, queues: Mapping[str, int], *, poll: float) -> Deliveries:
+        """Return what offers everything there is, whenever asked."""
+        return AnythingQueued()
+
+    async def announce_again(self, dispatches: Sequence[Dispatch]) -> int:
+        """Announce nothing: workers poll more often than anybody reconciles."""
+        return 0
+
+
+class AnythingQueued:
+    """`Deliveries` of a worker that looks for itself."""
+
+    topic = "queued"
+
+    def offer(self, room: Mapping[str, int], limit: int) -> Offer | None:
+        """Offer everything, always."""
+        return Offer()
+
+    def tried(self, offer: Offer, claimed: int, limit: int) -> bool:
+        """Go on while claims come back full."""
+        return claimed == limit
+
+    def failed(self, offer: Offer) -> None:
+        """Nothing was taken, so nothing is put back."""
+
+    async def close(self) -> None:
+        """Nothing was taken."""
+
+
+@dataclass(slots=True)
+class Aftermath:
+    """What to do once a transaction has committed: topics to wake, in order, and announcements to pass on."""
+
+    topics: dict[str, None] = field(default_factory=dict)
+    announcements: list[Announcement] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.topics or self.announcements)
+
+    def add(self, other: Aftermath) -> None:
+        """Take in what another transaction of the same commit leaves to do."""
+        self.topics.update(other.topics)
+        self.announcements += other.announcements
+
+    def pass_on(self, announcer: Announcer) -> list[str]:
+        """Pass the announcements on; return every topic to wake."""
+        if self.announcements:
+            self.topics.update(dict.fromkeys(announcer.announce(self.announcements)))
+        return list(self.topics)
