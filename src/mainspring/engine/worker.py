@@ -439,5 +439,5 @@ def _store_progress(tx: Tx, said: Iterable[tuple[Attempt, Mapping[str, Any] | No
 def _as_known(attempt: Attempt) -> Execution:
     """The execution as claimed, with the cancel this worker has heard of since."""
     if attempt.stopping is Stop.CANCEL and attempt.execution.cancel_requested_at is None:
-        return replace(attempt.execution, cancel_requested_at=attempt.execution.started_at)
+        return attempt.execution.changed(cancel_requested_at=attempt.execution.started_at)
     return attempt.execution

@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from mainspring.model.value import Value
+
 
 class Verdict(StrEnum):
     """The decision itself."""
@@ -29,8 +31,8 @@ class Verdict(StrEnum):
         return self in (Verdict.DISPATCHED, Verdict.BUFFERED, Verdict.BACKFILLED)
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+@dataclass(frozen=True)
+class Decision(Value):
     """One decided occurrence, or a run of identical skips as one range.
 
     The key is (``job_id``, ``scheduled_at``, ``key``); ``key`` is empty for schedules, and source + id for events.

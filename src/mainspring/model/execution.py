@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from mainspring.model.policy import RetryPolicy
+from mainspring.model.value import Value
 
 
 class Status(StrEnum):
@@ -114,8 +115,8 @@ def legal(source: Status | None, to: Status, actor: Actor) -> bool:
     return actor in MOVES.get((source, to), frozenset())
 
 
-@dataclass(frozen=True, slots=True)
-class Execution:
+@dataclass(frozen=True)
+class Execution(Value):
     """The unit of work an occurrence, a trigger or an enqueue creates. One row; instants are UTC.
 
     ``attempt`` numbers the tries so far (0: never claimed), ``failures`` and ``losses`` what became of the ended ones,

@@ -10,6 +10,7 @@ from typing import Any
 
 from mainspring.model.execution import Execution, Status
 from mainspring.model.policy import Misfire, Overlap, RetryPolicy
+from mainspring.model.value import Value
 
 
 class JobType(StrEnum):
@@ -88,8 +89,8 @@ class JobDefinition:
         return None if self.overlap_policy is Overlap.ALLOW_ALL else 1
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+@dataclass(frozen=True)
+class Job(Value):
     """A stored job.
 
     ``cursor_at`` is the last due instant decided (or the instant from which it is decided), ``next_run_at`` the next

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import timedelta
 
 from mainspring.model.dispatch import dispatch_of
@@ -99,8 +98,8 @@ def _placed(tx: Tx, admission: Admission, execution: Execution) -> Execution:
         return execution
     blocked_by = admission.blocked_by(execution)
     if blocked_by is not None:
-        return replace(execution, blocked_by=blocked_by)
-    return replace(execution, status=Status.QUEUED, queued_at=tx.now)
+        return execution.changed(blocked_by=blocked_by)
+    return execution.changed(status=Status.QUEUED, queued_at=tx.now)
 
 
 def promote(tx: Tx, limit: int = 500) -> int:

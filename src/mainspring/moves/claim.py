@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 
 from mainspring.model.execution import Actor, Execution, Move, Status
@@ -35,16 +34,16 @@ def claim(
         found = _within(tx.executions.claimable_of(offered, list(queues), handlers), queues)[:limit]
     else:
         found = tx.executions.claimable(queues, handlers, limit)
+    now = tx.now
     claimed = [
-        replace(
-            execution,
+        execution.changed(
             status=Status.RUNNING,
             worker_id=worker_id,
             attempt=execution.attempt + 1,
             fence=execution.fence + 1,
-            started_at=tx.now,
-            lease_until=tx.now + lease,
-            deadline_at=tx.now + execution.timeout,
+            started_at=now,
+            lease_until=now + lease,
+            deadline_at=now + execution.timeout,
         )
         for execution in found
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from mainspring.model.dispatch import GivenUp, RetryPlanned, dispatch_of
@@ -56,7 +56,7 @@ def _with_cancel(tx: Tx, ended: Ended) -> Execution:
     stored = tx.executions.get(execution.id, lock=True)
     if stored is None or stored.cancel_requested_at is None or stored.fence != execution.fence:
         return execution
-    return replace(execution, cancel_requested_at=stored.cancel_requested_at, cancel_reason=stored.cancel_reason)
+    return execution.changed(cancel_requested_at=stored.cancel_requested_at, cancel_reason=stored.cancel_reason)
 
 
 def apply_steps(tx: Tx, steps: Sequence[tuple[Execution, Step]], actor: Actor) -> set[str]:
@@ -167,7 +167,7 @@ def _bury(tx: Tx, failed: Sequence[tuple[Execution, Step]]) -> None:
 
 
 def _event(tx: Tx, execution: Execution, step: Step) -> Event:
-    after = replace(execution, status=step.to, **step.set)
+    after = execution.changed(status=step.to, **step.set)
     data: dict[str, Any] = {
         "execution_id": execution.id,
         "handler": execution.handler,

@@ -179,7 +179,7 @@ def trigger(
     definition = replace(job.definition, overlap=overlap) if overlap is not None else job.definition
     slots = Slots(definition, tx.executions.active_of([job.id]))
     execution = new_execution(job, new_id, cause, now=tx.now, scheduled_at=scheduled_at, payload=payload)
-    execution = replace(execution, event=event, chain_depth=chain_depth, trace_id=trace_id)
+    execution = execution.changed(event=event, chain_depth=chain_depth, trace_id=trace_id)
     plan = Plan()
     dispatch(
         plan, job, slots, Decision(job.id, platform_id, tx.now, Verdict.DISPATCHED, tx.now, job.revision), execution

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from mainspring.errors import ValidationError
@@ -58,6 +58,6 @@ def publish(
     active = active_by_job(tx, [job.id for job in jobs])
     for job in jobs:
         plan = decide_event(job, event, now=tx.now, active=active[job.id], new_id=tx.new_id)
-        plan.executions = [replace(e, chain_depth=chain_depth) for e in plan.executions]
+        plan.executions = [e.changed(chain_depth=chain_depth) for e in plan.executions]
         plans.append((job, plan))
     return Published(event, executions=tuple(record(tx, plans)))

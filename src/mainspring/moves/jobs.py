@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -96,10 +96,10 @@ def update_job(
     if _timing(definition) != _timing(job.definition):
         job = _decided(tx, schedules, job)
         _skip_paused(tx, schedules, job)
-        job = replace(job, cursor_at=max(job.cursor_at, tx.now), cursor_wall=None)
-    changed = replace(job, definition=definition, revision=job.revision + 1, updated_at=tx.now)
+        job = job.changed(cursor_at=max(job.cursor_at, tx.now), cursor_wall=None)
+    changed = job.changed(definition=definition, revision=job.revision + 1, updated_at=tx.now)
     if changed.status is JobStatus.COMPLETED and _timing(definition) != _timing(job.definition):
-        changed = replace(changed, status=JobStatus.ACTIVE, status_reason=None)
+        changed = changed.changed(status=JobStatus.ACTIVE, status_reason=None)
     warnings = check(tx, schedules, changed)
     _check_quota(tx, changed, existing_job=True)
     changed = scheduled(tx, schedules, changed)
@@ -149,9 +149,8 @@ def pause_job(
         job = _decided(tx, schedules, job)
         if job.status is not JobStatus.ACTIVE:
             raise ConflictError(f"job {job.name!r} is {job.status}")
-        job = replace(job, paused_at=tx.now)
-    paused = replace(
-        job,
+        job = job.changed(paused_at=tx.now)
+    paused = job.changed(
         status=JobStatus.PAUSED,
         status_reason=reason[:500],
         paused_until=until,
@@ -178,13 +177,13 @@ def resume_job(
         raise ConflictError(f"job {job.name!r} is {job.status}")
     if job.definition.type.timed and not catch_up:
         _skip_paused(tx, schedules, job)
-        job = replace(job, cursor_at=max(job.cursor_at, tx.now))
-    active = replace(
-        job, status=JobStatus.ACTIVE, status_reason=None, paused_at=None, paused_until=None, updated_at=tx.now
+        job = job.changed(cursor_at=max(job.cursor_at, tx.now))
+    active = job.changed(
+        status=JobStatus.ACTIVE, status_reason=None, paused_at=None, paused_until=None, updated_at=tx.now
     )
     active = scheduled(tx, schedules, active)
     if active.definition.type.timed and active.next_run_at is None:
-        active = replace(active, status=JobStatus.COMPLETED, status_reason="its schedule has no further instant")
+        active = active.changed(status=JobStatus.COMPLETED, status_reason="its schedule has no further instant")
     tx.jobs.save(active, expected_revision=job.revision, actor=actor)
     _announce(tx, active, EventType.JOB_RESUMED, actor)
     tx.wake("jobs")
@@ -198,8 +197,8 @@ def archive_job(tx: Tx, schedules: Schedules, platform_id: str, name: str, *, ac
         return Changed(job, changed=False)
     job = _decided(tx, schedules, job)
     _skip_paused(tx, schedules, job)
-    archived = replace(
-        job, status=JobStatus.ARCHIVED, status_reason=f"archived by {actor}", next_run_at=None, updated_at=tx.now
+    archived = job.changed(
+        status=JobStatus.ARCHIVED, status_reason=f"archived by {actor}", next_run_at=None, updated_at=tx.now
     )
     tx.jobs.save(archived, expected_revision=job.revision, actor=actor)
     _announce(tx, archived, EventType.JOB_ARCHIVED, actor)
@@ -234,7 +233,7 @@ def recompute(
         next_run_at = schedules.of(tx, job).fire_at(following.at, key=job.id) if following else None
         if next_run_at != job.next_run_at:
             # Its version stays as it was: deciding uses it to see a wall time that ran under the old rules.
-            tx.jobs.save(replace(job, next_run_at=next_run_at), expected_revision=job.revision, actor="zone data")
+            tx.jobs.save(job.changed(next_run_at=next_run_at), expected_revision=job.revision, actor="zone data")
             moved.append((job, next_run_at))
     return moved, jobs[-1].id if len(jobs) == limit else None
 
@@ -272,11 +271,11 @@ def merge(before: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
 def scheduled(tx: Tx, schedules: Schedules, job: Job) -> Job:
     """Return the job with ``next_run_at`` computed from its cursor."""
     if not job.definition.type.timed or job.status is not JobStatus.ACTIVE:
-        return replace(job, next_run_at=None)
+        return job.changed(next_run_at=None)
     schedule = schedules.of(tx, job)
     following = schedule.next(job.cursor_at)
     next_run_at = schedule.fire_at(following.at, key=job.id) if following else None
-    return replace(job, next_run_at=next_run_at, tzdb_version=tzdb_version())
+    return job.changed(next_run_at=next_run_at, tzdb_version=tzdb_version())
 
 
 def check(tx: Tx, schedules: Schedules, job: Job) -> tuple[str, ...]:

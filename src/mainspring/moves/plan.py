@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from mainspring.model.decision import Decision
@@ -121,8 +121,7 @@ def stop_others(tx: Tx, plan: Plan) -> None:
 
 
 def _set_aside(tx: Tx, job: Job, why: str) -> None:
-    paused = replace(
-        job,
+    paused = job.changed(
         status=JobStatus.PAUSED,
         status_reason=f"deciding failed: {why}"[:500],
         paused_at=tx.now,

@@ -6,7 +6,7 @@ Dispatcher, edits, simulation and tests all call it. Pure: it reads no clock, dr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -137,9 +137,7 @@ class _Step:
         count: int | None,
     ) -> None:
         decision = self._decision(verdict, first, reason)
-        self.plan.decisions.append(
-            replace(decision, into_at=into, until_at=last if last > first else None, count=count)
-        )
+        self.plan.decisions.append(decision.changed(into_at=into, until_at=last if last > first else None, count=count))
         self.cursor_at = max(self.cursor_at, last)
 
     def record(self, occurrence: Occurrence, *, catch_up: bool) -> None:
@@ -226,7 +224,7 @@ def decide_event(
     )
     body = {"id": event.id, "type": event.type, "source": event.source, "subject": event.subject, "data": event.data}
     execution = new_execution(job, new_id(), Cause.EVENT, now=now, scheduled_at=event.at, deadline_from=event.at)
-    dispatch(plan, job, Slots(job.definition, active), decision, replace(execution, event=body))
+    dispatch(plan, job, Slots(job.definition, active), decision, execution.changed(event=body))
     return plan
 
 
@@ -244,7 +242,7 @@ def dispatch(plan: Plan, job: Job, slots: Slots, decision: Decision, execution: 
     ruling = slots.judge(execution.id)
     reason = {**decision.reason, **ruling.reason}
     made = execution.id if ruling.verdict.runs else None
-    plan.decisions.append(replace(decision, decision=ruling.verdict, reason=reason, execution_id=made))
+    plan.decisions.append(decision.changed(decision=ruling.verdict, reason=reason, execution_id=made))
     if made is None:
         return
     if ruling.cancel or ruling.terminate:
@@ -260,7 +258,7 @@ def _make_room(plan: Plan, decision: Decision, ruling: Ruling) -> None:
     plan.executions = [e for e in plan.executions if e.id not in gone]
     folded = {d.scheduled_at for d in plan.decisions if d.execution_id in gone & mine}
     plan.decisions = [
-        replace(d, decision=Verdict.COALESCED, into_at=decision.scheduled_at, execution_id=None)
+        d.changed(decision=Verdict.COALESCED, into_at=decision.scheduled_at, execution_id=None)
         if d.scheduled_at in folded or d.into_at in folded
         else d
         for d in plan.decisions
@@ -273,8 +271,8 @@ def _held_back(execution: Execution, job: Job, ruling: Ruling) -> Execution:
     deadline = job.definition.start_deadline
     if ruling.buffered and deadline is not None:
         # It was not its own doing that it waits: the deadline counts from its making.
-        execution = replace(execution, start_deadline_at=execution.created_at + deadline)
-    return replace(execution, buffered=ruling.buffered, blocked_by=ruling.blocked_by)
+        execution = execution.changed(start_deadline_at=execution.created_at + deadline)
+    return execution.changed(buffered=ruling.buffered, blocked_by=ruling.blocked_by)
 
 
 def new_execution(

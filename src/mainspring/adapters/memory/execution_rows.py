@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from mainspring.adapters.memory.journal import Journal
@@ -45,7 +44,7 @@ class ExecutionRows:
     def change(self, execution: Execution, values: Mapping[str, Any]) -> Execution:
         """Replace a row by a copy with other values, and return that."""
         copied = {name: plain(value) if name in EXECUTION_DATA else value for name, value in values.items()}
-        changed = replace(execution, **copied)
+        changed = execution.changed(**copied)
         if changed.id != execution.id:
             raise StoreError(f"execution {execution.id} cannot change its id")
         self.put(changed)

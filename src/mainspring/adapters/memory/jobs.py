@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -146,8 +145,7 @@ def _revision(job: Job, actor: str) -> Revision:
 
 
 def _advanced(job: Job, cursor: JobCursor) -> Job:
-    return replace(
-        job,
+    return job.changed(
         cursor_at=cursor.cursor_at,
         next_run_at=cursor.next_run_at,
         cursor_wall=cursor.cursor_wall,

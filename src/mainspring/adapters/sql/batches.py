@@ -6,7 +6,7 @@ one row therefore is an ordinary statement without any JSON, and a claim of 500 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from operator import attrgetter
@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from mainspring.adapters.sql.dialect import ROWS, Dialect
 from mainspring.adapters.sql.types import Coded, clean
+from mainspring.model.value import Value
 
 R = TypeVar("R")
 
@@ -115,12 +116,19 @@ class Shape(Generic[R]):
 
     def row(self, row: Any) -> R | None:
         """Return the value of a row of `select`, None for None."""
-        return None if row is None else self.kind(*row)
+        return None if row is None else self._made(row)
 
     def rows(self, rows: Sequence[Any]) -> list[R]:
         """Return the values of rows of `select`."""
-        kind = self.kind
-        return [kind(*row) for row in rows]
+        made = self._made
+        return [made(row) for row in rows]
+
+    @property
+    def _made(self) -> Callable[[Any], R]:
+        kind, names = self.kind, self.names
+        if issubclass(kind, Value):
+            return lambda row: kind.of(names, row)
+        return lambda row: kind(*row)
 
 
 def shape(kind: type[R], table: sa.Table) -> Shape[R]:

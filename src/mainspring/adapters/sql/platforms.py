@@ -110,7 +110,7 @@ class SqlPlatformTable(SqlTable):
 
     def idempotent(self, platform_id: str, key: str) -> tuple[str, str] | None:
         row = self._first(_IDEMPOTENT, platform=platform_id, key=key)
-        return None if row is None else (row.request_hash, row.execution_id)
+        return None if row is None else (row[0], row[1])
 
     def put_idempotent(self, platform_id: str, key: str, request_hash: str, execution_id: str) -> bool:
         row = (platform_id, key, self._session.now, request_hash, execution_id)

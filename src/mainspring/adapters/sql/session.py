@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from mainspring.adapters.sql.batches import Field, Shape, insert_statement, pack
 from mainspring.adapters.sql.dialect import Dialect
 from mainspring.adapters.sql.failures import translated
+from mainspring.adapters.sql.statements import Result, Statements
 from mainspring.errors import ConflictError
 
 R = TypeVar("R")
@@ -27,15 +28,16 @@ class Session:
 
     connection: sa.Connection
     dialect: Dialect
+    statements: Statements
     now: datetime
     record_transitions: bool = False
     failed: BaseException | None = None
 
-    def execute(self, statement: Any, parameters: dict[str, Any] | None = None) -> sa.CursorResult[Any]:
+    def execute(self, statement: Any, parameters: dict[str, Any] | None = None) -> Result:
         """Run a statement. Raises `StoreError` for what the database refuses, but for a constraint's IntegrityError."""
         self.check()
         try:
-            return self.connection.execute(statement, parameters)
+            return self.statements.run(self.connection, statement, parameters or {})
         except sa.exc.IntegrityError:
             raise
         except sa.exc.StatementError as error:
@@ -57,11 +59,11 @@ class SqlTable:
         self._session = session
         self._dialect = session.dialect
 
-    def _run(self, statement: Any, parameters: dict[str, Any] | None = None) -> sa.CursorResult[Any]:
+    def _run(self, statement: Any, parameters: dict[str, Any] | None = None) -> Result:
         return self._session.execute(statement, parameters)
 
     def _all(self, statement: Any, **parameters: Any) -> Sequence[Any]:
-        return self._session.execute(statement, parameters).all()
+        return self._session.execute(statement, parameters).rows
 
     def _first(self, statement: Any, **parameters: Any) -> Any:
         return self._session.execute(statement, parameters).first()

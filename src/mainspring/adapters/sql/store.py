@@ -18,10 +18,12 @@ import sqlalchemy as sa
 from mainspring.adapters.sql.dialect import SQLITE
 from mainspring.adapters.sql.engine_lock import EngineLock
 from mainspring.adapters.sql.failures import translated
+from mainspring.adapters.sql.line import Line
 from mainspring.adapters.sql.schema import prepare_sqlite, sqlite_revision
 from mainspring.adapters.sql.session import Session
 from mainspring.adapters.sql.sqlite import SqliteSettings, connections, database_path
-from mainspring.adapters.sql.threads import Line, Reader, Writer
+from mainspring.adapters.sql.sqlite_threads import Reader, Writer
+from mainspring.adapters.sql.statements import Statements
 from mainspring.adapters.sql.tx import SqlTx
 from mainspring.model.ids import Ids
 from mainspring.ports.clock import Clock, Wakeups
@@ -72,6 +74,7 @@ class SqlStore:
         self._engine_lock = EngineLock(self._settings.path)
         self._opening = threading.Lock()
         self._writes, self._reads = Line("writes"), Line("reads")
+        self._statements: Statements
         self._writer: Writer | None = None
 
     # -- opening and closing ---------------------------------------------------------------------------------------
@@ -89,6 +92,7 @@ class SqlStore:
             except Exception as error:
                 raise translated(error) from error
             to_write, to_read = connections(self._settings), connections(self._settings, read_only=True)
+            self._statements = Statements(to_write.dialect)
             writer = Writer(self._writes, to_write, self._run, self._committed)
             self._writes.start([writer])
             try:
@@ -160,7 +164,7 @@ class SqlStore:
         return result
 
     def _run(self, connection: sa.Connection, work: Work[Any]) -> tuple[Any, Aftermath]:
-        session = Session(connection, SQLITE, self._clock.now(), self._record_transitions)
+        session = Session(connection, SQLITE, self._statements, self._clock.now(), self._record_transitions)
         tx = SqlTx(session, self._ids)
         result = work(tx)
         session.check()

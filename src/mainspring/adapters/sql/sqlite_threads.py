@@ -1,4 +1,4 @@
-"""The threads that own SQLite connections, and the calls that wait for them.
+"""The threads that own SQLite connections.
 
 Writes take turns anyway, so one thread makes them all: what waits when it comes round goes into one transaction and
 one sync to disk, each work in a savepoint of its own. Reads have threads of their own, on snapshots, and wait for none.
@@ -6,18 +6,16 @@ one sync to disk, each work in a savepoint of its own. Reads have threads of the
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import queue
 import sqlite3
-import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from typing import Any
 
 import sqlalchemy as sa
 
 from mainspring.adapters.sql.failures import translated
+from mainspring.adapters.sql.line import Call, Line, LineThread, deliver
 from mainspring.adapters.sql.sqlite import raw
 from mainspring.errors import StoreError, StoreUnavailableError
 from mainspring.ports.store import Work
@@ -32,127 +30,12 @@ GROUP = 256
 Runner = Callable[[sa.Connection, Work[Any]], tuple[Any, Aftermath]]
 
 
-class Call:
-    """Work that somebody waits for: a task of an event loop, or a thread."""
-
-    __slots__ = ("aftermath", "error", "future", "loop", "result", "work")
-
-    def __init__(self, work: Work[Any], loop: asyncio.AbstractEventLoop | None = None) -> None:
-        self.work, self.loop = work, loop
-        self.future: asyncio.Future[Any] | Future[Any] = Future() if loop is None else loop.create_future()
-        self.result: Any = None
-        self.error: BaseException | None = None
-        self.aftermath: Aftermath | None = None
-
-    def settle(self) -> None:
-        """Tell who waits; in the event loop's own thread, if it is a task."""
-        if self.future.done():  # cancelled meanwhile
-            return
-        if self.error is None:
-            self.future.set_result(self.result)
-        else:
-            self.future.set_exception(self.error)
-
-
-def deliver(calls: Sequence[Call]) -> None:
-    """Settle calls that are over, waking each event loop once."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[Call]] = {}
-    for call in calls:
-        if call.loop is None:
-            call.settle()
-        else:
-            by_loop.setdefault(call.loop, []).append(call)
-    for loop, waiting in by_loop.items():
-        try:
-            loop.call_soon_threadsafe(_settle, waiting)
-        except RuntimeError:
-            logger.debug("an event loop was closed before %d of its writes were done", len(waiting))
-
-
-def _settle(calls: Sequence[Call]) -> None:
-    for call in calls:
-        call.settle()
-
-
-class Line:
-    """Where calls wait for the next free thread. Once closed it takes no more, and its threads end when it is empty."""
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-        self._calls: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._threads: list[ConnectionThread] = []
-        self._open = False
-
-    def start(self, threads: Sequence[ConnectionThread]) -> None:
-        """Start serving, once every thread has its connection. Raises what kept one from having it."""
-        self._threads = list(threads)
-        self._calls = queue.SimpleQueue()  # whatever an earlier, failed start has left
-        for thread in threads:
-            thread.start()
-        try:
-            for thread in threads:
-                thread.ready.result()
-        except BaseException:
-            self.close()
-            raise
-        self._open = True
-
-    async def call(self, work: Work[Any]) -> Any:
-        """Run work and wait for it in the present event loop."""
-        call = Call(work, asyncio.get_running_loop())
-        self._put(call)
-        return await call.future  # type: ignore[misc]  # an asyncio future, since it was given a loop
-
-    def call_blocking(self, work: Work[Any]) -> Any:
-        """Run work and wait for it in the present thread."""
-        call = Call(work)
-        self._put(call)
-        return call.future.result()
-
-    def _put(self, call: Call) -> None:
-        if threading.current_thread() in self._threads:
-            raise StoreError("work called the store it runs in: use its transaction instead")
-        with self._lock:
-            if not self._open:
-                raise StoreUnavailableError("the store is not open")
-            self._calls.put(call)
-
-    def take(self, timeout: float | None = None) -> Call | None:
-        """Return the next call; None at the end. Raises ``queue.Empty`` after ``timeout`` seconds."""
-        return self._calls.get(timeout=timeout)
-
-    def take_more(self, limit: int) -> tuple[list[Call], bool]:
-        """Return up to ``limit`` calls that wait already, and whether the end was among them."""
-        found: list[Call] = []
-        while len(found) < limit:
-            try:
-                call = self._calls.get_nowait()
-            except queue.Empty:
-                break
-            if call is None:
-                return found, True
-            found.append(call)
-        return found, False
-
-    def close(self) -> None:
-        """Finish what waits, end the threads, and wait for them."""
-        with self._lock:
-            self._open = False
-            for _ in self._threads:
-                self._calls.put(None)
-        for thread in self._threads:
-            thread.join()
-        self._threads = []
-
-
-class ConnectionThread(threading.Thread):
-    """A thread with a connection of its own, serving a line. A daemon: a process that forgot to close still ends."""
+class ConnectionThread(LineThread):
+    """A thread with a connection of its own."""
 
     def __init__(self, name: str, line: Line, connections: sa.Engine, run: Runner) -> None:
-        super().__init__(name=name, daemon=True)
-        self.ready: Future[None] = Future()
-        self._line, self._connections, self._run = line, connections, run
+        super().__init__(name, line)
+        self._connections, self._run = connections, run
 
     def run(self) -> None:
         try:
@@ -175,7 +58,7 @@ class Reader(ConnectionThread):
     """Runs works that only read, each on a snapshot of its own."""
 
     def serve(self, connection: sa.Connection, driver: sqlite3.Connection) -> None:
-        while (call := self._line.take()) is not None:
+        while (call := self._line.take(self)) is not None:
             try:
                 driver.execute("BEGIN")
                 call.result, _ = self._run(connection, call.work)
@@ -207,14 +90,9 @@ class Writer(ConnectionThread):
         self._commits = 0
 
     def serve(self, connection: sa.Connection, driver: sqlite3.Connection) -> None:
-        over = False
-        while not over:
-            first = self._next(driver)
-            if first is None:
-                break
-            more, over = self._line.take_more(GROUP - 1)
-            group = [call for call in (first, *more) if not call.future.cancelled()]
-            del first, more
+        while (first := self._next(driver)) is not None:
+            group = [call for call in (first, *self._line.take_more(GROUP - 1)) if not call.future.cancelled()]
+            del first
             if group:
                 self._write(connection, driver, group)
             del group
@@ -226,12 +104,12 @@ class Writer(ConnectionThread):
             driver.execute(f"PRAGMA wal_autocheckpoint = {self.PAGES}")
             self._by_itself = True
         if not self.checkpoints or self._commits < self.COMMITS:
-            return self._line.take()
+            return self._line.take(self)
         try:
-            return self._line.take(timeout=self.PAUSE)
+            return self._line.take(self, timeout=self.PAUSE)
         except queue.Empty:
             self._checkpoint(driver)
-            return self._line.take()
+            return self._line.take(self)
 
     def _checkpoint(self, driver: sqlite3.Connection) -> None:
         self._commits = 0

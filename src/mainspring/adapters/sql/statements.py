@@ -1,0 +1,170 @@
+"""Statements written in SQLAlchemy's language, compiled once, and from then on run on the driver itself.
+
+What SQLAlchemy does anew for each execution, its caches, events and row objects, costs more than the database does for
+a statement of one row. A statement that is run a second time is therefore kept in the words of its database, with the
+functions that make its parameters ready and its values ours; both run over a column at a time. Statements built for one
+call, such as a list with filters, go SQLAlchemy's way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import sqlalchemy as sa
+
+Convert = Callable[[Any], Any]
+
+
+@dataclass(slots=True)
+class Result:
+    """What a statement gave: its rows, as plain tuples of our values, and how many rows it touched."""
+
+    rows: Sequence[tuple[Any, ...]]
+    rowcount: int
+
+    def first(self) -> tuple[Any, ...] | None:
+        """Return the first row, None where there is none."""
+        return self.rows[0] if self.rows else None
+
+    def scalar(self) -> Any:
+        """Return the first value of the first row, None where there is none."""
+        return self.rows[0][0] if self.rows else None
+
+    def scalars(self) -> list[Any]:
+        """Return the first value of each row."""
+        return [row[0] for row in self.rows]
+
+
+class Statements:
+    """The compiled statements of one dialect, shared by its connections. Safe from any thread."""
+
+    def __init__(self, dialect: sa.Dialect) -> None:
+        self._dialect = dialect
+        self._seen: WeakKeyDictionary[Any, Compiled | None] = WeakKeyDictionary()
+
+    def run(self, connection: sa.Connection, statement: Any, parameters: Mapping[str, Any]) -> Result:
+        """Run a statement on a connection. Raises SQLAlchemy's errors, whichever way it takes."""
+        compiled = self._seen.get(statement)
+        if compiled is None:
+            if statement in self._seen:  # the second time: it is no statement of one call
+                self._seen[statement] = compile_statement(statement, self._dialect)
+            else:
+                self._seen[statement] = None
+            return _by_sqlalchemy(connection, statement, parameters)
+        if not compiled.direct:
+            return _by_sqlalchemy(connection, statement, parameters)
+        return compiled.run(connection, parameters)
+
+
+def _by_sqlalchemy(connection: sa.Connection, statement: Any, parameters: Mapping[str, Any]) -> Result:
+    # The driver counts the rows of an INSERT as well, but only those who ask are told.
+    found = connection.execute(statement, dict(parameters), execution_options={"preserve_rowcount": True})
+    if not found.returns_rows:
+        return Result((), found.rowcount)
+    rows = [tuple(row) for row in found]
+    return Result(rows, len(rows))
+
+
+@dataclass(slots=True)
+class Compiled:
+    """A statement in the words of one database. ``direct``: it can be run as it is, whatever its parameters."""
+
+    direct: bool
+    text: str = ""
+    #: (our name, the driver's name, its conversion, the value where none is given), in the order of the driver.
+    parameters: Sequence[tuple[str, str, Convert | None, Any]] = ()
+    positional: bool = False
+    types: Sequence[Any] = ()
+    #: (index, conversion) of the columns that need one; known once the driver has said what it gives.
+    columns: Sequence[tuple[int, Convert]] | None = None
+
+    def run(self, connection: sa.Connection, parameters: Mapping[str, Any]) -> Result:
+        """Run it on the driver's connection under one of SQLAlchemy's."""
+        driver = connection.connection.dbapi_connection
+        values = self._values(parameters)
+        assert driver is not None
+        cursor: Any = driver.cursor()
+        try:
+            cursor.execute(self.text, values)
+            if cursor.description is None:
+                return Result((), cursor.rowcount)
+            if self.columns is None:
+                self.columns = _conversions(self.types, cursor.description, connection.dialect)
+            rows = cursor.fetchall()
+        except connection.dialect.loaded_dbapi.Error as error:
+            raise as_sqlalchemy(error, self.text, connection) from error
+        finally:
+            cursor.close()
+        return Result(self._converted(rows), len(rows))
+
+    def _values(self, given: Mapping[str, Any]) -> Any:
+        found = {}
+        for name, key, convert, otherwise in self.parameters:
+            value = given.get(name, otherwise)
+            found[key] = value if convert is None else convert(value)
+        return tuple(found.values()) if self.positional else found
+
+    def _converted(self, rows: Sequence[tuple[Any, ...]]) -> Sequence[tuple[Any, ...]]:
+        if not self.columns or not rows:
+            return rows
+        if len(rows) == 1:
+            row = list(rows[0])
+            for index, convert in self.columns:
+                row[index] = convert(row[index])
+            return [tuple(row)]
+        columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
+        for index, convert in self.columns:
+            values = columns[index]
+            if values.count(None) < len(values):
+                columns[index] = list(map(convert, values))
+        return list(zip(*columns, strict=True))
+
+
+_NOTHING = object()
+
+
+def compile_statement(statement: Any, dialect: sa.Dialect) -> Compiled:
+    """Put a statement into the words of a database."""
+    compiled: Any = statement.compile(dialect=dialect)
+    if compiled.post_compile_params or compiled.literal_execute_params or compiled.insert_prefetch:
+        return Compiled(direct=False)  # its text depends on the values
+    positional = bool(compiled.positional)
+    names = list(compiled.positiontup) if positional else list(compiled.binds)
+    parameters = []
+    for number, name in enumerate(names):
+        bind = compiled.binds[name]
+        otherwise = _NOTHING if bind.required else bind.effective_value
+        convert = bind.type.dialect_impl(dialect).bind_processor(dialect)
+        # One that stands in several places has a place of its own in each, where they go by position.
+        key = f"{number}" if positional else compiled.escaped_bind_names.get(name, name)
+        parameters.append((name, key, convert, otherwise))
+    types = [column.type for column in compiled._result_columns]
+    return Compiled(True, compiled.string, parameters, positional, types)
+
+
+def _conversions(types: Sequence[Any], description: Any, dialect: sa.Dialect) -> list[tuple[int, Convert]]:
+    found = []
+    for index, (kind, column) in enumerate(zip(types, description, strict=True)):
+        convert = kind.dialect_impl(dialect).result_processor(dialect, column[1])
+        if convert is not None:
+            found.append((index, convert))
+    return found
+
+
+def as_sqlalchemy(error: Exception, text: str, connection: sa.Connection) -> Exception:
+    """Return a driver's error as SQLAlchemy tells it, so that nobody has to know which way a statement took."""
+    dialect = connection.dialect
+    gone = dialect.is_disconnect(error, None, None)  # type: ignore[arg-type]  # asked only for what the error says
+    told: Exception = sa.exc.DBAPIError.instance(
+        text,
+        None,
+        error,
+        dialect.loaded_dbapi.Error,
+        hide_parameters=True,
+        connection_invalidated=gone,
+        dialect=dialect,
+    )
+    return told

@@ -1,0 +1,109 @@
+"""NOTIFY and LISTEN: what one process woke, told to the others. A hint; whoever misses it polls.
+
+One thread and one connection of a process do both. Topics are sent at once where it was quiet, and gathered while it
+is not, so that a busy store takes the server's one notification lock some hundred times a second and not once a commit.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import threading
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import psycopg
+
+from mainspring.ports.clock import Wakeups
+
+logger = logging.getLogger("mainspring")
+
+CHANNEL = "mainspring"
+#: Seconds over which topics are gathered into one notification.
+GATHER = 0.005
+#: Seconds before a lost connection is made again.
+AGAIN = 1.0
+
+
+class Telegraph:
+    """Tells other processes what this one woke, and this one what they did."""
+
+    def __init__(self, url: str, wakeups: Wakeups | None, **options: Any) -> None:
+        self._url, self._wakeups, self._options = url, wakeups, options
+        self._topics: set[str] = set()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._ear, self._bell = os.pipe()
+        os.set_blocking(self._ear, False)
+        os.set_blocking(self._bell, False)
+        self._thread = threading.Thread(target=self._run, name="mainspring-telegraph", daemon=True)
+
+    def start(self) -> None:
+        """Connect and begin, in a thread."""
+        self._thread.start()
+
+    def send(self, topics: Iterable[str]) -> None:
+        """Tell the others soon. Safe from any thread; never waits."""
+        with self._lock:
+            quiet = not self._topics
+            self._topics.update(topics)
+        if quiet:
+            self._ring()
+
+    def close(self) -> None:
+        """Tell what is left to tell, and end."""
+        self._closed = True
+        self._ring()
+        self._thread.join()
+        os.close(self._ear)
+        os.close(self._bell)
+
+    def _ring(self) -> None:
+        try:
+            os.write(self._bell, b".")
+        except BlockingIOError:
+            return  # it rings already
+
+    # -- in the thread -------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._closed:
+            try:
+                with psycopg.connect(self._url, autocommit=True, **self._options) as connection:
+                    if self._wakeups is not None:
+                        connection.execute(f"LISTEN {CHANNEL}")
+                    self._serve(connection)
+            except psycopg.Error as error:
+                logger.debug("notifications are cut off, trying again: %s", error)
+                self._wait([], AGAIN)
+
+    def _serve(self, connection: psycopg.Connection[Any]) -> None:
+        while True:
+            self._wait([connection.fileno()], None)
+            connection.pgconn.consume_input()
+            self._hear(connection)
+            self._tell(connection)
+            if self._closed:
+                return
+
+    def _hear(self, connection: psycopg.Connection[Any]) -> None:
+        mine = connection.info.backend_pid
+        while (heard := connection.pgconn.notifies()) is not None:
+            if heard.be_pid != mine and self._wakeups is not None:
+                self._wakeups.notify(*heard.extra.decode().split(","))
+
+    def _tell(self, connection: psycopg.Connection[Any]) -> None:
+        with self._lock:
+            topics, self._topics = sorted(self._topics), set()
+        if topics:
+            connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, ",".join(topics)))
+            self._hear(connection)
+            # What is woken meanwhile goes with the next one.
+            time.sleep(GATHER)  # noqa: TID251 - this thread rests; no loop and no decision waits for it
+
+    def _wait(self, sockets: list[int], seconds: float | None) -> None:
+        ready, _, _ = select.select([self._ear, *sockets], [], [], seconds)
+        if self._ear in ready:
+            os.read(self._ear, 65_536)
