@@ -143,8 +143,8 @@ class RunningTable(SqlTable):
     def unclaimed(self, queue: str, queued_before: datetime, limit: int) -> list[Dispatch]:
         rows = self._all(_UNCLAIMED, queue=queue, before=queued_before, limit=limit)
         return [
-            Dispatch(row.id, row.platform_id, queue, row.priority, traceparent(row.trace_id, row.span_id))
-            for row in rows
+            Dispatch(execution_id, platform_id, queue, priority, traceparent(trace_id, span_id))
+            for execution_id, platform_id, priority, trace_id, span_id in rows
         ]
 
     def queued_handlers(self, limit: int) -> list[tuple[str, str, datetime]]:

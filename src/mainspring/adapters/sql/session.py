@@ -62,10 +62,10 @@ class SqlTable:
     def _run(self, statement: Any, parameters: dict[str, Any] | None = None) -> Result:
         return self._session.execute(statement, parameters)
 
-    def _all(self, statement: Any, **parameters: Any) -> Sequence[Any]:
+    def _all(self, statement: Any, **parameters: Any) -> Sequence[tuple[Any, ...]]:
         return self._session.execute(statement, parameters).rows
 
-    def _first(self, statement: Any, **parameters: Any) -> Any:
+    def _first(self, statement: Any, **parameters: Any) -> tuple[Any, ...] | None:
         return self._session.execute(statement, parameters).first()
 
     def _scalar(self, statement: Any, **parameters: Any) -> Any:
