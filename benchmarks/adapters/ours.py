@@ -1,0 +1,69 @@
+"""Mainspring, through its public Python interface and its own command line: every guarantee at its defaults.
+
+The database, and Redis where it is used, come from the environment, as for any user: ``MAINSPRING_DATABASE_URL`` and
+``MAINSPRING_REDIS_URL``. On SQLite one process is all of it; on PostgreSQL a dispatcher runs beside the workers.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import AbstractAsyncContextManager
+
+from benchmarks.adapter import PAYLOAD, Adapter, hit, main
+from mainspring import Mainspring
+
+#: Executions in one call; callers wait for its answer before the next.
+AT_ONCE = 1_000
+
+JOB = {"handler": "noop", "payload": PAYLOAD}
+
+ms = Mainspring(queues="default:500")
+
+
+@ms.handler()
+async def noop(text: str) -> None:
+    hit()
+
+
+class Ours(Adapter):
+    def __init__(self) -> None:
+        self._engine: AbstractAsyncContextManager[None] | None = None
+
+    async def open(self) -> None:
+        await ms.open()
+
+    async def open_embedded(self) -> None:
+        self._engine = ms.running()
+        await self._engine.__aenter__()
+
+    async def close(self) -> None:
+        await self._engine.__aexit__(None, None, None) if self._engine else await ms.close()
+
+    async def enqueue(self) -> None:
+        _ = await noop.aenqueue(**PAYLOAD)
+
+    async def enqueue_many(self, jobs: int) -> None:
+        service = ms.scheduler()
+        for begin in range(0, jobs, AT_ONCE):
+            await service.enqueue([noop.request(**PAYLOAD)] * min(AT_ONCE, jobs - begin))
+
+    async def schedule(self, schedules: int) -> None:
+        service = ms.scheduler()
+        for number in range(schedules):
+            await service.create_job(
+                {"name": f"each-second-{number}", "type": "recurring", "schedule": {"every_ms": 1000}, **JOB}
+            )
+
+    async def outstanding(self) -> int:
+        metrics = await ms.scheduler().get_metrics()
+        if metrics["dead_letters"]:
+            raise RuntimeError(f"{metrics['dead_letters']} executions failed")
+        return sum(metrics["executions"].values())
+
+    def work(self, fill: int) -> None:
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        ms.run()
+
+
+if __name__ == "__main__":
+    main(Ours())

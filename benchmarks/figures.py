@@ -1,0 +1,68 @@
+"""Figures of several rounds: the median, and the range they were found in."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+def percentile(values: Sequence[float], which: int) -> float:
+    """Return a percentile of at least two values.
+
+    >>> percentile([1.0, 2.0, 3.0], 50)
+    2.0
+    """
+    return statistics.quantiles(values, n=100, method="inclusive")[which - 1]
+
+
+@dataclass
+class Figures:
+    """What was found, by workload, peer and name, once for each round; and who was left out, and why."""
+
+    rounds: dict[str, dict[str, dict[str, list[float]]]] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    def add(self, workload: str, peer: str, found: Mapping[str, float]) -> None:
+        """Add what one round found."""
+        place = self.rounds.setdefault(workload, {}).setdefault(peer, {})
+        for name, value in found.items():
+            place.setdefault(name, []).append(value)
+
+    def median(self, workload: str, peer: str, name: str) -> float | None:
+        """Return the median over the rounds; None where nothing was measured."""
+        values = self.rounds.get(workload, {}).get(peer, {}).get(name)
+        return statistics.median(values) if values else None
+
+    def told(self, workload: str, peer: str, name: str) -> str:
+        """Return the median with its range, for people."""
+        values = self.rounds.get(workload, {}).get(peer, {}).get(name)
+        if not values:
+            return ""
+        middle = number(statistics.median(values))
+        return middle if len(values) == 1 else f"{middle} [{number(min(values))}-{number(max(values))}]"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return medians by workload, peer and name; beside them under ``ranges`` the least and the greatest."""
+        return {
+            workload: {peer: _medians(names) for peer, names in peers.items()}
+            for workload, peers in self.rounds.items()
+        }
+
+
+def _medians(names: Mapping[str, list[float]]) -> dict[str, Any]:
+    found: dict[str, Any] = {name: round(statistics.median(values), 4) for name, values in names.items()}
+    found["ranges"] = {name: [round(min(values), 4), round(max(values), 4)] for name, values in names.items()}
+    return found
+
+
+def number(value: float) -> str:
+    """Return a number with the digits that mean something.
+
+    >>> [number(value) for value in (23456.7, 123.4, 12.34, 0.1234)]
+    ['23,457', '123', '12.3', '0.12']
+    """
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"

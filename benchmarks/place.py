@@ -1,0 +1,142 @@
+"""One peer on empty servers: its programs, and its jobs as they begin."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks import tally
+from benchmarks.catalogue import Peer
+from benchmarks.environment import NODE, ROOT, interpreter
+from benchmarks.errors import PeerFailedError
+from benchmarks.processes import Program
+from benchmarks.servers import Servers
+
+#: Seconds without a job begun before a peer counts as stuck.
+STUCK = 90.0
+#: Seconds between two looks at the tallies.
+LOOK = 0.002
+OURS = "benchmarks.adapters.ours:ms"
+
+
+class Place:
+    """A peer, its addresses, its programs. Made by `place`."""
+
+    def __init__(self, peer: Peer, servers: Servers, urls: dict[str, str], directory: Path) -> None:
+        self.peer, self._servers = peer, servers
+        self.tally = directory / "tally"
+        self.tally.mkdir()
+        self._log = directory / "log"
+        self._python = interpreter(peer)
+        self._environ = os.environ | _environ(peer, urls, directory, self.tally)
+        self._programs: list[Program] = []
+        self.workers: list[Program] = []
+        self.helpers: list[Program] = []
+
+    @property
+    def groups(self) -> dict[str, list[int]]:
+        """Process ids: ``workers`` with what must run beside them, and ``servers``."""
+        workers = [program.pid for program in (*self.workers, *self.helpers)]
+        return {"workers": workers, "servers": self._servers.pids(self.peer.servers)}
+
+    def start(self, *words: str) -> Program:
+        """Start the adapter with a command."""
+        if self.peer.is_node:
+            return self._start(self._python, str(NODE / self.peer.adapter), *words)
+        return self._start(self._python, "-m", f"benchmarks.adapters.{self.peer.adapter}", *words)
+
+    def call(self, *words: str, within: float = 600.0) -> dict[str, Any]:
+        """Run the adapter with a command to its end; return what it found."""
+        program = self.start(*words)
+        try:
+            return program.json(within=within)
+        finally:
+            self._end(program)
+
+    def prepare(self) -> None:
+        """Make the peer's tables."""
+        if self.peer.is_ours:
+            if "postgres" in self.peer.servers:
+                self._to_end(self._start(self._python, "-m", "mainspring", "migrate"))
+        else:
+            self._to_end(self.start("prepare"))
+
+    def work(self, workers: int = 1, *, fill: int = 0) -> None:
+        """Start workers, and where the peer has one a process that runs beside them."""
+        clustered = self.peer.is_ours and not self.peer.embedded
+        for _ in range(workers):
+            if clustered:
+                self.workers.append(self._start(self._python, "-m", "mainspring", "worker", OURS))
+            else:
+                self.workers.append(self.start("work", str(fill // workers)))
+        if clustered:
+            self.helpers.append(self._start(self._python, "-m", "mainspring", "dispatcher", OURS))
+
+    def stop_working(self) -> None:
+        """Stop workers and what runs beside them."""
+        for program in (*self.workers, *self.helpers):
+            self._end(program)
+        self.workers, self.helpers = [], []
+
+    def checkpoint(self) -> None:
+        """Have the database write out what came before, so that a drain does not pay for the fill."""
+        self._servers.checkpoint(self.peer.servers)
+
+    def close(self) -> None:
+        """Stop every program."""
+        for program in reversed(self._programs):
+            program.stop()
+        self._programs = []
+
+    def wait(self, until: Callable[[list[int]], bool]) -> list[int]:
+        """Return the jobs begun by each worker process as soon as they satisfy; raise where the peer is stuck."""
+        seen, seen_at = -1, time.monotonic()
+        while not until(counts := tally.counts(self.tally)):
+            if sum(counts) != seen:
+                seen, seen_at = sum(counts), time.monotonic()
+            elif time.monotonic() - seen_at > STUCK:
+                raise PeerFailedError(f"{self.peer.name} has begun {seen} jobs and then none for {STUCK:.0f} s")
+            for program in self.workers:
+                program.check()
+            time.sleep(LOOK)
+        return counts
+
+    def _start(self, *command: str) -> Program:
+        program = Program(list(command), environ=self._environ, cwd=ROOT, log=self._log)
+        self._programs.append(program)
+        return program
+
+    def _end(self, program: Program) -> None:
+        program.stop()
+        self._programs.remove(program)
+
+    def _to_end(self, program: Program) -> None:
+        program.finish()
+        self._end(program)
+
+
+@contextlib.contextmanager
+def place(peer: Peer, servers: Servers) -> Iterator[Place]:
+    """Give a peer empty servers and a directory of its own, its tables made."""
+    with contextlib.ExitStack() as stack:
+        urls = stack.enter_context(servers.empty(peer.servers))
+        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="mainspring-bench-"))
+        made = Place(peer, servers, urls, Path(directory))
+        stack.callback(made.close)
+        made.prepare()
+        yield made
+
+
+def _environ(peer: Peer, urls: dict[str, str], directory: Path, tallies: Path) -> dict[str, str]:
+    common = {"BENCH_PEER": peer.name, "BENCH_DIRECTORY": str(directory), "BENCH_TALLY": str(tallies)}
+    common |= {f"BENCH_{name.upper()}_URL": url for name, url in urls.items()}
+    if peer.is_ours:
+        common["MAINSPRING_DATABASE_URL"] = urls.get("postgres", f"sqlite:///{directory / 'jobs.db'}")
+        if "redis" in urls:
+            common["MAINSPRING_REDIS_URL"] = urls["redis"]
+    return common
