@@ -51,8 +51,23 @@ class Settings:
     sqlite_synchronous: str = "full"
     postgres_pool: int = 10
     postgres_pooled: bool = False
+    redis_url: str | None = None
+    transport: str | None = None
+    reconcile_ms: int = 5_000
     record_transitions: bool = False
     origin: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def on_sqlite(self) -> bool:
+        """Whether the record is a SQLite file."""
+        return self.database_url.startswith("sqlite")
+
+    @property
+    def chosen_transport(self) -> str:
+        """What carries queued executions to workers: ``database``, or ``redis``: by default where there is a URL."""
+        if self.transport is not None:
+            return self.transport
+        return "redis" if self.redis_url is not None and not self.on_sqlite else "database"
 
     def worker(self) -> WorkerSettings:
         """Return what a worker needs of these."""
@@ -79,6 +94,7 @@ class Settings:
             batch_size=self.batch_size,
             reap=_ms(self.reap_ms),
             grace=_ms(self.grace_ms),
+            reconcile=_ms(self.reconcile_ms),
             retention=Retention(
                 executions=timedelta(days=self.keep_executions_days), events=timedelta(days=self.keep_events_days)
             ),
@@ -106,12 +122,27 @@ def load_settings(*, environ: Mapping[str, str] | None = None, file: Path | None
         origin[name] = source
     settings = Settings(**values, origin=origin)
     parse_queues(settings.queues)
+    _check_transport(settings)
     if settings.heartbeat_ms * 2 >= settings.lease_ms:
         raise SettingsError(
             f"heartbeat_ms ({settings.heartbeat_ms}, {origin['heartbeat_ms']}) must be under half of lease_ms "
             f"({settings.lease_ms}, {origin['lease_ms']}): one lost heartbeat must not cost a lease"
         )
     return settings
+
+
+def _check_transport(settings: Settings) -> None:
+    """Refuse a transport that cannot be, naming the source."""
+    source, chosen = settings.origin.get("transport", "argument"), settings.transport
+    if chosen not in (None, "database", "redis"):
+        raise SettingsError(f"{source}: transport must be database or redis, got {chosen!r}")
+    if chosen == "redis" and settings.redis_url is None:
+        raise SettingsError(f"{source}: transport is redis and there is no redis_url. Set {PREFIX}REDIS_URL")
+    if chosen == "redis" and settings.on_sqlite:
+        raise SettingsError(
+            f"{source}: transport is redis and the database a SQLite file, whose one engine needs no transport. Leave "
+            "transport out, or use a postgresql:// database_url"
+        )
 
 
 def parse_queues(text: str) -> dict[str, int]:

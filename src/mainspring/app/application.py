@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mainspring.app.wiring import SystemParts, open_store
+from mainspring.app.wiring import SystemParts, open_store, open_transport
 from mainspring.control.scheduler import SchedulerService
 from mainspring.engine.registry import JobHandlerRegistry
 from mainspring.errors import MainspringError
@@ -19,6 +19,7 @@ from mainspring.moves.events import Published
 from mainspring.moves.schedules import Schedules
 from mainspring.ports.clock import Wakeups
 from mainspring.ports.store import Store
+from mainspring.ports.transport import Transport
 from mainspring.settings import Settings, load_settings
 
 
@@ -49,6 +50,7 @@ class Application:
         self.schedules = Schedules()
         self._parts = parts or SystemParts()
         self._store: Store | None = None
+        self._transport: Transport | None = None
         self._opened = False
         self._lock = threading.Lock()
         register_builtins(self.registry, builtins, store=lambda: self.store, clock=self._parts.clock)
@@ -67,12 +69,26 @@ class Application:
     def store(self) -> Store:
         """The store, connected or not."""
         with self._lock:
+            if self._transport is None:
+                self._transport = open_transport(self.settings, self._parts)
             if self._store is None:
-                self._store = open_store(self.settings, self._parts)
+                self._store = open_store(self.settings, self._parts, self._transport)
             return self._store
+
+    @property
+    def transport(self) -> Transport:
+        """What carries queued executions to workers, opened or not."""
+        assert self.store is not None
+        assert self._transport is not None, "they are made together"
+        return self._transport
 
     async def open(self) -> Store:
         """Connect, once; return the store."""
+        store = await self._open_store()
+        await self.transport.open()
+        return store
+
+    async def _open_store(self) -> Store:
         store = self.store
         if not self._opened:
             await store.open()
@@ -83,24 +99,28 @@ class Application:
         """Connect, once, from sync code; return the store."""
         refuse_loop("open_blocking", "open")
         if not self._opened:
-            asyncio.run(self.open())
+            # Not the transport: it would be bound to an event loop that is gone in a moment.
+            asyncio.run(self._open_store())
         return self.store
 
     async def close(self) -> None:
         """Let go of the database. What was enqueued is safe."""
         store, self._store, self._opened = self._store, None, False
+        transport, self._transport = self._transport, None
         if store is not None:
             await store.close()
+        if transport is not None:
+            await transport.close()
 
     @contextlib.contextmanager
     def using(self, parts: SystemParts) -> Iterator[None]:
         """Use other parts while the block runs, as tests do; what was in use before comes back untouched."""
-        kept = self._parts, self._store, self._opened, self.schedules
-        self._parts, self._store, self._opened, self.schedules = parts, None, False, Schedules()
+        kept = self._parts, self._store, self._transport, self._opened, self.schedules
+        self._parts, self._store, self._transport, self._opened, self.schedules = parts, None, None, False, Schedules()
         try:
             yield
         finally:
-            self._parts, self._store, self._opened, self.schedules = kept
+            self._parts, self._store, self._transport, self._opened, self.schedules = kept
 
     def scheduler(self, *, actor: str = "code") -> SchedulerService:
         """Return the service that creates, pauses, triggers, lists and explains; the store must be open."""

@@ -102,6 +102,7 @@ class Node:
             parts.wakeups,
             app.settings.dispatcher(),
             random=parts.random,
+            transport=app.transport,
             schedules=app.schedules,
             version=__version__,
         )
@@ -124,6 +125,7 @@ class Node:
             parts.wakeups,
             settings,
             random=parts.random,
+            transport=app.transport,
             version=__version__,
         )
         self.worker.on_attempt = self.on_attempt

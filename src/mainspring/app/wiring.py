@@ -12,6 +12,7 @@ from mainspring.errors import SettingsError
 from mainspring.ports.bus import Bus
 from mainspring.ports.clock import Clock, Wakeups
 from mainspring.ports.store import Store
+from mainspring.ports.transport import Announcer, DatabaseTransport, Transport
 from mainspring.settings import Settings
 
 
@@ -35,15 +36,33 @@ class SystemParts:
     wakeups: Wakeups = field(default_factory=InProcessWakeups)
     bus: Bus = field(default_factory=InProcessBus)
     store: Store | None = None
+    transport: Transport | None = None
 
 
-def open_store(settings: Settings, parts: SystemParts) -> Store:
+def open_transport(settings: Settings, parts: SystemParts) -> Transport:
+    """Return what carries queued executions to workers, not yet opened. Raises `SettingsError`."""
+    if parts.transport is not None:
+        return parts.transport
+    if settings.chosen_transport == "database":
+        return DatabaseTransport()
+    try:
+        import redis  # noqa: F401 - asked for here, so that its absence is told in our words
+    except ImportError as error:
+        raise SettingsError("Redis needs its driver: pip install 'mainspring[redis]'") from error
+    from mainspring.adapters.redis.connection import RedisSettings
+    from mainspring.adapters.redis.transport import RedisTransport
+
+    assert settings.redis_url is not None, "the settings were checked"
+    return RedisTransport(RedisSettings(settings.redis_url), wakeups=parts.wakeups, random=parts.random)
+
+
+def open_store(settings: Settings, parts: SystemParts, announcer: Announcer | None = None) -> Store:
     """Return the store a database URL names, not yet connected. Raises `SettingsError`."""
     if parts.store is not None:
         return parts.store
     kind = settings.database_url.split(":")[0].split("+")[0]
     if kind in ("postgresql", "postgres"):
-        return _postgres(settings, parts)
+        return _postgres(settings, parts, announcer)
     if kind != "sqlite":
         source = settings.origin.get("database_url", "argument")
         fix = "Write sqlite:///jobs.db or postgresql://user@host/database"
@@ -55,12 +74,13 @@ def open_store(settings: Settings, parts: SystemParts) -> Store:
         clock=parts.clock,
         random=parts.random,
         wakeups=parts.wakeups,
+        announcer=announcer,
         synchronous=settings.sqlite_synchronous,
         record_transitions=settings.record_transitions,
     )
 
 
-def _postgres(settings: Settings, parts: SystemParts) -> Store:
+def _postgres(settings: Settings, parts: SystemParts, announcer: Announcer | None) -> Store:
     try:
         import psycopg  # noqa: F401 - asked for here, so that its absence is told in our words
     except ImportError as error:
@@ -72,5 +92,6 @@ def _postgres(settings: Settings, parts: SystemParts) -> Store:
         random=parts.random,
         settings=PostgresSettings(pool_size=settings.postgres_pool, pooled=settings.postgres_pooled),
         wakeups=parts.wakeups,
+        announcer=announcer,
         record_transitions=settings.record_transitions,
     )

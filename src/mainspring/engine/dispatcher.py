@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from mainspring.engine.reconcile import Reconciler
 from mainspring.engine.relay import Relay
 from mainspring.engine.service import Loop
 from mainspring.model.node import DispatcherNode
@@ -25,6 +26,7 @@ from mainspring.moves.schedules import Schedules
 from mainspring.ports.bus import Bus
 from mainspring.ports.clock import Wakeups
 from mainspring.ports.store import Store, Tx
+from mainspring.ports.transport import Transport
 from mainspring.schedule import tzdb_version
 
 logger = logging.getLogger("mainspring")
@@ -41,6 +43,7 @@ class DispatcherSettings:
     grace: timedelta = timedelta(seconds=10)
     retain: timedelta = timedelta(minutes=1)
     report: timedelta = timedelta(seconds=5)
+    reconcile: timedelta = timedelta(seconds=5)
     retention: Retention = Retention()
 
 
@@ -73,6 +76,7 @@ class JobDispatcherWorker:
         settings: DispatcherSettings | None = None,
         *,
         random: random.Random,
+        transport: Transport | None = None,
         schedules: Schedules | None = None,
         version: str = "",
     ) -> None:
@@ -92,6 +96,9 @@ class JobDispatcherWorker:
             self._loop("retain", self._retain, (), self.settings.retain.total_seconds()),
             self._loop("report", self._report, (), self.settings.report.total_seconds()),
         ]
+        if transport is not None and transport.may_lose:
+            reconciler = Reconciler(store, transport, after=self.settings.reconcile)
+            self._loops.append(self._loop("reconcile", reconciler.step, (), self.settings.reconcile.total_seconds()))
 
     async def start(self) -> None:
         """Begin to decide. Does nothing where ``enabled`` is off."""

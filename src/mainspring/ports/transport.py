@@ -58,6 +58,10 @@ class Deliveries(Protocol):
 class Transport(Announcer, Protocol):
     """Carries announcements from those who queue to those who work."""
 
+    @property
+    def may_lose(self) -> bool:
+        """Whether what was announced may get lost, so that dispatchers have to reconcile it with the database."""
+
     async def open(self) -> None:
         """Start carrying. Does not wait for a server: while there is none, workers poll."""
 
@@ -74,6 +78,9 @@ class Transport(Announcer, Protocol):
 class DatabaseTransport:
     """`Transport` that needs nothing but the store: whoever queues wakes the workers, and they look themselves."""
 
+    #: Not for longer than a poll.
+    may_lose = False
+
     async def open(self) -> None:
         """Do nothing: the store carries the wake-ups."""
 
@@ -89,7 +96,7 @@ class DatabaseTransport:
         return AnythingQueued()
 
     async def announce_again(self, dispatches: Sequence[Dispatch]) -> int:
-        """Announce nothing: workers poll more often than anybody reconciles."""
+        """Announce nothing: workers poll more often than anybody would reconcile."""
         return 0
 
 

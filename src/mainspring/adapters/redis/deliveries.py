@@ -1,0 +1,255 @@
+"""What reaches one worker: entries are read ahead a little, and only as many claimed as there are free slots.
+
+Each stream has a reader and a connection of its own. One read over all of them would have to be interrupted whenever a
+buffer gets room again, or low work in the buffer would keep high work from being seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import chain
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from mainspring.adapters.redis.commands import Command, call, call_all
+from mainspring.adapters.redis.connection import AWAY
+from mainspring.adapters.redis.line import Entry, Line
+from mainspring.adapters.redis.link import FIRST_TRY, LAST_TRY, Link
+from mainspring.adapters.redis.sender import TransportStats
+from mainspring.adapters.redis.streams import GROUP, to_entries
+from mainspring.adapters.redis.upkeep import letting_go, make_group, owned_entries, remove_idle_consumers, take_over
+from mainspring.model.dispatch import Band
+from mainspring.ports.clock import Wakeups
+from mainspring.ports.transport import Offer
+
+logger = logging.getLogger("mainspring")
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverySettings:
+    """How a worker reads.
+
+    ``block``: how long one read waits; nothing depends on it. ``abandoned``: how long an entry may lie with another
+    consumer before this one looks at it as well. ``look``: how often a busy worker claims in the database's own order
+    all the same, so that what the streams lost does not wait behind what they hold. Consumers that own nothing are
+    removed after ``consumer_idle``.
+    """
+
+    block: timedelta = timedelta(seconds=2)
+    abandoned: timedelta = timedelta(seconds=5)
+    look: timedelta = timedelta(seconds=5)
+    consumer_idle: timedelta = timedelta(minutes=5)
+    consumer_sweep: timedelta = timedelta(minutes=1)
+
+
+class RedisDeliveries:
+    """`Deliveries` from streams; while Redis is away, whatever the database has."""
+
+    def __init__(
+        self,
+        worker_id: str,
+        queues: Mapping[str, int],
+        *,
+        client: Redis,
+        reader: Redis,
+        link: Link,
+        wakeups: Wakeups,
+        stats: TransportStats,
+        random: random.Random,
+        settings: DeliverySettings,
+        poll: float,
+    ) -> None:
+        self.topic = f"delivered:{worker_id}"
+        self._consumer, self._client, self._reader, self._link = worker_id, client, reader, link
+        self._wakeups, self._stats, self._random = wakeups, stats, random
+        self._settings, self._poll = settings, poll
+        self._lines = [Line(queue, band, slots) for band in Band for queue, slots in queues.items()]
+        self._offered: list[tuple[Line, Entry, str]] = []
+        self._behind = True  # what was queued before this worker came may be in no stream
+        self._polled = -poll
+        self._turn = 0
+        self._done: dict[str, list[bytes]] = {}
+        self._ended = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin to read."""
+        for line in self._lines:
+            self._spawn(self._read(line), f"read:{line.stream}")
+        self._spawn(self._acknowledge(), "acknowledge")
+        self._spawn(self._keep_up(), "upkeep")
+
+    # -- what the worker asks --------------------------------------------------------------------------------------
+
+    def offer(self, room: Mapping[str, int], limit: int) -> Offer | None:
+        now, since = self._loop.time(), self._loop.time() - self._polled
+        # A timer may fire a little early: nine tenths of the interval are the interval.
+        if not self._link.up or self._behind or since >= self._settings.look.total_seconds():
+            self._polled = now
+            return Offer()
+        self._offered = self._take(room, limit)
+        if self._offered:
+            return Offer(tuple(execution_id for _, _, execution_id in self._offered))
+        if since >= self._poll * 0.9:
+            self._polled = now
+            return Offer()
+        return None
+
+    def _take(self, room: Mapping[str, int], limit: int) -> list[tuple[Line, Entry, str]]:
+        """Take ids up to each queue's room: high before normal before low, the queues of a band in turn."""
+        left, taken = dict(room), list[tuple[Line, Entry, str]]()
+        self._turn += 1
+        for band in Band:
+            lines = [line for line in self._lines if line.band is band and line.waiting]
+            for number in range(len(lines)):
+                line = lines[(number + self._turn) % len(lines)]
+                found = line.take(min(left.get(line.queue, 0), limit - len(taken)))
+                left[line.queue] = left.get(line.queue, 0) - len(found)
+                taken += [(line, entry, execution_id) for entry, execution_id in found]
+        return taken
+
+    def tried(self, offer: Offer, claimed: int, limit: int) -> bool:
+        if offer.ids is None:
+            # As long as looking fills every free slot, the database has more than the streams have told.
+            self._behind = claimed == limit
+            return self._behind or any(line.waiting for line in self._lines)
+        self._stats.claimed += claimed
+        self._stats.stale += len(offer.ids) - claimed
+        for line, entry, _ in self._offered:
+            if line.tried(entry):
+                self._let_go(line.stream, [entry.id])
+        self._offered = []
+        return True
+
+    def failed(self, offer: Offer) -> None:
+        for line, entry, execution_id in reversed(self._offered):
+            line.put_back(entry, execution_id)
+        self._offered = []
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._link.up:
+            try:
+                await asyncio.wait_for(self._hand_back(), 2.0)
+            except (*AWAY, RedisError) as error:  # others find the entries once these have lain long enough
+                logger.debug("could not hand back what was not tried: %s", error)
+
+    async def _hand_back(self) -> None:
+        """Add what was not tried to the streams again, for others, and remove this consumer."""
+        for line in self._lines:
+            done = self._done.get(line.stream, [])
+            # Asked, not remembered: the read that was cut off may have been answered. What a removed consumer still
+            # owned would lie in the stream for ever, pending with nobody.
+            owned = await owned_entries(self._client, line.stream, self._consumer)
+            line.put(entry for entry in owned if entry[0] not in done)
+            waiting = [(execution_id, None) for entry in line.held.values() for execution_id in entry.waiting]
+            commands: list[Command] = [
+                ("XADD", line.stream, "*", *chain.from_iterable(fields.items())) for fields in to_entries(waiting)
+            ]
+            owned_ids = [entry_id for entry_id, _ in owned if entry_id is not None]
+            commands += letting_go(line.stream, [*done, *line.held, *owned_ids])
+            commands.append(("XGROUP", "DELCONSUMER", line.stream, GROUP, self._consumer))
+            await call_all(self._client, commands, together=True)
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    async def _read(self, line: Line) -> None:
+        failures = 0
+        while True:
+            await line.hungry.wait()
+            await self._link.wait_up()
+            try:
+                await self._read_once(line)
+                failures = 0
+            except AWAY as error:
+                self._link.failed(error)
+            except RedisError as error:
+                # NOGROUP comes at once and without honouring BLOCK: never as fast as it can be asked again.
+                failures += 1
+                if failures > 1:
+                    pause = min(FIRST_TRY * 2 ** (failures - 2), LAST_TRY) * self._random.uniform(0.5, 1.0)
+                    await asyncio.sleep(pause)
+                await self._mend(line, error, failures)
+
+    async def _read_once(self, line: Line) -> None:
+        block = self._settings.block // timedelta(milliseconds=1)
+        command = ("XREADGROUP", "GROUP", GROUP, self._consumer, "COUNT", line.wanted, "BLOCK", block)
+        for _, entries in await call(self._reader, *command, "STREAMS", line.stream, ">") or ():
+            self._deliver(line, entries)
+
+    def _deliver(self, line: Line, entries: list[tuple[bytes | None, Mapping[bytes, bytes] | None]]) -> None:
+        named, ignored, useless = line.put(entries)
+        self._stats.delivered += named
+        self._stats.ignored += ignored
+        self._let_go(line.stream, useless)
+        if named:
+            self._wakeups.notify(self.topic)
+
+    async def _mend(self, line: Line, error: RedisError, failures: int) -> None:
+        """Make the group again where it is gone; whatever else is refused is said, and tried again later."""
+        text = str(error)
+        if not text.startswith(("NOGROUP", "UNBLOCKED")) and failures in (1, 10, 100):
+            logger.warning("Redis refuses to read %s, workers poll meanwhile: %s", line.stream, text)
+            return
+        try:
+            self._stats.groups_made += await make_group(self._client, line.stream)
+        except AWAY as away:
+            self._link.failed(away)
+        except RedisError as refused:
+            logger.debug("could not make the group of %s: %s", line.stream, refused)
+
+    # -- letting go ------------------------------------------------------------------------------------------------
+
+    def _let_go(self, stream: str, entries: list[bytes]) -> None:
+        if entries:
+            self._done.setdefault(stream, []).extend(entries)
+            self._ended.set()
+
+    async def _acknowledge(self) -> None:
+        while True:
+            await self._ended.wait()
+            self._ended.clear()
+            done, self._done = self._done, {}
+            commands = [command for stream, entries in done.items() for command in letting_go(stream, entries)]
+            try:
+                await call_all(self._client, commands, together=True)
+            except AWAY as error:  # they come again, are refused by the claim, and are let go of then
+                self._link.failed(error)
+
+    # -- upkeep ----------------------------------------------------------------------------------------------------
+
+    async def _keep_up(self) -> None:
+        swept = self._loop.time()
+        while True:
+            await asyncio.sleep(self._settings.abandoned.total_seconds() * self._random.uniform(0.8, 1.2))
+            await self._link.wait_up()
+            with contextlib.suppress(RedisError, OSError):
+                for line in self._lines:
+                    if line.hungry.is_set():
+                        await self._take_over(line)
+                if self._loop.time() - swept >= self._settings.consumer_sweep.total_seconds():
+                    swept = self._loop.time()
+                    streams = [line.stream for line in self._lines]
+                    removed = await remove_idle_consumers(
+                        self._client, streams, self._settings.consumer_idle, keep=self._consumer
+                    )
+                    self._stats.consumers_removed += removed
+
+    async def _take_over(self, line: Line) -> None:
+        entries = await take_over(self._client, line.stream, self._consumer, self._settings.abandoned, line.wanted)
+        fresh = [entry for entry in entries if entry[0] not in line.held]
+        self._stats.reclaimed += len(fresh)
+        self._deliver(line, fresh)
+
+    def _spawn(self, coroutine: object, name: str) -> None:
+        self._tasks.append(self._loop.create_task(coroutine, name=f"mainspring:redis-{name}"))  # type: ignore[arg-type]
