@@ -17,6 +17,7 @@ pytest.register_assert_rewrite(
             "store_queues",
             "store_records",
             "store_transactions",
+            "transport_contract",
         )
     )
 )

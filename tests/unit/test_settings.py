@@ -1,5 +1,7 @@
 """Where settings come from, and what is refused."""
 
+from typing import Any
+
 import pytest
 
 from mainspring.errors import SettingsError
@@ -49,3 +51,30 @@ def test_with_nothing_given_the_defaults_hold(tmp_path, monkeypatch):
     assert load_settings(environ={}) == Settings()
     assert Settings().worker().queues == {"default": 20}
     assert Settings().dispatcher().interval_ms == 1000
+
+
+@pytest.mark.parametrize(
+    ("given", "chosen"),
+    [
+        ({}, "database"),
+        ({"redis_url": "redis://h"}, "database"),
+        ({"redis_url": "redis://h", "database_url": "postgresql://h/d"}, "redis"),
+        ({"redis_url": "redis://h", "database_url": "postgresql://h/d", "transport": "database"}, "database"),
+        ({"database_url": "postgresql://h/d"}, "database"),
+    ],
+)
+def test_the_transport_is_redis_where_there_is_one_and_a_fleet(given: dict[str, Any], chosen: str) -> None:
+    assert load_settings(environ={}, **given).chosen_transport == chosen
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"transport": "redis", "database_url": "postgresql://h/d"}, "no redis_url"),
+        ({"transport": "redis", "redis_url": "redis://h"}, "SQLite"),
+        ({"transport": "kafka"}, "must be database or redis, got 'kafka'"),
+    ],
+)
+def test_a_transport_that_cannot_be_is_refused_with_the_way_out(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(SettingsError, match=told):
+        load_settings(environ={}, **given)

@@ -24,6 +24,7 @@ from mainspring.adapters.redis.line import Entry, Line
 from mainspring.adapters.redis.link import FIRST_TRY, LAST_TRY, Link
 from mainspring.adapters.redis.sender import TransportStats
 from mainspring.adapters.redis.streams import GROUP, to_entries
+from mainspring.adapters.redis.tasks import end
 from mainspring.adapters.redis.upkeep import letting_go, make_group, owned_entries, remove_idle_consumers, take_over
 from mainspring.model.dispatch import Band
 from mainspring.ports.clock import Wakeups
@@ -135,14 +136,13 @@ class RedisDeliveries:
         self._offered = []
 
     async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._link.up:
-            try:
+        await end(self._tasks)
+        try:
+            if self._link.up:
                 await asyncio.wait_for(self._hand_back(), 2.0)
-            except (*AWAY, RedisError) as error:  # others find the entries once these have lain long enough
-                logger.debug("could not hand back what was not tried: %s", error)
+        except (*AWAY, RedisError) as error:  # others find the entries once these have lain long enough
+            logger.debug("could not hand back what was not tried: %s", error)
+        await self._reader.aclose()
 
     async def _hand_back(self) -> None:
         """Add what was not tried to the streams again, for others, and remove this consumer."""
@@ -202,7 +202,8 @@ class RedisDeliveries:
             logger.warning("Redis refuses to read %s, workers poll meanwhile: %s", line.stream, text)
             return
         try:
-            self._stats.groups_made += await make_group(self._client, line.stream)
+            made = await make_group(self._client, line.stream)
+            self._stats.groups_made += made
         except AWAY as away:
             self._link.failed(away)
         except RedisError as refused:

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from mainspring.adapters.redis.connection import AWAY, server_warnings
+from mainspring.adapters.redis.tasks import end
 
 logger = logging.getLogger("mainspring")
 
@@ -41,8 +42,7 @@ class Link:
     async def stop(self) -> None:
         """Stop watching."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end([self._task])
 
     def failed(self, error: BaseException) -> None:
         """Note that the server could not be reached: whoever waits for it waits, and one loop tries again."""

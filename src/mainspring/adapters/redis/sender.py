@@ -17,6 +17,7 @@ from mainspring.adapters.redis.connection import AWAY
 from mainspring.adapters.redis.link import Link
 from mainspring.adapters.redis.outgoing import Batch, Outgoing
 from mainspring.adapters.redis.streams import DEAD, RETRY
+from mainspring.adapters.redis.tasks import end
 
 logger = logging.getLogger("mainspring")
 
@@ -87,8 +88,7 @@ class Sender:
             self._wanted.set()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._empty.wait(), within)
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await end([self._task])
 
     def wake(self) -> None:
         """Send what was put. Safe from any thread."""
