@@ -17,6 +17,7 @@ pytest.register_assert_rewrite(
             "store_queues",
             "store_records",
             "store_transactions",
+            "store_webhooks",
             "transport_contract",
         )
     )

@@ -37,6 +37,7 @@ from tests.contracts.store_moves import MoveContract
 from tests.contracts.store_queues import QueueContract
 from tests.contracts.store_records import RecordContract
 from tests.contracts.store_transactions import TransactionContract
+from tests.contracts.store_webhooks import WebhookContract
 
 
 class HeardWakeups(InProcessWakeups):
@@ -73,6 +74,7 @@ class StoreContract(
     QueueContract,
     RecordContract,
     EventContract,
+    WebhookContract,
     FleetContract,
 ):
     """Every promise of `mainspring.ports.store`."""

@@ -12,7 +12,18 @@ from mainspring.errors import ConflictError
 from mainspring.model.decision import Decision, Verdict
 from mainspring.model.job import Job
 from mainspring.ports.store import Store, Tx
-from tests.contracts.store_rows import HOUR, MINUTE, PLATFORM, a_decision, a_job, add, add_job, an_execution, new_id
+from tests.contracts.store_rows import (
+    HOUR,
+    MINUTE,
+    PLATFORM,
+    SECOND,
+    a_decision,
+    a_job,
+    add,
+    add_job,
+    an_execution,
+    new_id,
+)
 
 
 class DecisionContract:
@@ -115,6 +126,23 @@ class DecisionContract:
         assert found == given
         found.reason["ids"].append("c")
         assert await store.read(lambda tx: tx.decisions.get(job.id, now)) == given
+
+    async def test_what_ran_is_counted_from_the_newest_on_up_to_a_limit(self, store: Store, now: datetime) -> None:
+        job, other = new_id(now), new_id(now)
+        verdicts = [Verdict.DISPATCHED, Verdict.BUFFERED, Verdict.SKIPPED_LIMIT, Verdict.DISPATCHED, Verdict.COALESCED]
+        rows = [
+            Decision(job, PLATFORM, now + n * MINUTE, verdict, now, 1, key=f"shop#{n}")
+            for n, verdict in enumerate(verdicts)
+        ]
+        await store.write(lambda tx: tx.decisions.add([*rows, replace(rows[0], job_id=other)]))
+
+        async def ran(since: datetime, limit: int) -> tuple[int, datetime | None]:
+            return await store.read(lambda tx: tx.decisions.ran_since(job, since, limit))
+
+        assert await ran(now - SECOND, 10) == (3, now)
+        assert await ran(now, 10) == (2, now + MINUTE)
+        assert await ran(now - SECOND, 2) == (2, now + MINUTE)
+        assert await ran(now + HOUR, 10) == (0, None)
 
     async def test_the_ledger_is_paged_in_the_order_of_its_key(self, store: Store, now: datetime) -> None:
         job, other = await add_job(store, a_job(now)), await add_job(store, a_job(now, "other"))

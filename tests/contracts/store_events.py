@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from mainspring.model.events import Event
+import pytest
+
+from mainspring.errors import ConflictError
+from mainspring.model.chain import Chained
+from mainspring.model.events import Event, PendingEvent
 from mainspring.ports.store import Store
 from tests.contracts.store_rows import HOUR, MINUTE, PLATFORM, SECOND, an_event, new_id
 
@@ -17,11 +22,12 @@ class EventContract:
 
     async def test_an_event_comes_back_whole_and_unshared(self, store: Store, now: datetime) -> None:
         data = {"deep": {"n": [1]}, "text": "ü"}
-        event = Event(new_id(now), "order.paid", PLATFORM, now, source="shop", subject="order-1", data=data)
+        more = {"sequence": "00000001", "chaindepth": 2}
+        event = Event(new_id(now), "order.paid", PLATFORM, now, "shop", "order-1", data, more)
         await store.write(lambda tx: tx.outbox.add([event]))
         data["deep"]["n"].append(2)  # type: ignore[index]
         (found,) = await store.write(lambda tx: tx.outbox.unpublished(10))
-        whole = Event(event.id, "order.paid", PLATFORM, now, "shop", "order-1", {"deep": {"n": [1]}, "text": "ü"})
+        whole = Event(event.id, "order.paid", PLATFORM, now, "shop", "order-1", {"deep": {"n": [1]}, "text": "ü"}, more)
         assert found == whole
 
     async def test_unpublished_events_come_in_the_order_they_were_added(self, store: Store, now: datetime) -> None:
@@ -79,7 +85,7 @@ class EventContract:
     # -- inbox -----------------------------------------------------------------------------------------------------
 
     async def test_an_event_is_accepted_once_per_platform_source_and_id(self, store: Store, now: datetime) -> None:
-        event = an_event(now, id="e-1", source="shop", subject="order-1", data={"n": [1]})
+        event = an_event(now, id="e-1", source="shop", subject="order-1", data={"n": [1]}, extensions={"chaindepth": 1})
 
         async def accept(event: Event) -> bool:
             return await store.write(lambda tx: tx.inbox.accept(event))
@@ -101,3 +107,49 @@ class EventContract:
             assert found is not None
             assert found.data == {"n": [1]}
             found.data["n"].append(3)
+
+    # -- what debounced jobs wait out ------------------------------------------------------------------------------
+
+    async def test_a_job_waits_out_one_event_at_a_time(self, store: Store, now: datetime) -> None:
+        one, two = new_id(now), new_id(now)
+        first, other = (PendingEvent(job, PLATFORM, "shop", "e-1", now) for job in (one, two))
+        await store.write(lambda tx: tx.inbox.put_pending([first, other]))
+        newer = replace(first, event_id="e-2", at=now + SECOND)
+        await store.write(lambda tx: tx.inbox.put_pending([newer]))
+        assert await store.read(lambda tx: tx.inbox.pending([one, two, new_id(now)])) == {one: newer, two: other}
+        await store.write(lambda tx: tx.inbox.settle_pending([one, new_id(now)]))
+        assert await store.read(lambda tx: tx.inbox.pending([one, two])) == {two: other}
+        assert await store.read(lambda tx: tx.inbox.pending([])) == {}
+
+    # -- chains ----------------------------------------------------------------------------------------------------
+
+    async def test_what_an_execution_started_is_told_by_job_and_once_each(self, store: Store, now: datetime) -> None:
+        execution, chained = new_id(now), new_id(now)
+        ran = Chained(execution, "b", PLATFORM, now, chained_id=chained)
+        not_ran = Chained(execution, "a", PLATFORM, now, problem="no job 'a'")
+        await store.write(lambda tx: tx.chains.add([ran, not_ran, replace(ran, execution_id=new_id(now))]))
+        assert await store.read(lambda tx: tx.chains.of(execution)) == [not_ran, ran]
+        assert await store.read(lambda tx: tx.chains.of(new_id(now))) == []
+        with pytest.raises(ConflictError):
+            await store.write(lambda tx: tx.chains.add([ran]))
+
+    async def test_old_links_of_chains_are_deleted(self, store: Store, now: datetime) -> None:
+        old, young = (Chained(new_id(now), "a", PLATFORM, at, problem="x") for at in (now - HOUR, now))
+        await store.write(lambda tx: tx.chains.add([old, young]))
+        deleted = [await store.write(lambda tx: tx.chains.delete(now - MINUTE, 10)) for _ in range(2)]
+        assert deleted == [1, 0]
+        assert await store.read(lambda tx: tx.chains.of(young.execution_id)) == [young]
+
+    # -- leases ----------------------------------------------------------------------------------------------------
+
+    async def test_a_lease_has_one_holder_until_it_runs_out_or_is_let_go(self, store: Store, now: datetime) -> None:
+        async def lease(holder: str, until: datetime) -> bool:
+            return await store.write(lambda tx: tx.platforms.lease("relay", holder, until))
+
+        assert await lease("a", now + HOUR)
+        assert not await lease("b", now + HOUR)
+        assert await lease("a", now + 2 * HOUR)
+        assert await lease("a", now - SECOND)
+        assert await lease("b", now + HOUR)
+        assert not await lease("a", now + HOUR)
+        assert await store.write(lambda tx: tx.platforms.lease("other", "a", now + HOUR))

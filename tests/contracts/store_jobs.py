@@ -206,14 +206,27 @@ class JobContract:
         await store.write(lambda tx: tx.jobs.advance([back]))
         assert await get(store, job.id) == job
 
-    async def test_event_jobs_are_active_ones_of_the_platform_by_name(self, store: Store, now: datetime) -> None:
+    async def test_event_jobs_are_active_and_paused_ones_of_the_platform_by_name(
+        self, store: Store, now: datetime
+    ) -> None:
         schedule = {"events": ["order.*"]}
         b, a = (a_job(now, name, type=JobType.EVENT, schedule=schedule) for name in ("b", "a"))
         paused = a_job(now, "c", type=JobType.EVENT, schedule=schedule, status=JobStatus.PAUSED)
         foreign = a_job(now, "d", type=JobType.EVENT, schedule=schedule, platform_id="other")
-        for job in (b, a, paused, foreign, a_job(now, "e")):
+        archived = a_job(now, "f", type=JobType.EVENT, schedule=schedule, status=JobStatus.ARCHIVED)
+        for job in (b, a, paused, foreign, archived, a_job(now, "e")):
             await add_job(store, job)
-        assert await store.read(lambda tx: tx.jobs.event_jobs(PLATFORM)) == [a, b]
+        assert await store.read(lambda tx: tx.jobs.event_jobs(PLATFORM)) == [a, b, paused]
+
+    async def test_jobs_are_locked_in_order_of_id_whatever_the_order_asked_for(
+        self, store: Store, now: datetime
+    ) -> None:
+        jobs = [a_job(now, name) for name in ("a", "b", "c")]
+        for job in jobs:
+            await add_job(store, job)
+        ids = [jobs[2].id, jobs[0].id, new_id(now), jobs[1].id]
+        assert await store.write(lambda tx: tx.jobs.lock(ids)) == jobs
+        assert await store.write(lambda tx: tx.jobs.lock([])) == []
 
     async def test_a_pause_is_over_when_its_instant_has_come(self, store: Store, now: datetime) -> None:
         over, sharp = (

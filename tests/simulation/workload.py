@@ -121,7 +121,7 @@ class Client(Process):
             case "one_time":
                 shape = {"run_at": (self.world.now + timedelta(seconds=r.uniform(1, 90))).isoformat()}
             case "event":
-                return {"type": kind, "schedule": {"events": [r.choice(["order.*", "order.paid", "**"])]}}
+                return {"type": kind, "schedule": self._events()}
             case _:
                 return {"type": kind}
         if kind != "one_time":
@@ -132,6 +132,21 @@ class Client(Process):
             if r.random() < 0.1:
                 shape["end_at"] = (self.world.now + timedelta(seconds=r.uniform(20, 120))).isoformat()
         return {"type": kind, "schedule": shape, "timezone": r.choice(["UTC", "Europe/Berlin", "America/New_York"])}
+
+    def _events(self) -> dict[str, Any]:
+        r = self.random
+        shape: dict[str, Any] = {"events": [r.choice(["order.*", "order.paid", "**"])]}
+        if r.random() < 0.3:
+            shape["filter"] = {"data": {"n": r.choice([[1], [1, 2], [3]])}}
+        if r.random() < 0.4:
+            shape["debounce_ms"] = r.choice([200, 3000, 15_000])
+        if r.random() < 0.3:
+            shape["throttle"] = {"limit": r.choice([1, 2]), "per_ms": r.choice([1000, 10_000])}
+        if r.random() < 0.2:
+            shape["max_executions"] = r.randint(1, 4)
+        if r.random() < 0.2:
+            shape["jitter_ms"] = r.choice([500, 4000])
+        return shape
 
     def _policies(self) -> dict[str, Any]:
         r = self.random
@@ -222,7 +237,11 @@ class Client(Process):
         self._count_events += 1
         event_id = f"e{r.randint(1, self._count_events)}" if r.random() < 0.2 else f"e{self._count_events}"
         kind = r.choice(["order.paid", "order.sent", "stock.low"])
-        await self._insist(lambda: self.service.handle_event(kind, {"n": 1}, id=event_id, source="shop"))
+        data, depth = {"n": r.randint(1, 3)}, r.choice([0] * 9 + [17])
+        handle = self.service.handle_event
+        for burst in range(r.choice([1, 1, 1, 4])):
+            name = f"{event_id}.{burst}"
+            await self._insist(partial(handle, kind, data, id=name, source="shop", chain_depth=depth))
 
     async def _cancel(self) -> None:
         execution = await self._some(LIVE)

@@ -11,6 +11,7 @@ from typing import Any
 
 from mainspring.app.wiring import SystemParts, open_store, open_transport
 from mainspring.control.scheduler import SchedulerService
+from mainspring.engine.context import next_depth
 from mainspring.engine.registry import JobHandlerRegistry
 from mainspring.errors import MainspringError
 from mainspring.handlers import Builtins, register_builtins
@@ -135,9 +136,14 @@ class Application:
         source: str = "mainspring",
         subject: str | None = None,
     ) -> Published:
-        """Publish an event: accepted once by source and id, it runs the jobs declared with `on` that match it."""
+        """Publish an event: accepted once by source and id, it runs the jobs declared with `on` that match it.
+
+        Published from within a handler it carries on that execution's chain depth, so that jobs which feed each other
+        come to an end.
+        """
         await self.open()
-        return await self.scheduler().handle_event(type, data, id=id, source=source, subject=subject)
+        depth = next_depth()
+        return await self.scheduler().handle_event(type, data, id=id, source=source, subject=subject, chain_depth=depth)
 
     def publish(
         self,
@@ -150,9 +156,19 @@ class Application:
     ) -> Published:
         """Publish an event from sync code; see `apublish`."""
         refuse_loop("publish", "apublish")
-        store = self.open_blocking()
+        store, depth = self.open_blocking(), next_depth()
         return store.write_blocking(
-            lambda tx: events.publish(tx, self.platform_id, type, data, event_id=id, source=source, subject=subject)
+            lambda tx: events.publish(
+                tx,
+                self.platform_id,
+                type,
+                data,
+                event_id=id,
+                source=source,
+                subject=subject,
+                chain_depth=depth,
+                schedules=self.schedules,
+            )
         )
 
 

@@ -11,7 +11,7 @@ from mainspring.control.explanation import Explanation
 SIGNS = {"yes": "✓", "no": "✗", "blocked": "■", "info": "·", "unknown": "?"}
 
 
-def explain(name: str, /, *, at: str | None = None, target: Target | None = None) -> None:
+def explain(name: str, /, *, at: str | None = None, event: str | None = None, target: Target | None = None) -> None:
     """Say why a job did (not) run, or where an execution stands.
 
     For example: mainspring explain daily_report --at 2026-11-24T09:00
@@ -20,12 +20,13 @@ def explain(name: str, /, *, at: str | None = None, target: Target | None = None
         name: A job's name or id, or an execution's id.
         at: The instant asked about: RFC 3339, or a wall time in the job's zone. By default the last due one, else
             the next.
+        event: Of an event job: the id of the event asked about, or SOURCE#ID.
     """
     target = target or Target()
 
     async def work(client: Client) -> Explanation:
         platform_id, schedules = client.scheduler.platform_id, client.app.schedules
-        return await client.scheduler.read(lambda tx: explain_it(tx, schedules, platform_id, name, at))
+        return await client.scheduler.read(lambda tx: explain_it(tx, schedules, platform_id, name, at, event=event))
 
     found = target.run(work)
     print_one(target.output, found.to_wire(), told(found))

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from mainspring.control.explain_decision import MEANING, advice_on, blockers, job_check
+from mainspring.control.explain_event import explain_event_job
 from mainspring.control.explain_execution import advise, describe_execution, facts
 from mainspring.control.explanation import Check, Explanation, span
 from mainspring.errors import ValidationError
 from mainspring.model.decision import Decision, Verdict
-from mainspring.model.execution import Execution
 from mainspring.model.job import Job, JobStatus, JobType
 from mainspring.model.wire import instant
 from mainspring.moves.jobs import existing
@@ -20,17 +21,6 @@ from mainspring.ports.store import Tx
 from mainspring.schedule import CompiledSchedule, compile_schedule
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-#: What each decision means, to be filled in with the reason the ledger kept.
-_MEANING: Mapping[Verdict, str] = {
-    Verdict.COALESCED: "it was folded into a later instant",
-    Verdict.SKIPPED_OVERLAP: "an earlier execution still held the job's slot",
-    Verdict.SKIPPED_MISFIRE: "it was decided too late",
-    Verdict.SKIPPED_PAUSED: "the job was paused",
-    Verdict.SKIPPED_CALENDAR: "a calendar or the zone's clock excludes it",
-    Verdict.SKIPPED_LIMIT: "a limit of the schedule was reached",
-    Verdict.DROPPED_BUFFER_FULL: "too many executions were waiting already",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,37 +37,56 @@ class _Subject:
 
 
 def explain_job(
-    tx: Tx, schedules: Schedules, platform_id: str, name: str, at: datetime | str | None = None
+    tx: Tx,
+    schedules: Schedules,
+    platform_id: str,
+    name: str,
+    at: datetime | str | None = None,
+    *,
+    event: str | None = None,
 ) -> Explanation:
-    """Explain what a job did, or will do, at an instant.
+    """Explain what a job did, or will do, at an instant, or with an event.
 
     Args:
         at: An instant, or a wall time in the job's zone; by default its last due instant that has passed, else its
-            next one.
+            next one. For an event job: the first event it decided from then on, within a minute.
+        event: For an event job: the id of an event, or ``source#id`` for one of another source than ``mainspring``.
 
     Raises:
         NotFoundError: If there is no such job.
         ValidationError: If ``at`` cannot be read.
     """
     job = existing(tx, platform_id, name)
+    if job.definition.type is JobType.EVENT:
+        return explain_event_job(tx, schedules, job, _asked(tx, job, at), event)
+    if event is not None:
+        raise ValidationError(f"job {job.name!r} is of type {job.definition.type} and waits for none", field="event")
     if not job.definition.type.timed:
         return _untimed(tx, job)
     schedule = schedules.of(tx, job)
     moment = _moment(job, schedule, at, tx.now)
     subject = _Subject(tx, job, schedule, moment)
-    checks = [_job_check(job), _due_check(subject)]
+    checks = [job_check(job), _due_check(subject)]
     decision = tx.decisions.get(job.id, moment)
     if decision is not None:
         return _decided(subject, decision, checks)
     return _undecided(subject, checks)
 
 
-def explain(tx: Tx, schedules: Schedules, platform_id: str, name: str, at: datetime | str | None = None) -> Explanation:
+def explain(
+    tx: Tx,
+    schedules: Schedules,
+    platform_id: str,
+    name: str,
+    at: datetime | str | None = None,
+    *,
+    event: str | None = None,
+) -> Explanation:
     """Explain a job by name or id, or an execution by id."""
-    execution = tx.executions.get(name) if at is None else None
+    execution = tx.executions.get(name) if at is None and event is None else None
     if execution is not None and execution.platform_id == platform_id:
         return explain_execution(tx, platform_id, name)
-    return explain_job(tx, schedules, platform_id, name, at)
+    return explain_job(tx, schedules, platform_id, name, at, event=event)
 
 
 def explain_execution(tx: Tx, platform_id: str, execution_id: str) -> Explanation:
@@ -87,31 +96,31 @@ def explain_execution(tx: Tx, platform_id: str, execution_id: str) -> Explanatio
     return Explanation(execution_id, verdict, summary, tuple(checks), tuple(advise(execution, checks)))
 
 
-def _moment(job: Job, schedule: CompiledSchedule, at: datetime | str | None, now: datetime) -> datetime:
+def _asked(tx: Tx, job: Job, at: datetime | str | None) -> datetime | None:
+    zone = job.definition.timezone or tx.platforms.timezone(job.platform_id) or "UTC"
+    return None if at is None else _read(at, zone)
+
+
+def _read(at: datetime | str, timezone: str) -> datetime:
     if isinstance(at, datetime):
         if at.tzinfo is None:
             raise ValidationError("needs a zone", field="at", fix="Give an instant, or text as a wall time")
         return at.astimezone(UTC)
-    if isinstance(at, str):
-        # A one-time schedule reads an instant or a wall time of the zone just as a job would.
-        found = compile_schedule({"run_at": at}, timezone=schedule.timezone).next(_EPOCH)
-        if found is None:
-            raise ValidationError(f"{at!r} is no time that can be asked about", field="at")
-        return found.at
+    # A one-time schedule reads an instant or a wall time of the zone just as a job would.
+    found = compile_schedule({"run_at": at}, timezone=timezone).next(_EPOCH)
+    if found is None:
+        raise ValidationError(f"{at!r} is no time that can be asked about", field="at")
+    return found.at
+
+
+def _moment(job: Job, schedule: CompiledSchedule, at: datetime | str | None, now: datetime) -> datetime:
+    if at is not None:
+        return _read(at, schedule.timezone)
     last = schedule.previous(now + timedelta(milliseconds=1))
     if last is not None and last.at > job.created_at:
         return last.at
     following = schedule.next(max(now, job.cursor_at))
     return following.at if following is not None else now
-
-
-def _job_check(job: Job) -> Check:
-    evidence = {"job_id": job.id, "status": job.status.value, "revision": job.revision}
-    if job.status is JobStatus.ACTIVE:
-        return Check("job_active", "yes", f"job {job.name!r} is active, at revision {job.revision}", evidence)
-    why = f": {job.status_reason}" if job.status_reason else ""
-    until = f", until {instant(job.paused_until)}" if job.paused_until else ""
-    return Check("job_active", "no", f"job {job.name!r} is {job.status.value}{why}{until}", evidence)
 
 
 def _due_check(subject: _Subject) -> Check:
@@ -153,9 +162,9 @@ def _decided(subject: _Subject, decision: Decision, checks: list[Check]) -> Expl
         verdict, summary = facts(tx, execution)
         advice = tuple(advise(execution, more))
         return Explanation(job.name, verdict, f"{when}: {summary}", (*checks, *more), advice, subject.at)
-    checks.extend(_blocker(tx, decision))
+    checks.extend(blockers(tx, decision))
     summary = f"{when}: did not run, because {_why(subject, decision)}."
-    return Explanation(job.name, "did_not_run", summary, tuple(checks), tuple(_advice(job, decision)), subject.at)
+    return Explanation(job.name, "did_not_run", summary, tuple(checks), tuple(advice_on(job, decision)), subject.at)
 
 
 def _ledger_check(subject: _Subject, decision: Decision) -> Check:
@@ -180,7 +189,7 @@ def _ledger_check(subject: _Subject, decision: Decision) -> Check:
 
 def _why(subject: _Subject, decision: Decision) -> str:
     reason: Mapping[str, Any] = decision.reason
-    meaning = _MEANING.get(decision.decision, decision.decision.value)
+    meaning = MEANING.get(decision.decision, decision.decision.value)
     match decision.decision:
         case Verdict.SKIPPED_OVERLAP:
             held = _run_of(subject, reason.get("blocking"))
@@ -206,59 +215,6 @@ def _run_of(subject: _Subject, execution_id: Any) -> str:
     if execution.scheduled_at is not None:
         return f"execution {execution.id}, due {subject.local(execution.scheduled_at)}"
     return f"execution {execution.id}, {execution.cause.value}"
-
-
-def _blocker(tx: Tx, decision: Decision) -> list[Check]:
-    blocking = decision.reason.get("blocking")
-    if not blocking:
-        return []
-    execution = tx.executions.get(str(blocking))
-    if execution is None:
-        return [Check("overlap", "blocked", f"execution {blocking} held the slot; it is past its retention", {})]
-    return [
-        Check(
-            "overlap",
-            "blocked",
-            f"execution {blocking} {_held(execution, decision.decided_at)}",
-            {
-                "execution": execution.id,
-                "started_at": instant(execution.started_at),
-                "finished_at": instant(execution.finished_at),
-                "status": execution.status.value,
-            },
-        )
-    ]
-
-
-def _held(execution: Execution, at: datetime) -> str:
-    started = execution.started_at
-    if started is None:
-        return f"held the slot, not started yet; it is {execution.status.value} now"
-    since = span(max(at - started, timedelta(0)))
-    if execution.finished_at is None:
-        return f"held the slot: it had been running for {since} and is {execution.status.value} now"
-    length = span(execution.finished_at - started)
-    return f"held the slot: it had been running for {since} of the {length} it took ({execution.status.value})"
-
-
-def _advice(job: Job, decision: Decision) -> list[str]:
-    match decision.decision:
-        case Verdict.SKIPPED_OVERLAP:
-            return [
-                "to run it as soon as the earlier one ends, set overlap to buffer_one",
-                "to run both at once, set overlap to allow_all",
-                "if runs take longer than the interval, lengthen the interval",
-            ]
-        case Verdict.SKIPPED_MISFIRE:
-            return [
-                "to run the newest missed instant, set misfire to fire_once",
-                "to accept later starts, raise misfire_grace_ms",
-            ]
-        case Verdict.SKIPPED_PAUSED if job.status is JobStatus.PAUSED:
-            return [f"mainspring jobs resume {job.name}"]
-        case Verdict.DROPPED_BUFFER_FULL:
-            return ["raise buffer_limit, or let more run at once with max_concurrency"]
-    return []
 
 
 def _undecided(subject: _Subject, checks: list[Check]) -> Explanation:
@@ -293,14 +249,5 @@ def _undecided(subject: _Subject, checks: list[Check]) -> Explanation:
 
 
 def _untimed(tx: Tx, job: Job) -> Explanation:
-    last = tx.decisions.find(job.id, limit=1)
-    kind = "events" if job.definition.type is JobType.EVENT else "triggers"
-    checks = [
-        _job_check(job),
-        Check("due_by_schedule", "info", f"a job of type {job.definition.type} runs on {kind}", {}),
-    ]
-    if last and last[0].execution_id is not None:
-        execution, more = describe_execution(tx, job.platform_id, last[0].execution_id)
-        verdict, summary = facts(tx, execution)
-        return Explanation(job.name, verdict, f"Last event {last[0].key}: {summary}", (*checks, *more))
-    return Explanation(job.name, "not_due", f"It runs on {kind}, and none has been decided yet.", tuple(checks))
+    checks = (job_check(job), Check("due_by_schedule", "info", "a job of type manual runs on triggers", {}))
+    return Explanation(job.name, "not_due", "It has no schedule: it runs when it is triggered.", checks)

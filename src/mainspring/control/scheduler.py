@@ -8,10 +8,12 @@ from datetime import date, datetime
 from typing import Any, TypeVar
 
 from mainspring.control.health import Health, check_health, collect_metrics
+from mainspring.control.match import Match, match_event
 from mainspring.control.payloads import announced, check_payload, with_defaults
 from mainspring.errors import NotFoundError, ValidationError
 from mainspring.model import wire
 from mainspring.model.decision import Decision
+from mainspring.model.events import Event
 from mainspring.model.execution import Attempt, DeadLetter, Execution, LogLine
 from mainspring.model.job import Job, JobStats, JobStatus, JobType
 from mainspring.model.node import Limit
@@ -209,8 +211,27 @@ class SchedulerService:
                 source=source,
                 subject=subject,
                 chain_depth=chain_depth,
+                schedules=self._schedules,
             )
         )
+
+    async def match_event(
+        self,
+        name: str,
+        type: str,
+        data: Mapping[str, Any] | None = None,
+        *,
+        id: str = "test",
+        source: str = "mainspring",
+        subject: str | None = None,
+    ) -> Match:
+        """Say whether an event would concern an event job, and if not, which condition fails. Nothing is published."""
+
+        def work(tx: Tx) -> Match:
+            event = Event(id, type, self.platform_id, tx.now, source, subject, dict(data or {}))
+            return match_event(tx, self._schedules, name, event)
+
+        return await self._store.read(work)
 
     async def decisions(
         self, name: str, *, since: datetime | None = None, until: datetime | None = None, limit: int = 50

@@ -60,7 +60,8 @@ class Context:
 
     ``scheduled_at`` is the nominal instant (None for an enqueue), to be used instead of "now" for windows of data.
     ``idempotency_key`` is the same for all attempts: pass it to whatever must not do the work twice. ``deadline`` is
-    when the attempt is over. All methods are plain calls that never block, in sync and async handlers alike.
+    when the attempt is over. ``chain_depth`` counts the executions that led here, one after the other, by chains and
+    events. All methods are plain calls that never block, in sync and async handlers alike.
     """
 
     def __init__(self, execution: Execution, sink: Sink, is_cancelled: Callable[[], bool]) -> None:
@@ -74,6 +75,7 @@ class Context:
         self.fence = execution.fence
         self.idempotency_key = execution.idempotency_key or execution.id
         self.trace_id, self.span_id = execution.trace_id, execution.span_id
+        self.chain_depth = execution.chain_depth
         self.deadline: datetime | None = execution.deadline_at
         self.last_error: Mapping[str, Any] | None = execution.error
         self.log = Log(sink)
@@ -110,3 +112,9 @@ def current() -> Context:
     if context is None:
         raise LookupError("no Mainspring attempt runs here: call this from within a handler")
     return context
+
+
+def next_depth() -> int:
+    """Return the chain depth of what code running here leads to: one more than its attempt's, 0 outside of one."""
+    context = _current.get()
+    return 0 if context is None else context.chain_depth + 1

@@ -18,7 +18,6 @@ from typing import Any, Literal
 from mainspring.engine.context import Context
 from mainspring.model.execution import Execution
 from mainspring.model.outcome import Fail
-from mainspring.moves.enqueue import CHAIN_DEPTH
 from mainspring.moves.events import publish
 from mainspring.ports.clock import Clock
 from mainspring.ports.health import CheckResult, HealthCheck
@@ -208,7 +207,7 @@ async def _remembered(
             for check, memory in after.items()
             if memory.steady != before.get(check, Memory()).steady
         ]
-        for change in changed if depth <= CHAIN_DEPTH else ():
+        for change in changed:
             data = {**asdict(change), "output": results[change.check].output}
             event_id = f"{ctx.execution_id}:{change.check}"
             publish(tx, ctx.platform_id, EVENT, data, event_id=event_id, subject=change.check, chain_depth=depth)

@@ -33,7 +33,11 @@ class EventType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event: ours on its way out, or somebody's on its way in. ``subject`` is what it is about."""
+    """One event: ours on its way out, or somebody's on its way in. ``subject`` is what it is about.
+
+    ``extensions`` are the further attributes of a CloudEvent (numbers, text, true and false), such as ``chaindepth``:
+    how many executions, one after the other, led to it.
+    """
 
     id: str
     type: str
@@ -42,3 +46,21 @@ class Event:
     source: str = "mainspring"
     subject: str | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
+    extensions: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def chain_depth(self) -> int:
+        """The depth an execution started by this event has."""
+        depth = self.extensions.get("chaindepth", 0)
+        return depth if isinstance(depth, int) and depth >= 0 else 0
+
+
+@dataclass(frozen=True, slots=True)
+class PendingEvent:
+    """The newest event of a burst that a debounced job waits out: which one, and when the inbox accepted it."""
+
+    job_id: str
+    platform_id: str
+    source: str
+    event_id: str
+    at: datetime

@@ -15,6 +15,9 @@ from typing import Any
 from mainspring.model.policy import RetryPolicy
 from mainspring.model.value import Value
 
+#: Most executions one chain of jobs and events may make one after the other (SPEC §3).
+CHAIN_DEPTH = 16
+
 
 class Status(StrEnum):
     """Where an execution stands."""

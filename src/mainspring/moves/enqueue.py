@@ -28,9 +28,6 @@ from mainspring.ports.store import Tx
 from mainspring.schedule.decide import Plan, dispatch, new_execution
 from mainspring.schedule.overlap import Slots
 
-#: Most executions one chain of jobs may make one after the other (SPEC §3).
-CHAIN_DEPTH = 16
-
 
 @dataclass(frozen=True, slots=True)
 class EnqueueRequest:

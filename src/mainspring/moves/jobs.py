@@ -17,10 +17,11 @@ from mainspring.errors import (
 )
 from mainspring.model.decision import Decision, Verdict
 from mainspring.model.events import Event, EventType
-from mainspring.model.job import Job, JobDefinition, JobStatus
+from mainspring.model.job import Job, JobDefinition, JobStatus, JobType
 from mainspring.model.policy import Misfire, Overlap
 from mainspring.model.wire import definition_from_wire, definition_to_wire
 from mainspring.moves.enqueue import encoded_size
+from mainspring.moves.pending import due_when_quiet, skip_pending
 from mainspring.moves.plan import active_by_job, plan_job, record, skipped_event
 from mainspring.moves.schedules import Schedules, check_shape
 from mainspring.ports.store import Tx
@@ -96,6 +97,8 @@ def update_job(
     if _timing(definition) != _timing(job.definition):
         job = _decided(tx, schedules, job)
         _skip_paused(tx, schedules, job)
+        if definition.type is not job.definition.type:
+            _skip_pending(tx, schedules, job, f"the job was changed into one of type {definition.type}")
         job = job.changed(cursor_at=max(job.cursor_at, tx.now), cursor_wall=None)
     changed = job.changed(definition=definition, revision=job.revision + 1, updated_at=tx.now)
     if changed.status is JobStatus.COMPLETED and _timing(definition) != _timing(job.definition):
@@ -168,7 +171,8 @@ def resume_job(
 ) -> Changed:
     """Decide a paused job again from now on. The instants that passed become one range row, `skipped_paused`.
 
-    With ``catch_up`` they are decided by the job's misfire policy instead. An active job is left as it is.
+    With ``catch_up`` they are decided by the job's misfire policy instead, and the event a debounced job waited out
+    when it was paused runs once it has been quiet. An active job is left as it is.
     """
     job = existing(tx, platform_id, name, lock=True)
     if job.status is JobStatus.ACTIVE:
@@ -178,6 +182,8 @@ def resume_job(
     if job.definition.type.timed and not catch_up:
         _skip_paused(tx, schedules, job)
         job = job.changed(cursor_at=max(job.cursor_at, tx.now))
+    elif not catch_up:
+        _skip_pending(tx, schedules, job, job.status_reason)
     active = job.changed(
         status=JobStatus.ACTIVE, status_reason=None, paused_at=None, paused_until=None, updated_at=tx.now
     )
@@ -197,6 +203,7 @@ def archive_job(tx: Tx, schedules: Schedules, platform_id: str, name: str, *, ac
         return Changed(job, changed=False)
     job = _decided(tx, schedules, job)
     _skip_paused(tx, schedules, job)
+    _skip_pending(tx, schedules, job, "the job was archived while a burst of events was still under way")
     archived = job.changed(
         status=JobStatus.ARCHIVED, status_reason=f"archived by {actor}", next_run_at=None, updated_at=tx.now
     )
@@ -270,8 +277,10 @@ def merge(before: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
 
 def scheduled(tx: Tx, schedules: Schedules, job: Job) -> Job:
     """Return the job with ``next_run_at`` computed from its cursor."""
-    if not job.definition.type.timed or job.status is not JobStatus.ACTIVE:
+    if job.status is not JobStatus.ACTIVE or job.definition.schedule is None:
         return job.changed(next_run_at=None)
+    if job.definition.type is JobType.EVENT:
+        return due_when_quiet(tx, job)
     schedule = schedules.of(tx, job)
     following = schedule.next(job.cursor_at)
     next_run_at = schedule.fire_at(following.at, key=job.id) if following else None
@@ -341,6 +350,16 @@ def _skip_paused(tx: Tx, schedules: Schedules, job: Job) -> None:
     if skipped is not None:
         tx.decisions.add([skipped])
         tx.outbox.add([skipped_event(tx, job, skipped)])
+
+
+def _skip_pending(tx: Tx, schedules: Schedules, job: Job, why: str | None) -> None:
+    """Decide as skipped what an event job waits out and will not run any more."""
+    try:
+        plan = skip_pending(tx, schedules, job, {"reason": why})
+    except ScheduleError:
+        return  # set aside because it cannot be read
+    if plan is not None:
+        record(tx, [(job, plan)])
 
 
 def _skipped_pause(tx: Tx, schedule: CompiledSchedule, job: Job) -> Decision | None:

@@ -10,9 +10,10 @@ from datetime import datetime
 from mainspring.model.decision import Decision
 from mainspring.model.events import Event, EventType
 from mainspring.model.execution import Actor, Execution, Status
-from mainspring.model.job import ActiveExecution, Job, JobCursor, JobStatus
+from mainspring.model.job import ActiveExecution, Job, JobCursor, JobStatus, JobType
 from mainspring.moves.admit import add_executions
 from mainspring.moves.end import end
+from mainspring.moves.pending import plan_event_job
 from mainspring.moves.schedules import Schedules
 from mainspring.ports.store import Tx
 from mainspring.schedule import tzdb_version
@@ -71,7 +72,9 @@ def active_by_job(tx: Tx, job_ids: list[str]) -> dict[str, list[ActiveExecution]
 def plan_job(
     tx: Tx, schedules: Schedules, job: Job, active: Iterable[ActiveExecution], dispatcher_id: str | None
 ) -> Plan:
-    """Decide one job at the store's now."""
+    """Decide one job at the store's now: its due instants, or the event it has waited out."""
+    if job.definition.type is JobType.EVENT:
+        return plan_event_job(tx, schedules, job, active, dispatcher_id)
     return decide(
         job,
         schedules.of(tx, job),
@@ -93,6 +96,8 @@ def record(tx: Tx, plans: Iterable[tuple[Job, Plan]]) -> list[Execution]:
         stop_others(tx, plan)
     stored = add_executions(tx, [execution for _, plan in plans for execution in plan.executions])
     tx.jobs.advance(cursors)
+    tx.inbox.settle_pending([job.id for job, plan in plans if plan.settled_pending])
+    tx.inbox.put_pending([plan.pending for _, plan in plans if plan.pending is not None])
     by_id = {job.id: job for job, _ in plans}
     events = [skipped_event(tx, by_id[d.job_id], d) for d in decisions if not d.decision.runs]
     events += [_completed_event(tx, by_id[c.job_id], c) for c in cursors if c.status is JobStatus.COMPLETED]

@@ -12,10 +12,10 @@ from typing import Any
 
 from mainspring.errors import MainspringError
 from mainspring.model.events import Event, EventType
-from mainspring.model.execution import Cause, Status
+from mainspring.model.execution import CHAIN_DEPTH, Cause, Status
 from mainspring.model.job import JobStats, JobStatus
 from mainspring.model.wire import execution_to_wire
-from mainspring.moves.enqueue import CHAIN_DEPTH, trigger
+from mainspring.moves.enqueue import trigger
 from mainspring.moves.jobs import pause_job
 from mainspring.moves.schedules import Schedules
 from mainspring.ports.store import Tx

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from mainspring.errors import ValidationError
 from mainspring.model.job import Job, JobDefinition, JobType
 from mainspring.ports.store import Tx
-from mainspring.schedule import Calendar, CompiledSchedule, compile_schedule, validate_event_schedule
+from mainspring.schedule import Calendar, CompiledSchedule, EventSchedule, compile_schedule, validate_event_schedule
 
 #: What each type of job may carry as its schedule, by the key that makes the shape known.
 _SHAPES = {
@@ -24,6 +24,7 @@ class Schedules:
     def __init__(self, size: int = 20_000) -> None:
         self._size = size
         self._kept: OrderedDict[tuple[str, int, str, int], CompiledSchedule] = OrderedDict()
+        self._events: OrderedDict[tuple[str, int, str], EventSchedule] = OrderedDict()
 
     def of(self, tx: Tx, job: Job) -> CompiledSchedule:
         """Return the compiled schedule of a timed job. Raises `ScheduleError` if what is stored cannot be used."""
@@ -41,6 +42,20 @@ class Schedules:
         else:
             self._kept.move_to_end(key)
         return found
+
+    def event(self, tx: Tx, job: Job) -> EventSchedule:
+        """Return the schedule of an event job. Raises `ScheduleError` if what is stored cannot be used."""
+        definition = job.definition
+        assert definition.schedule is not None
+        zone = definition.timezone
+        if zone is None and ("start_at" in definition.schedule or "end_at" in definition.schedule):
+            zone = tx.platforms.timezone(job.platform_id)
+        key = (job.id, job.revision, zone or "UTC")
+        if key not in self._events:
+            self._events[key] = validate_event_schedule(definition.schedule, timezone=key[2])
+            if len(self._events) > self._size:
+                self._events.popitem(last=False)
+        return self._events[key]
 
 
 def _calendars(tx: Tx, platform_id: str, definition: JobDefinition) -> dict[str, Calendar]:
@@ -60,4 +75,4 @@ def check_shape(definition: JobDefinition) -> None:
         fix = f"This is the shape of a {other} job" if other else f"Give it {' or '.join(keys)}"
         raise ValidationError(f"a {definition.type} job needs {' or '.join(keys)}", field="schedule", fix=fix)
     if definition.type is JobType.EVENT:
-        validate_event_schedule(schedule)
+        validate_event_schedule(schedule, timezone=definition.timezone or "UTC")

@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
+from mainspring.model.chain import Chained
 from mainspring.model.decision import Decision
 from mainspring.model.dispatch import Announcement, Dispatch
-from mainspring.model.events import Event
+from mainspring.model.events import Event, PendingEvent
 from mainspring.model.execution import Attempt, DeadLetter, Execution, LogLine, Move, Status, Transition
 from mainspring.model.job import ActiveExecution, Job, JobCursor, JobStats, JobStatus, JobType
 from mainspring.model.node import DispatcherNode, HandlerRow, Limit, WorkerNode
+from mainspring.model.webhook import DeliveryState, Webhook, WebhookDelivery
 
 T = TypeVar("T")
 
@@ -63,7 +65,10 @@ class JobTable(Protocol):
         """Write what planning made of jobs this transaction has locked; a cursor never moves back."""
 
     def event_jobs(self, platform_id: str) -> list[Job]:
-        """Return the active jobs of type event, by name."""
+        """Return the jobs of type event that are active or paused, by name."""
+
+    def lock(self, job_ids: Sequence[str]) -> list[Job]:
+        """Lock and return jobs in order of id, as they are once no other transaction holds them."""
 
     def paused_until_passed(self, limit: int) -> list[Job]:
         """Lock and return paused jobs whose ``paused_until`` has come."""
@@ -113,6 +118,12 @@ class DecisionTable(Protocol):
         """Return decisions decided up to ``until`` in the order of their key (job, ``scheduled_at``, key).
 
         ``after`` is the key the page before ended with.
+        """
+
+    def ran_since(self, job_id: str, since: datetime, limit: int) -> tuple[int, datetime | None]:
+        """Count decisions that ran whose ``scheduled_at`` is after ``since``; with the oldest of those counted.
+
+        Counted from the newest on, and at most ``limit``.
         """
 
 
@@ -293,7 +304,10 @@ class OutboxTable(Protocol):
         """Insert events, in order."""
 
     def unpublished(self, limit: int) -> list[Event]:
-        """Lock and return unpublished events, oldest first; others' locks are skipped."""
+        """Return the oldest unpublished events, oldest first, without a gap: an earlier one is never left out.
+
+        Events of one execution are therefore first published in the order in which they happened, whoever publishes.
+        """
 
     def mark_published(self, event_ids: Sequence[str]) -> set[str]:
         """Mark events published; return those this call marked."""
@@ -305,6 +319,79 @@ class OutboxTable(Protocol):
         """Delete events published before an instant; return how many."""
 
 
+class ChainTable(Protocol):
+    """What ended executions have started."""
+
+    def add(self, links: Sequence[Chained]) -> None:
+        """Insert links. A second one of the same execution and job is an error: `ConflictError`."""
+
+    def of(self, execution_id: str) -> list[Chained]:
+        """Return what the end of an execution started, by name of job."""
+
+    def delete(self, before: datetime, limit: int) -> int:
+        """Delete links older than an instant; return how many."""
+
+
+class WebhookTable(Protocol):
+    """Webhooks and what they are owed."""
+
+    def add(self, webhook: Webhook) -> None:
+        """Insert a webhook."""
+
+    def save(self, webhook: Webhook) -> None:
+        """Write a webhook whole; one that was deleted meanwhile stays so."""
+
+    def get(self, platform_id: str, webhook_id: str, *, lock: bool = False) -> Webhook | None:
+        """Return one."""
+
+    def find(self, platform_id: str) -> list[Webhook]:
+        """Return a platform's webhooks, oldest first."""
+
+    def delete(self, webhook_id: str) -> None:
+        """Delete a webhook with all it is owed."""
+
+    def lock_enabled(self, platform_ids: Sequence[str]) -> list[Webhook]:
+        """Lock and return the enabled webhooks of these platforms, by id."""
+
+    def due(self, limit: int) -> list[Webhook]:
+        """Return enabled webhooks that have a delivery to be tried now, those that waited longest first."""
+
+    def next_due_at(self) -> datetime | None:
+        """Return when the next delivery of an enabled webhook may be tried."""
+
+    def owe(self, deliveries: Sequence[WebhookDelivery]) -> None:
+        """Insert deliveries, in order."""
+
+    def open_subjects(self, webhook_id: str, subjects: Sequence[str]) -> set[str]:
+        """Return those of ``subjects`` about which a delivery to the webhook is still held or ready."""
+
+    def take(self, webhook_id: str, limit: int, until: datetime) -> list[WebhookDelivery]:
+        """Count a try of the oldest ready deliveries whose time has come, and return them so.
+
+        They become available again at ``until``, should nobody report. Others' locks are skipped.
+        """
+
+    def end_try(self, delivery: WebhookDelivery) -> bool:
+        """Write state, times and detail of a delivery if it is ready and its ``attempts`` is still the present one."""
+
+    def release_next(self, webhook_id: str, subject: str) -> None:
+        """Make ready the oldest delivery held back by an earlier one about the same subject."""
+
+    def hasten(self, webhook_id: str, later_than: datetime, failing_since: datetime) -> None:
+        """Make available now what is ready, not so before ``later_than``, and first failed at ``failing_since`` on."""
+
+    def deliveries(
+        self, webhook_id: str, *, state: DeliveryState | None = None, before_id: str | None = None, limit: int = 50
+    ) -> list[WebhookDelivery]:
+        """Return deliveries, newest id first."""
+
+    def owed(self, webhook_id: str, limit: int) -> int:
+        """Count deliveries held or ready, up to ``limit``."""
+
+    def delete_ended(self, before: datetime, limit: int) -> int:
+        """Delete deliveries that ended before an instant; return how many."""
+
+
 class InboxTable(Protocol):
     """Events that came in: each (platform, source, id) is accepted once, for ever."""
 
@@ -313,6 +400,15 @@ class InboxTable(Protocol):
 
     def get(self, platform_id: str, source: str, event_id: str) -> Event | None:
         """Return an accepted event."""
+
+    def pending(self, job_ids: Sequence[str]) -> dict[str, PendingEvent]:
+        """Return the events jobs wait out, by job id; jobs that wait for none are left out."""
+
+    def put_pending(self, pending: Sequence[PendingEvent]) -> None:
+        """Insert or replace the event each of these jobs waits out."""
+
+    def settle_pending(self, job_ids: Sequence[str]) -> None:
+        """Forget what these jobs wait out: it has been decided."""
 
 
 class NodeTable(Protocol):
@@ -379,6 +475,12 @@ class PlatformTable(Protocol):
     def put_note(self, name: str, value: str) -> None:
         """Set a note."""
 
+    def lease(self, name: str, holder: str, until: datetime) -> bool:
+        """Take, or keep, the lease of that name until an instant; False while another holder's runs.
+
+        An ``until`` that is not after the store's now lets go of it.
+        """
+
 
 class Tx(Protocol):
     """One open transaction. Not to be kept after ``work`` returns."""
@@ -390,6 +492,8 @@ class Tx(Protocol):
     dead_letters: DeadLetterTable
     outbox: OutboxTable
     inbox: InboxTable
+    chains: ChainTable
+    webhooks: WebhookTable
     nodes: NodeTable
     platforms: PlatformTable
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mainspring.model.decision import Decision, Verdict
-from mainspring.model.events import Event
+from mainspring.model.events import PendingEvent
 from mainspring.model.execution import Cause, Execution, Status
 from mainspring.model.job import ActiveExecution, Job, JobCursor, JobStatus, JobType
 from mainspring.schedule.compiled import CompiledSchedule
@@ -32,6 +32,9 @@ class Plan:
     cancel: list[str] = field(default_factory=list)
     terminate: list[str] = field(default_factory=list)
     cursor: JobCursor | None = None
+    #: The event a debounced job waits out from now on, and whether the one it waited for is dealt with.
+    pending: PendingEvent | None = None
+    settled_pending: bool = False
 
 
 def decide(
@@ -196,45 +199,6 @@ class _Step:
             reason=reason,
             dispatcher_id=self.dispatcher_id,
         )
-
-
-def decide_event(
-    job: Job,
-    event: Event,
-    *,
-    now: datetime,
-    active: Iterable[ActiveExecution],
-    new_id: Callable[[], str],
-    dispatcher_id: str | None = None,
-) -> Plan:
-    """Decide one accepted event for one event job that matches it. ``event.at`` is when the inbox accepted it."""
-    plan = Plan()
-    reason = {"event_type": event.type}
-    decision = Decision(
-        job.id,
-        job.platform_id,
-        event.at,
-        Verdict.DISPATCHED,
-        now,
-        job.revision,
-        key=event_key(event),
-        reason=reason,
-        late=max(now - event.at, timedelta(0)),
-        dispatcher_id=dispatcher_id,
-    )
-    body = {"id": event.id, "type": event.type, "source": event.source, "subject": event.subject, "data": event.data}
-    execution = new_execution(job, new_id(), Cause.EVENT, now=now, scheduled_at=event.at, deadline_from=event.at)
-    dispatch(plan, job, Slots(job.definition, active), decision, execution.changed(event=body))
-    return plan
-
-
-def event_key(event: Event) -> str:
-    """Return the ledger key of an event: its source and id.
-
-    >>> event_key(Event("7", "order.paid", "default", datetime.min, source="shop"))
-    'shop#7'
-    """
-    return f"{event.source}#{event.id}"
 
 
 def dispatch(plan: Plan, job: Job, slots: Slots, decision: Decision, execution: Execution) -> None:

@@ -11,22 +11,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Any
 
 from mainspring.errors import ScheduleError
+from mainspring.model.events import Event
+from mainspring.model.wire import instant
 from mainspring.schedule.anchor import bound_of
+from mainspring.schedule.event_filter import checked_filter, first_mismatch
 from mainspring.schedule.instants import DAY_MS, describe, from_ms
 from mainspring.schedule.reading import refuse_unknown, require_mapping, text_list, whole_number
 from mainspring.schedule.zones import zone
 
 MOST_PATTERNS = 20
-_MOST_DEPTH = 8
-_MOST_CONDITIONS = 200
+_MOST_THROTTLED = 10_000  # that many ledger rows are counted for each event
 _KNOWN = ("events", "filter", "debounce_ms", "throttle", "jitter_ms", "start_at", "end_at", "max_executions")
 _PATTERN = re.compile(r"(?:\*|[A-Za-z0-9_-]+)(?:[.:](?:\*|[A-Za-z0-9_-]+))*(?:[.:]\*\*)?|\*\*")
-_OPERATORS = ("anything-but", "equals-ignore-case", "exists", "numeric", "prefix", "suffix")
-_COMPARISONS = ("<", "<=", "=", ">", ">=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +34,14 @@ class Throttle:
 
     limit: int
     per: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """Why an event does not match: the path of the first condition that fails, and a sentence."""
+
+    path: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,22 @@ class EventSchedule:
         """Return whether one of the patterns matches a type; the filter is not looked at."""
         return any(event_matches(pattern, event_type) for pattern in self.events)
 
+    def objection(self, event: Event) -> Objection | None:
+        """Return the first reason why an event does not concern a job with this schedule; None: it matches.
+
+        Looked at, in this order: the type, ``start_at`` and ``end_at``, the filter. Throttle, debounce and overlap are
+        no matter of matching: they decide what becomes of an event that does.
+        """
+        if not self.matches(event.type):
+            wanted = ", ".join(self.events)
+            return Objection("events", f"{event.type!r} matches none of the patterns {wanted}")
+        if self.start_at is not None and event.at < self.start_at:
+            return Objection("start_at", f"events count from {self.start_at.isoformat()} on")
+        if self.end_at is not None and event.at > self.end_at:
+            return Objection("end_at", f"events counted until {self.end_at.isoformat()}")
+        mismatch = first_mismatch(self.filter, as_object(event)) if self.filter else None
+        return None if mismatch is None else Objection(mismatch.path, mismatch.why)
+
 
 def validate_event_schedule(schedule: Mapping[str, Any], *, timezone: str = "UTC") -> EventSchedule:
     """Check an event schedule and return it.
@@ -96,7 +119,7 @@ def validate_event_schedule(schedule: Mapping[str, Any], *, timezone: str = "UTC
         raise ScheduleError("end_at", describe(str(spec["end_at"])), "end_at is before start_at", "Swap them.")
     return EventSchedule(
         events=patterns,
-        filter=_checked_filter(spec.get("filter", {})),
+        filter=checked_filter(spec.get("filter", {})),
         debounce=_milliseconds(spec, "debounce_ms"),
         throttle=_throttle(spec["throttle"]) if "throttle" in spec else None,
         jitter=_milliseconds(spec, "jitter_ms"),
@@ -104,6 +127,24 @@ def validate_event_schedule(schedule: Mapping[str, Any], *, timezone: str = "UTC
         end_at=None if end_at is None else from_ms(end_at),
         max_executions=whole_number(spec, "max_executions", 1, 2**53) if "max_executions" in spec else None,
     )
+
+
+def as_object(event: Event) -> dict[str, Any]:
+    """Return an event as filters see it: the attributes of a CloudEvent, ``data``, and its extensions beside them.
+
+    >>> from datetime import UTC
+    >>> as_object(Event("7", "order.paid", "default", datetime(2026, 3, 2, tzinfo=UTC), "shop"))["source"]
+    'shop'
+    """
+    found: dict[str, Any] = {
+        **event.extensions,
+        "id": event.id,
+        "source": event.source,
+        "type": event.type,
+        "time": instant(event.at),
+        "data": event.data,
+    }
+    return found if event.subject is None else {**found, "subject": event.subject}
 
 
 def event_matches(pattern: str, event_type: str) -> bool:
@@ -147,65 +188,5 @@ def _throttle(value: object) -> Throttle:
     refuse_unknown(spec, ("limit", "per_ms"), within="throttle.")
     if len(spec) != 2:
         raise ScheduleError("throttle", ", ".join(spec), "needs both limit and per_ms", advice)
-    limit = whole_number(spec, "limit", 1, 1_000_000, within="throttle.")
+    limit = whole_number(spec, "limit", 1, _MOST_THROTTLED, within="throttle.")
     return Throttle(limit, timedelta(milliseconds=whole_number(spec, "per_ms", 1, 31 * DAY_MS, within="throttle.")))
-
-
-def _checked_filter(value: object) -> Mapping[str, Any]:
-    pattern = require_mapping(value, "filter", 'Write {"data": {"status": ["paid"]}}.')
-    budget = [_MOST_CONDITIONS]
-    return _checked_object(pattern, "filter", 1, budget)
-
-
-def _checked_object(pattern: Mapping[str, Any], path: str, depth: int, budget: list[int]) -> Mapping[str, Any]:
-    """Check one level: each key leads to a list of conditions or to a deeper object; return it immutable."""
-    if depth > _MOST_DEPTH:
-        raise ScheduleError(path[:128], path, f"deeper than {_MOST_DEPTH} levels", "Compare fewer levels.")
-    checked: dict[str, Any] = {}
-    for key, wanted in pattern.items():
-        here = f"{path}.{describe(key)}"
-        if isinstance(wanted, Mapping):
-            checked[key] = _checked_object(require_mapping(wanted, here, "Use text keys."), here, depth + 1, budget)
-            continue
-        fix = 'List the values allowed: ["paid", {"prefix": "re"}].'
-        if not isinstance(wanted, (list, tuple)) or not wanted:
-            raise ScheduleError(here, describe(wanted), "expected a list of conditions or an object", fix)
-        budget[0] -= len(wanted)
-        if budget[0] < 0:
-            raise ScheduleError(path[:128], key, f"more than {_MOST_CONDITIONS} conditions", "Use fewer.")
-        checked[key] = tuple(_checked_condition(condition, here) for condition in wanted)
-    return MappingProxyType(checked)
-
-
-def _checked_condition(condition: object, path: str) -> object:
-    if condition is None or isinstance(condition, (str, int, float)):
-        return condition
-    fix = f"Use a plain value or one of {', '.join(_OPERATORS)}."
-    if not isinstance(condition, Mapping) or len(condition) != 1:
-        raise ScheduleError(path, describe(condition), "not a condition", fix)
-    ((operator, operand),) = condition.items()
-    if not _operand_fits(operator, operand):
-        raise ScheduleError(path, f"{describe(operator)}: {describe(operand)}", "not a condition", fix)
-    kept = tuple(operand) if isinstance(operand, (list, tuple)) else operand
-    return MappingProxyType({operator: kept})
-
-
-def _operand_fits(operator: object, operand: object) -> bool:
-    match operator:
-        case "prefix" | "suffix" | "equals-ignore-case":
-            return isinstance(operand, str)
-        case "exists":
-            return isinstance(operand, bool)
-        case "anything-but":
-            items = operand if isinstance(operand, (list, tuple)) else (operand,)
-            return 0 < len(items) <= _MOST_CONDITIONS and all(
-                item is None or isinstance(item, (str, int, float)) for item in items
-            )
-        case "numeric":
-            return (
-                isinstance(operand, (list, tuple))
-                and len(operand) in (2, 4)
-                and all(sign in _COMPARISONS for sign in operand[::2])
-                and all(isinstance(number, (int, float)) and not isinstance(number, bool) for number in operand[1::2])
-            )
-    return False

@@ -2,13 +2,11 @@
 
 from datetime import timedelta
 
-import pytest
-
-from mainspring.errors import ValidationError
-from mainspring.model.execution import Cause, Status
+from mainspring.model.decision import Verdict
+from mainspring.model.execution import CHAIN_DEPTH, Cause, Status
 from mainspring.model.job import Job, JobStatus
 from mainspring.model.outcome import Failed, Succeeded
-from mainspring.moves.enqueue import CHAIN_DEPTH, trigger
+from mainspring.moves.enqueue import trigger
 from mainspring.moves.events import publish
 from mainspring.moves.plan import plan_due
 from mainspring.moves.relay import mark_published, take_unpublished
@@ -115,9 +113,15 @@ def test_a_paused_event_job_sees_no_events(bench):
     assert bench.do(lambda tx: publish(tx, "default", "any.thing")).executions == ()
 
 
-def test_events_that_feed_each_other_are_stopped(bench):
-    with pytest.raises(ValidationError, match="loop"):
-        bench.do(lambda tx: publish(tx, "default", "a.b", chain_depth=CHAIN_DEPTH + 1))
+def test_events_that_feed_each_other_are_stopped_and_the_ledger_says_why(bench):
+    job = bench.job("a", type="event", schedule={"events": ["a.b"]})
+    last = bench.do(lambda tx: publish(tx, "default", "a.b", chain_depth=CHAIN_DEPTH))
+    assert last.executions[0].chain_depth == CHAIN_DEPTH
+    beyond = bench.do(lambda tx: publish(tx, "default", "a.b", chain_depth=CHAIN_DEPTH + 1))
+    assert (beyond.executions, beyond.jobs) == ((), ("a",))
+    decision = bench.ledger(job)[-1]
+    assert decision.decision is Verdict.SKIPPED_LIMIT
+    assert "loop" in decision.reason["why"]
 
 
 def test_a_job_that_cannot_be_decided_is_set_aside_and_the_others_go_on(bench):

@@ -11,8 +11,9 @@ from mainspring.model.events import Event
 from mainspring.model.execution import Cause, Status
 from mainspring.model.job import ActiveExecution, Job, JobDefinition, JobStatus, JobType
 from mainspring.model.policy import Misfire, Overlap
-from mainspring.schedule import Calendar, compile_schedule
-from mainspring.schedule.decide import BATCH, decide, decide_event
+from mainspring.schedule import Calendar, compile_schedule, validate_event_schedule
+from mainspring.schedule.decide import BATCH, decide
+from mainspring.schedule.decide_event import decide_event
 
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)  # a Monday
 HOUR, MINUTE, SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
@@ -217,7 +218,8 @@ def test_the_start_deadline_counts_from_fire_at_but_for_catch_up_from_now():
 def test_an_event_is_decided_under_its_source_and_id():
     job = a_job({"events": ["order.*"]}, type=JobType.EVENT)
     event = Event("7", "order.paid", "default", START, source="shop", data={"total": 3})
-    plan = decide_event(job, event, now=START, active=[], new_id=lambda: "e")
+    schedule = validate_event_schedule(job.definition.schedule)
+    plan = decide_event(job, schedule, event, now=START, active=[], new_id=lambda: "e")
     assert (plan.decisions[0].key, plan.decisions[0].scheduled_at) == ("shop#7", START)
     event_kept = plan.executions[0].event
     assert event_kept is not None

@@ -75,6 +75,11 @@ class MemoryDecisionTable:
         ]
         return each_isolated(sorted(found, key=_key)[:limit])
 
+    def ran_since(self, job_id: str, since: datetime, limit: int) -> tuple[int, datetime | None]:
+        of_job = self._decisions.get(job_id, {}).values()
+        counted = sorted((d.scheduled_at for d in of_job if d.decision.runs and d.scheduled_at > since), reverse=True)
+        return len(counted[:limit]), min(counted[:limit], default=None)
+
 
 def _key(decision: Decision) -> tuple[str, datetime, str]:
     return decision.job_id, decision.scheduled_at, decision.key

@@ -9,7 +9,7 @@ from itertools import count
 from mainspring.adapters.memory.journal import Journal
 from mainspring.adapters.memory.values import each_isolated, isolated
 from mainspring.errors import ConflictError
-from mainspring.model.events import Event
+from mainspring.model.events import Event, PendingEvent
 
 
 class MemoryOutboxTable:
@@ -60,6 +60,7 @@ class MemoryInboxTable:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._events: dict[tuple[str, str, str], Event] = {}
+        self._pending: dict[str, PendingEvent] = {}
 
     def accept(self, event: Event) -> bool:
         key = (event.platform_id, event.source, event.id)
@@ -71,3 +72,14 @@ class MemoryInboxTable:
     def get(self, platform_id: str, source: str, event_id: str) -> Event | None:
         event = self._events.get((platform_id, source, event_id))
         return None if event is None else isolated(event)
+
+    def pending(self, job_ids: Sequence[str]) -> dict[str, PendingEvent]:
+        return {job_id: self._pending[job_id] for job_id in job_ids if job_id in self._pending}
+
+    def put_pending(self, pending: Sequence[PendingEvent]) -> None:
+        for row in pending:
+            self._journal.put(self._pending, row.job_id, row)
+
+    def settle_pending(self, job_ids: Sequence[str]) -> None:
+        for job_id in job_ids:
+            self._journal.drop(self._pending, job_id)

@@ -66,6 +66,7 @@ class MemoryPlatformTable:
         self._calendars: dict[tuple[str, str], frozenset[date]] = {}
         self._keys: dict[tuple[str, str], tuple[datetime, str, str]] = {}
         self._notes: dict[str, str] = {}
+        self._leases: dict[str, tuple[str, datetime]] = {}
 
     def timezone(self, platform_id: str) -> str | None:
         return self._zones.get(platform_id)
@@ -114,3 +115,10 @@ class MemoryPlatformTable:
 
     def put_note(self, name: str, value: str) -> None:
         self._journal.put(self._notes, name, value)
+
+    def lease(self, name: str, holder: str, until: datetime) -> bool:
+        held = self._leases.get(name)
+        if held is not None and held[0] != holder and held[1] > self._journal.now:
+            return False
+        self._journal.put(self._leases, name, (holder, until))
+        return True

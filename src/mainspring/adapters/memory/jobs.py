@@ -106,7 +106,14 @@ class MemoryJobTable:
                 self._put(_advanced(job, cursor))
 
     def event_jobs(self, platform_id: str) -> list[Job]:
-        return self.find(platform_id, status=JobStatus.ACTIVE, type=JobType.EVENT, limit=len(self._jobs))
+        def hears(job: Job) -> bool:
+            event = job.platform_id == platform_id and job.definition.type is JobType.EVENT
+            return event and job.status in (JobStatus.ACTIVE, JobStatus.PAUSED)
+
+        return self._first(len(self._jobs), hears, lambda job: job.name)
+
+    def lock(self, job_ids: Sequence[str]) -> list[Job]:
+        return [isolated(self._jobs[job_id]) for job_id in sorted(set(job_ids)) if job_id in self._jobs]
 
     def paused_until_passed(self, limit: int) -> list[Job]:
         def passed(job: Job) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from mainspring.adapters.memory.execution_rows import ExecutionRows
 from mainspring.adapters.memory.journal import Journal
 from mainspring.adapters.memory.values import each_isolated, isolated
 from mainspring.errors import ConflictError
+from mainspring.model.chain import Chained
 from mainspring.model.execution import DeadLetter, LogLine
 
 
@@ -99,3 +101,26 @@ class MemoryDeadLetterTable:
 
     def count(self, platform_id: str) -> int:
         return sum(letter.status == "open" and letter.platform_id == platform_id for letter in self._letters.values())
+
+
+class MemoryChainTable:
+    """`ChainTable` in a dictionary."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._links: dict[tuple[str, str], Chained] = {}
+
+    def add(self, links: Sequence[Chained]) -> None:
+        for link in links:
+            if (link.execution_id, link.job) in self._links:
+                raise ConflictError(f"execution {link.execution_id} has started {link.job} already")
+            self._journal.put(self._links, (link.execution_id, link.job), link)
+
+    def of(self, execution_id: str) -> list[Chained]:
+        return sorted((x for x in self._links.values() if x.execution_id == execution_id), key=lambda x: x.job)
+
+    def delete(self, before: datetime, limit: int) -> int:
+        old = sorted(key for key, link in self._links.items() if link.at < before)[:limit]
+        for key in old:
+            self._journal.drop(self._links, key)
+        return len(old)

@@ -19,12 +19,14 @@ from mainspring.adapters.memory.executions import MemoryExecutionTable
 from mainspring.adapters.memory.fleet import MemoryNodeTable, MemoryPlatformTable
 from mainspring.adapters.memory.jobs import MemoryJobTable
 from mainspring.adapters.memory.journal import Journal
-from mainspring.adapters.memory.records import MemoryDeadLetterTable, MemoryLogTable
+from mainspring.adapters.memory.records import MemoryChainTable, MemoryDeadLetterTable, MemoryLogTable
+from mainspring.adapters.memory.webhooks import MemoryWebhookTable
 from mainspring.errors import StoreError, StoreUnavailableError
 from mainspring.model.dispatch import Announcement
 from mainspring.model.ids import Ids
 from mainspring.ports.clock import Clock, Wakeups
 from mainspring.ports.store import (
+    ChainTable,
     DeadLetterTable,
     DecisionTable,
     ExecutionTable,
@@ -34,6 +36,7 @@ from mainspring.ports.store import (
     NodeTable,
     OutboxTable,
     PlatformTable,
+    WebhookTable,
     Work,
 )
 from mainspring.ports.transport import Aftermath, Announcer, DatabaseTransport
@@ -60,6 +63,8 @@ class MemoryTx:
         self.dead_letters: DeadLetterTable = letters
         self.outbox: OutboxTable = outbox
         self.inbox: InboxTable = MemoryInboxTable(journal)
+        self.chains: ChainTable = MemoryChainTable(journal)
+        self.webhooks: WebhookTable = MemoryWebhookTable(journal)
         self.nodes: NodeTable = MemoryNodeTable(journal)
         self.platforms: PlatformTable = MemoryPlatformTable(journal)
 

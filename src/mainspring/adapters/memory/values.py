@@ -16,6 +16,7 @@ from mainspring.model.events import Event
 from mainspring.model.execution import Attempt, DeadLetter, Execution, LogLine
 from mainspring.model.job import Job, JobDefinition
 from mainspring.model.node import DispatcherNode, HandlerRow, WorkerNode
+from mainspring.model.webhook import Webhook
 
 R = TypeVar("R")
 
@@ -57,7 +58,8 @@ _DATA: Mapping[type, Mapping[str, Callable[[Any], Any]]] = {
     JobDefinition: dict.fromkeys(("labels", "payload", "schedule"), plain),
     Job: {"definition": isolated},
     Decision: {"reason": plain},
-    Event: {"data": plain},
+    Event: {"data": plain, "extensions": plain},
+    Webhook: {"events": tuple, "secrets": plain},
     Attempt: {"error": plain},
     LogLine: {"fields": plain},
     DeadLetter: {"error": plain},

@@ -10,8 +10,8 @@ from sqlalchemy import bindparam
 
 from mainspring.adapters.sql.batches import shape
 from mainspring.adapters.sql.session import SqlTable
-from mainspring.adapters.sql.tables import decisions, is_range
-from mainspring.model.decision import Decision
+from mainspring.adapters.sql.tables import decisions, is_, is_range
+from mainspring.model.decision import Decision, Verdict
 
 _SHAPE = shape(Decision, decisions)
 _d = decisions.c
@@ -32,6 +32,18 @@ _COVERING = (
 )
 _KEY = (_d.job_id, _d.scheduled_at, _d.key)
 _PAGE = _SHAPE.select.order_by(*_KEY)
+_RAN = (
+    sa.select(_d.scheduled_at)
+    .where(
+        _d.job_id == bindparam("job"),
+        _d.scheduled_at > bindparam("since"),
+        is_(_d.decision, *(verdict for verdict in Verdict if verdict.runs)),
+    )
+    .order_by(_d.scheduled_at.desc())
+    .limit(bindparam("limit"))
+    .subquery()
+)
+_RAN_SINCE = sa.select(sa.func.count(), sa.func.min(_RAN.c.scheduled_at)).select_from(_RAN)
 _OF_EXECUTION = _SHAPE.select.where(_d.execution_id == bindparam("execution")).order_by(_d.decided_at).limit(1)
 
 
@@ -74,3 +86,7 @@ class SqlDecisionTable(SqlTable):
         if after is not None:
             statement = statement.where(sa.tuple_(*_KEY) > sa.tuple_(*after, types=[c.type for c in _KEY]))
         return _SHAPE.rows(self._all(statement.limit(sa.literal(limit))))
+
+    def ran_since(self, job_id: str, since: datetime, limit: int) -> tuple[int, datetime | None]:
+        row = self._first(_RAN_SINCE, job=job_id, since=since, limit=limit)
+        return (0, None) if row is None else (int(row[0]), row[1])

@@ -13,17 +13,16 @@ from sqlalchemy import bindparam
 from mainspring.adapters.sql.batches import shape
 from mainspring.adapters.sql.dialect import Dialect
 from mainspring.adapters.sql.session import SqlTable
-from mainspring.adapters.sql.tables import inbox, outbox, unpublished
+from mainspring.adapters.sql.tables import inbox, outbox, pending_events, unpublished
 from mainspring.adapters.sql.types import to_json
-from mainspring.model.events import Event
+from mainspring.model.events import Event, PendingEvent
 
-_OUT, _IN = shape(Event, outbox), shape(Event, inbox)
+_OUT, _IN, _PENDING = shape(Event, outbox), shape(Event, inbox), shape(PendingEvent, pending_events)
 _o, _i = outbox.c, inbox.c
 
-# By number and only what is unpublished, never "after the last number seen": a lower one may commit later.
-_UNPUBLISHED = (
-    _OUT.select.where(unpublished).order_by(_o.number).limit(bindparam("limit")).with_for_update(skip_locked=True)
-)
+# By number and only what is unpublished, never "after the last number seen": a lower one may commit later. Nothing is
+# skipped because another transaction holds it: the later event of an execution would overtake the earlier one.
+_UNPUBLISHED = _OUT.select.where(unpublished).order_by(_o.number).limit(bindparam("limit"))
 _OLDEST = sa.select(_o.at).where(unpublished).order_by(_o.number).limit(1)
 _OLD = (
     sa.select(_o.number)
@@ -68,6 +67,29 @@ class SqlInboxTable(SqlTable):
 
     def get(self, platform_id: str, source: str, event_id: str) -> Event | None:
         return _IN.row(self._first(_ACCEPTED, platform=platform_id, source=source, event=event_id))
+
+    def pending(self, job_ids: Sequence[str]) -> dict[str, PendingEvent]:
+        if not job_ids:
+            return {}
+        rows = self._all(_pending_of(self._dialect), ids=to_json(job_ids))
+        return {row.job_id: row for row in _PENDING.rows(rows)}
+
+    def put_pending(self, pending: Sequence[PendingEvent]) -> None:
+        self._insert_values(_PENDING, pending, on_conflict="replace")
+
+    def settle_pending(self, job_ids: Sequence[str]) -> None:
+        if job_ids:
+            self._run(_settle(self._dialect), {"ids": to_json(job_ids)})
+
+
+@lru_cache(2)
+def _pending_of(dialect: Dialect) -> Any:
+    return _PENDING.select.where(pending_events.c.job_id.in_(dialect.members("ids")))
+
+
+@lru_cache(2)
+def _settle(dialect: Dialect) -> Any:
+    return sa.delete(pending_events).where(pending_events.c.job_id.in_(dialect.members("ids")))
 
 
 @lru_cache(2)

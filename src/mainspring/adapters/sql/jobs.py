@@ -166,6 +166,9 @@ class SqlJobTable(SqlTable):
     def event_jobs(self, platform_id: str) -> list[Job]:
         return _JOB.rows(self._all(_EVENT_JOBS, platform=platform_id))
 
+    def lock(self, job_ids: Sequence[str]) -> list[Job]:
+        return _JOB.rows(self._all(_locked(self._dialect), ids=to_json(job_ids))) if job_ids else []
+
     def paused_until_passed(self, limit: int) -> list[Job]:
         return _JOB.rows(self._all(_PAUSE_OVER, now=self._session.now, limit=limit))
 
@@ -198,6 +201,12 @@ def _values(job: Job) -> tuple[Any, ...]:
 @lru_cache(2)
 def _by_ids(dialect: Dialect) -> Any:
     return _JOB.select.where(_j.id.in_(dialect.members("ids")))
+
+
+@lru_cache(2)
+def _locked(dialect: Dialect) -> Any:
+    # In one order whoever asks, so that no two wait for each other.
+    return _JOB.select.where(_j.id.in_(dialect.members("ids"))).order_by(_j.id).with_for_update()
 
 
 @lru_cache(2)

@@ -18,11 +18,12 @@ from mainspring.adapters.sql.tables import (
     calendar_dates,
     calendars,
     idempotency_keys,
+    leases,
     limits,
     notes,
     platforms,
 )
-from mainspring.adapters.sql.types import to_json
+from mainspring.adapters.sql.types import Instant, to_json
 from mainspring.model.node import Limit
 
 _LIMIT = shape(Limit, limits)
@@ -126,9 +127,23 @@ class SqlPlatformTable(SqlTable):
     def put_note(self, name: str, value: str) -> None:
         self._insert(notes, _NOTE, [(name, value)], on_conflict="replace")
 
+    def lease(self, name: str, holder: str, until: datetime) -> bool:
+        values = {"name": name, "holder": holder, "until": until, "now": self._session.now}
+        return bool(self._run(_take_lease(self._dialect), values).rowcount)
+
 
 @lru_cache(2)
 def _locked_limits(dialect: Dialect) -> Any:
     name = _l.platform_id + "/" + _l.scope + "/" + _l.name
     ordered = sa.select(_l.name).where(name.in_(dialect.members("names")))
     return ordered.order_by(_l.platform_id, _l.scope, _l.name).with_for_update()
+
+
+@lru_cache(2)
+def _take_lease(dialect: Dialect) -> Any:
+    given = {column.name: bindparam(column.name, type_=column.type) for column in leases.c}
+    insert = dialect.insert(leases).values(given)
+    mine = sa.or_(leases.c.holder == insert.excluded.holder, leases.c.until <= bindparam("now", type_=Instant))
+    return insert.on_conflict_do_update(
+        index_elements=["name"], set_={"holder": insert.excluded.holder, "until": insert.excluded.until}, where=mine
+    )

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from mainspring.adapters.sql.batches import shape
 from mainspring.adapters.sql.session import SqlTable
-from mainspring.adapters.sql.tables import dead_letters, execution_logs, executions
+from mainspring.adapters.sql.tables import chains, dead_letters, execution_logs, executions
+from mainspring.model.chain import Chained
 from mainspring.model.execution import DeadLetter, LogLine
 
-_LINE, _LETTER = shape(LogLine, execution_logs), shape(DeadLetter, dead_letters)
-_l, _d = execution_logs.c, dead_letters.c
+_LINE, _LETTER, _LINK = shape(LogLine, execution_logs), shape(DeadLetter, dead_letters), shape(Chained, chains)
+_l, _d, _c = execution_logs.c, dead_letters.c, chains.c
 
 _FENCE = sa.select(executions.c.fence).where(executions.c.id == bindparam("execution")).with_for_update()
 _LAST = sa.select(sa.func.max(_l.line)).where(_l.execution_id == bindparam("execution"))
@@ -36,6 +38,10 @@ _RESOLVE = (
     )
 )
 _COUNT = sa.select(sa.func.count()).where(_d.platform_id == bindparam("platform"), _d.status == "open")
+
+_LINKS_OF = _LINK.select.where(_c.execution_id == bindparam("execution")).order_by(_c.job)
+_OLD_LINKS = sa.select(_c.execution_id).where(_c.at < bindparam("before")).order_by(_c.at).limit(bindparam("limit"))
+_DELETE_LINKS = sa.delete(chains).where(_c.execution_id.in_(_OLD_LINKS), _c.at < bindparam("before"))
 
 
 class SqlLogTable(SqlTable):
@@ -93,3 +99,16 @@ class SqlDeadLetterTable(SqlTable):
 
     def count(self, platform_id: str) -> int:
         return int(self._scalar(_COUNT, platform=platform_id))
+
+
+class SqlChainTable(SqlTable):
+    """`ChainTable` in SQL."""
+
+    def add(self, links: Sequence[Chained]) -> None:
+        self._insert_values(_LINK, links, conflict="one of these executions has started that job already")
+
+    def of(self, execution_id: str) -> list[Chained]:
+        return _LINK.rows(self._all(_LINKS_OF, execution=execution_id))
+
+    def delete(self, before: datetime, limit: int) -> int:
+        return self._run(_DELETE_LINKS, {"before": before, "limit": limit}).rowcount

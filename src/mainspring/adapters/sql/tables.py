@@ -34,6 +34,7 @@ from mainspring.model.decision import Verdict
 from mainspring.model.execution import Actor, Cause, Failure, Status
 from mainspring.model.job import JobStatus, JobType
 from mainspring.model.policy import Isolation
+from mainspring.model.webhook import DeliveryState
 
 metadata = sa.MetaData(
     naming_convention={
@@ -87,7 +88,7 @@ kept_job = jobs.c.status != sa.literal_column("'archived'")
 archived_job = is_(jobs.c.status, "archived")
 due_job = is_(jobs.c.status, "active") & jobs.c.next_run_at.is_not(None)
 paused_job = is_(jobs.c.status, "paused") & jobs.c.paused_until.is_not(None)
-event_job = is_(jobs.c.type, "event") & is_(jobs.c.status, "active")
+event_job = is_(jobs.c.type, "event") & is_(jobs.c.status, "active", "paused")
 _partial("uq_jobs_platform_id_name", jobs.c.platform_id, jobs.c.name, where=kept_job, unique=True)
 _partial("ix_jobs_archived", jobs.c.platform_id, jobs.c.name, jobs.c.id, where=archived_job)
 _partial("ix_jobs_due", jobs.c.next_run_at, jobs.c.id, where=due_job)
@@ -309,6 +310,7 @@ outbox = sa.Table(
     sa.Column("subject", sa.Text),
     _required("data", Json),
     sa.Column("published_at", Instant),
+    _required("extensions", Json, server_default="{}"),
 )
 unpublished = outbox.c.published_at.is_(None)
 _partial("ix_outbox_unpublished", outbox.c.number, where=unpublished)
@@ -324,7 +326,75 @@ inbox = sa.Table(
     sa.Column("source", key(1024), primary_key=True),
     sa.Column("subject", sa.Text),
     _required("data", Json),
+    _required("extensions", Json, server_default="{}"),
 )
+
+pending_events = sa.Table(
+    "pending_events",
+    metadata,
+    sa.Column("job_id", ID, primary_key=True),
+    _required("platform_id", NAME),
+    _required("source", key(1024)),
+    _required("event_id", key(1024)),
+    _required("at", Instant),
+)
+
+chains = sa.Table(
+    "chains",
+    metadata,
+    sa.Column("execution_id", ID, primary_key=True),
+    sa.Column("job", NAME, primary_key=True),
+    _required("platform_id", NAME),
+    _required("at", Instant, index=True),
+    sa.Column("chained_id", ID),
+    sa.Column("problem", Prose),
+)
+
+webhooks = sa.Table(
+    "webhooks",
+    metadata,
+    sa.Column("id", ID, primary_key=True),
+    _required("platform_id", NAME),
+    _required("url", sa.Text),
+    _required("events", Words),
+    _required("created_at", Instant),
+    _required("updated_at", Instant),
+    _required("secrets", Json),
+    _required("description", Prose),
+    _required("enabled", sa.Boolean),
+    sa.Column("disabled_reason", Prose),
+    _required("failures", sa.Integer),
+    sa.Column("failing_since", Instant),
+    sa.Column("retry_at", Instant),
+)
+sa.Index("ix_webhooks_platform", webhooks.c.platform_id, webhooks.c.id)
+
+webhook_deliveries = sa.Table(
+    "webhook_deliveries",
+    metadata,
+    sa.Column("number", NUMBER, primary_key=True),
+    _required("id", ID, unique=True),
+    _required("webhook_id", ID),
+    _required("platform_id", NAME),
+    _required("event_id", ID),
+    _required("event_type", Plain),
+    _required("body", Prose),
+    _required("created_at", Instant),
+    _required("available_at", Instant),
+    sa.Column("subject", sa.Text),
+    _required("state", Word(DeliveryState)),
+    _required("attempts", sa.Integer),
+    sa.Column("failing_since", Instant),
+    sa.Column("ended_at", Instant),
+    sa.Column("detail", Prose),
+)
+_o = webhook_deliveries.c
+ready_delivery = is_(_o.state, "ready")
+open_delivery = is_(_o.state, "held", "ready")
+_partial("ix_webhook_deliveries_ready", _o.webhook_id, _o.available_at, where=ready_delivery)
+_partial("ix_webhook_deliveries_open", _o.webhook_id, _o.subject, _o.number, where=open_delivery)
+sa.Index("ix_webhook_deliveries_webhook", _o.webhook_id, _o.id)
+_partial("ix_webhook_deliveries_ended", _o.ended_at, where=_o.ended_at.is_not(None))
 
 # -- the fleet and its platforms ---------------------------------------------------------------------------------
 
@@ -414,6 +484,14 @@ idempotency_keys = sa.Table(
     _required("created_at", Instant, index=True),
     _required("request_hash", sa.String(128)),
     _required("execution_id", ID),
+)
+
+leases = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("name", NAME, primary_key=True),
+    _required("holder", NAME),
+    _required("until", Instant),
 )
 
 notes = sa.Table("notes", metadata, sa.Column("name", NAME, primary_key=True), _required("value", sa.Text))

@@ -11,11 +11,13 @@ from mainspring.adapters.sql.executions import SqlExecutionTable
 from mainspring.adapters.sql.jobs import SqlJobTable
 from mainspring.adapters.sql.nodes import SqlNodeTable
 from mainspring.adapters.sql.platforms import SqlPlatformTable
-from mainspring.adapters.sql.records import SqlDeadLetterTable, SqlLogTable
+from mainspring.adapters.sql.records import SqlChainTable, SqlDeadLetterTable, SqlLogTable
 from mainspring.adapters.sql.session import Session
+from mainspring.adapters.sql.webhooks import SqlWebhookTable
 from mainspring.model.dispatch import Announcement
 from mainspring.model.ids import Ids
 from mainspring.ports.store import (
+    ChainTable,
     DeadLetterTable,
     DecisionTable,
     ExecutionTable,
@@ -25,6 +27,7 @@ from mainspring.ports.store import (
     NodeTable,
     OutboxTable,
     PlatformTable,
+    WebhookTable,
 )
 from mainspring.ports.transport import Aftermath
 
@@ -42,6 +45,8 @@ class SqlTx:
         self.dead_letters: DeadLetterTable = SqlDeadLetterTable(session)
         self.outbox: OutboxTable = SqlOutboxTable(session)
         self.inbox: InboxTable = SqlInboxTable(session)
+        self.chains: ChainTable = SqlChainTable(session)
+        self.webhooks: WebhookTable = SqlWebhookTable(session)
         self.nodes: NodeTable = SqlNodeTable(session)
         self.platforms: PlatformTable = SqlPlatformTable(session)
 
