@@ -15,6 +15,7 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
+from mainspring.engine.alarms import Alarms
 from mainspring.engine.children import Child, Children
 from mainspring.engine.context import Context, _current
 from mainspring.engine.inject import inject
@@ -103,6 +104,7 @@ class Attempt:
         children: Children,
         grace: float,
         on_end: Callable[[Attempt, Outcome], None],
+        alarms: Alarms | None = None,
     ) -> None:
         self.execution, self.handler, self.words = execution, handler, Words()
         self.isolation = _isolation(execution, handler)
@@ -112,7 +114,7 @@ class Attempt:
         self._context = Context(execution, self.words, lambda: self.stopping is not None)
         self._child: Child | None = None
         self._given_up = False
-        self._timers: list[asyncio.TimerHandle] = []
+        self._alarms, self._alarm = alarms, 0
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -126,9 +128,13 @@ class Attempt:
     def start(self) -> None:
         """Start the handler in the running loop."""
         loop = asyncio.get_running_loop()
-        name = f"{self.handler.name}:{self.execution.id}"
-        self._timers.append(loop.call_later(self.execution.timeout.total_seconds(), self.stop, Stop.TIMEOUT))
-        self._task = loop.create_task(self._run(), name=name)
+        if self._alarms is None:
+            self._alarms = Alarms(loop)
+        self._alarm = self._alarms.set(self.execution.timeout.total_seconds(), self, self._time_out)
+        self._task = loop.create_task(self._run(), name=f"{self.handler.name}:{self.execution.id}")
+
+    def _time_out(self) -> None:
+        self.stop(Stop.TIMEOUT)
 
     def stop(self, why: Stop) -> None:
         """Tell the handler to stop; after the grace the attempt ends without it. The first reason given counts."""
@@ -141,7 +147,9 @@ class Attempt:
             self._child.ask_to_stop(self.execution.id)
         # A child that is over its time is not asked twice: it is terminated at once.
         grace = 0.0 if self.isolation is Isolation.PROCESS and why is Stop.TIMEOUT else self._grace
-        self._timers.append(asyncio.get_running_loop().call_later(grace, self._give_up))
+        assert self._alarms is not None, "only what was started is stopped"
+        self._alarms.drop(self._alarm, self)
+        self._alarm = self._alarms.set(grace, self, self._give_up)
 
     async def wait_stopped(self) -> None:
         """Wait until the handler's task is done, for tests and for closing."""
@@ -151,11 +159,14 @@ class Attempt:
     def abandon(self) -> None:
         """Cancel the handler and say nothing more, as if the process were gone: for tests."""
         self.outcome = self.outcome or Lost(self.execution.worker_id)
-        for timer in self._timers:
-            timer.cancel()
+        self._drop_alarm()
         if self._task is not None:
             with contextlib.suppress(RuntimeError):  # the loop has closed
                 self._task.cancel()
+
+    def _drop_alarm(self) -> None:
+        if self._alarms is not None:
+            self._alarms.drop(self._alarm, self)
 
     def _give_up(self) -> None:
         if self.isolation is Isolation.PROCESS and self._task is not None:
@@ -228,8 +239,7 @@ class Attempt:
     def _end(self, outcome: Outcome) -> None:
         if self.outcome is not None:
             return
-        for timer in self._timers:
-            timer.cancel()
+        self._drop_alarm()
         if self.stopping is Stop.TIMEOUT or (self.stopping is not None and isinstance(outcome, Failed | Lost)):
             # Told to stop: whatever it then raised is not its own failure. Past its timeout, nothing else counts.
             outcome = self._stopped()
@@ -241,7 +251,7 @@ class Attempt:
 
 def _isolation(execution: Execution, handler: Handler) -> Isolation:
     """The job's isolation, else the handler's; a plain function never runs in the loop, where it would block it."""
-    wanted = Isolation(execution.isolation) if execution.isolation is not None else handler.isolation
-    if wanted is Isolation.ASYNC and not inspect.iscoroutinefunction(handler.fn):
+    wanted = handler.isolation if execution.isolation is None else Isolation(execution.isolation)
+    if wanted is Isolation.ASYNC and not handler.is_coroutine:
         return Isolation.THREAD
     return wanted

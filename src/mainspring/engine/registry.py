@@ -44,6 +44,11 @@ class Handler:
         """The arguments of the function, read on first use."""
         return Signature(self.name, self.fn)
 
+    @cached_property
+    def is_coroutine(self) -> bool:
+        """Whether the function is a coroutine function, and so can run in the event loop."""
+        return inspect.iscoroutinefunction(self.fn)
+
     @property
     def defaults(self) -> dict[str, Any]:
         """The handler's defaults in wire shape, for jobs and enqueues that do not say otherwise."""

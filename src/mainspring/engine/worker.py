@@ -7,12 +7,13 @@ import logging
 import os
 import random
 import socket
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from mainspring.engine.alarms import Alarms
 from mainspring.engine.children import Children
 from mainspring.engine.executor import Attempt, Stop
 from mainspring.engine.heartbeat import Held, renew
@@ -85,7 +86,8 @@ class Worker:
         self._claiming = 0
         self._unknown: set[tuple[str, int]] = set()
         self._stuck: set[Attempt] = set()
-        self._ended: asyncio.Queue[tuple[Attempt, Outcome]] = asyncio.Queue()
+        self._ended: deque[tuple[Attempt, Outcome]] = deque()
+        self._some_ended = asyncio.Event()
         self._draining = False
         self._started_at: datetime | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -101,6 +103,7 @@ class Worker:
         """Announce the worker and its handlers, and begin to claim."""
         loop = asyncio.get_running_loop()
         self._threads, self._children = self._make_threads(loop), self._make_children()
+        self._alarms = Alarms(loop)
         await self._store.write(self._announce)
         self._tasks.append(loop.create_task(self._settle_ended(), name="mainspring:settle"))
         poll = self.settings.poll.total_seconds()
@@ -168,7 +171,7 @@ class Worker:
         poisoned = self.poisoned
         room = self._room()
         handlers = sorted(handler.name for handler in self._registry.list_handlers())
-        unsettled = self._ended.qsize() >= 4 * self.settings.claim_batch
+        unsettled = len(self._ended) >= 4 * self.settings.claim_batch
         if self._draining or not room or not handlers or unsettled or poisoned >= self.settings.max_poisoned:
             return None
         limit = min(sum(room.values()), self.settings.claim_batch)
@@ -233,6 +236,7 @@ class Worker:
             children=self._children,
             grace=self.settings.stop_grace.total_seconds(),
             on_end=self._on_end,
+            alarms=self._alarms,
         )
         self._attempts[execution.id, execution.fence] = attempt
         self._idle.clear()
@@ -247,17 +251,19 @@ class Worker:
         if attempt.stuck:
             self._stuck.add(attempt)
             logger.warning("%s of %s would not stop; its slot is poisoned", attempt.execution.id, attempt.handler.name)
-        self._ended.put_nowait((attempt, outcome))
+        self._ended.append((attempt, outcome))
+        self._some_ended.set()
 
     async def _settle_ended(self) -> None:
         """Settle what has ended, all of it in one transaction: batches form by themselves while one is under way."""
         failures = 0
         batch: list[tuple[Attempt, Outcome]] = []
         while True:
-            if not batch:
-                batch.append(await self._ended.get())
-            while not self._ended.empty() and len(batch) < self.settings.claim_batch:
-                batch.append(self._ended.get_nowait())
+            if not batch and not self._ended:
+                self._some_ended.clear()
+                await self._some_ended.wait()
+            while self._ended and len(batch) < self.settings.claim_batch:
+                batch.append(self._ended.popleft())
             try:
                 await self._settle(batch)
             except Exception as error:

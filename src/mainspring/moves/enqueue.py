@@ -25,7 +25,7 @@ from mainspring.model.wire import PAYLOAD_LIMIT
 from mainspring.moves.admit import add_executions
 from mainspring.moves.plan import stop_others
 from mainspring.ports.store import Tx
-from mainspring.schedule.decide import Plan, dispatch, new_execution
+from mainspring.schedule.decide import Plan, blank, dispatch, new_execution
 from mainspring.schedule.overlap import Slots
 
 
@@ -82,7 +82,7 @@ def enqueue(tx: Tx, requests: Sequence[EnqueueRequest]) -> list[Execution]:
             fresh[new_id] = request
     for platform_id in {request.platform_id for request in fresh.values()}:
         check_pending(tx, platform_id, sum(r.platform_id == platform_id for r in fresh.values()))
-    stored = {e.id: e for e in add_executions(tx, [_execution(tx, r, new_id) for new_id, r in fresh.items()])}
+    stored = {e.id: e for e in add_executions(tx, [_execution(tx.now, r, new_id) for new_id, r in fresh.items()])}
     return [stored.get(found) or _kept(tx, found) for found in ids]
 
 
@@ -116,16 +116,14 @@ def check_pending(tx: Tx, platform_id: str, more: int = 1) -> None:
                 raise LimitExceededError("pending executions", found=waiting + more, allowed=limit.max_pending)
 
 
-def _execution(tx: Tx, request: EnqueueRequest, new_id: str) -> Execution:
-    available_at = max(request.run_at, tx.now) if request.run_at is not None else tx.now
-    return Execution(
+def _execution(now: datetime, request: EnqueueRequest, new_id: str) -> Execution:
+    available_at = max(request.run_at, now) if request.run_at is not None else now
+    return blank(now).changed(
         id=new_id,
         platform_id=request.platform_id,
         handler=request.handler,
         handler_type=request.handler_type,
-        status=Status.PENDING,
         cause=Cause.ENQUEUE,
-        created_at=tx.now,
         available_at=available_at,
         payload=request.payload,
         scheduled_at=request.run_at,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from mainspring.model.decision import Decision, Verdict
@@ -252,14 +253,12 @@ def new_execution(
 ) -> Execution:
     """Return a pending execution of a job under its policies. ``deadline_from`` starts the start deadline."""
     d = job.definition
-    return Execution(
+    return blank(now).changed(
         id=execution_id,
         platform_id=job.platform_id,
         handler=d.handler,
         handler_type=d.handler_type,
-        status=Status.PENDING,
         cause=cause,
-        created_at=now,
         available_at=available_at or now,
         job_id=job.id,
         job_name=job.name,
@@ -276,6 +275,12 @@ def new_execution(
         isolation=d.isolation,
         idempotency_key=execution_id,
     )
+
+
+@lru_cache(8)
+def blank(now: datetime) -> Execution:
+    """Return a pending execution of nothing, made now, to be filled in with `Execution.changed`."""
+    return Execution("", "", "", Status.PENDING, Cause.ENQUEUE, created_at=now, available_at=now)
 
 
 def is_timed(job: Job) -> bool:
