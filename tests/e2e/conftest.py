@@ -73,9 +73,9 @@ class Answer:
 class Process:
     """A command that goes on, read line by line as it speaks."""
 
-    def __init__(self, arguments: list[str], folder: Path, environment: dict[str, str]) -> None:
+    def __init__(self, words: list[str], folder: Path, environment: dict[str, str]) -> None:
         self._process = subprocess.Popen(
-            [str(MAINSPRING), *arguments],
+            words,
             cwd=folder,
             env=environment,
             stdout=subprocess.PIPE,
@@ -172,7 +172,13 @@ class Cli:
         return Answer(done.returncode, done.stdout, done.stderr)
 
     def start(self, *arguments: str, **environment: str) -> Process:
-        process = Process(list(arguments), self.folder, self.environment | environment)
+        return self._started([str(MAINSPRING), *arguments], environment)
+
+    def start_script(self, script: str, **environment: str) -> Process:
+        return self._started([sys.executable, "-u", script], environment)
+
+    def _started(self, words: list[str], environment: dict[str, str]) -> Process:
+        process = Process(words, self.folder, self.environment | environment)
         self.processes.append(process)
         return process
 

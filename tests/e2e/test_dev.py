@@ -232,3 +232,55 @@ def test_on_a_terminal_lines_scroll_above_how_it_stands(shop: Cli) -> None:
 def test_no_color_is_kept_on_a_terminal(shop: Cli) -> None:
     shown = on_a_terminal(shop, "overlap is", NO_COLOR="1")
     assert not re.search(r"\x1b\[(3[0-7]|9[0-7]|38;)", shown)
+
+
+STUCK = """
+import asyncio, sys, time
+from mainspring import Mainspring
+
+ms = Mainspring("sqlite:///jobs.db", drain_grace_ms=200, stop_grace_ms=200)
+
+@ms.every("1s", name="deaf", overlap="skip")
+async def deaf() -> None:
+    print("deaf started", flush=True)
+    while True:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            pass
+
+@ms.every("1s", name="away", overlap="skip")
+async def away() -> None:
+    print("away started", flush=True)
+    await asyncio.to_thread(time.sleep, 3600)
+
+@ms.every("1s", name="shaky", retry=0)
+async def shaky() -> None:
+    raise ValueError("no such customer")
+
+if __name__ == "__main__":
+    ms.run()
+"""
+
+
+def test_handlers_that_will_not_stop_do_not_hold_up_the_end(cli: Cli) -> None:
+    """Found by a newcomer: `asyncio.run` waited for ever for a coroutine that swallows its cancellation."""
+    (cli.folder / "stuck.py").write_text(STUCK)
+    process = cli.start("dev", "stuck.py")
+    process.wait_for("deaf +started")
+    process.wait_for("away +started")
+    process.signal(signal.SIGTERM)
+    assert process.end() == 0
+    found = cli("runs", "list", "--db", "jobs.db", "-o", "json").json["data"]
+    assert "running" not in {one["status"] for one in found}
+
+
+def test_a_script_that_runs_itself_says_what_it_does_and_ends(cli: Cli) -> None:
+    (cli.folder / "stuck.py").write_text(STUCK.replace('@ms.every("1s", name="away", overlap="skip")', "@ms.handler()"))
+    process = cli.start_script("stuck.py")
+    process.wait_for("INFO mainspring: 2 jobs")
+    process.wait_for("deaf started")
+    process.wait_for("WARNING mainspring.attempts: shaky: attempt 1 of 1 .* failed: ValueError: no such customer")
+    process.signal(signal.SIGTERM)
+    process.wait_for("INFO mainspring: stopped")
+    assert process.end() == 0

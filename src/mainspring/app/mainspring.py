@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
@@ -16,13 +17,16 @@ from mainspring.app.policies import HANDLER_OPTIONS, HandlerOptions, Policies, S
 from mainspring.app.wiring import Roles
 from mainspring.engine.children import in_child
 from mainspring.errors import ConflictError
+from mainspring.model.durations import duration
 from mainspring.model.job import JobType
-from mainspring.model.wire import duration, milliseconds
+from mainspring.model.wire import milliseconds
 
 if TYPE_CHECKING:
     from mainspring.app.node import Node
 
 P = ParamSpec("P")
+
+logger = logging.getLogger("mainspring")
 
 
 class Mainspring(Application):
@@ -154,11 +158,21 @@ class Mainspring(Application):
     # -- running -------------------------------------------------------------------------------------------------
 
     def run(self, roles: Roles | None = None) -> None:
-        """Run dispatcher and worker in this process until SIGTERM or SIGINT, then drain; a second signal releases."""
+        """Run dispatcher and worker in this process until SIGTERM or SIGINT, then drain; a second signal releases.
+
+        Where nobody has set up logging, what the engine says is shown on stderr.
+        """
         if in_child():
             return  # a child process that loads this script to find one handler in it
         refuse_loop("run", "serve")
-        asyncio.run(self.serve(roles))
+        from mainspring.app.loop import run_loop
+
+        _show_logging()
+        logger.info(
+            "%d jobs and %d handlers; Ctrl-C drains and stops", len(self.jobs), len(self.registry.list_handlers())
+        )
+        run_loop(self.serve(roles))
+        logger.info("stopped")
 
     async def serve(
         self,
@@ -213,6 +227,16 @@ class Mainspring(Application):
             else:
                 async with inner(app) as state:
                     yield state
+
+
+def _show_logging() -> None:
+    """Show what the engine says on stderr, unless the program has set up logging itself."""
+    if logging.getLogger().handlers or logger.handlers:
+        return
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
 
 
 @contextlib.contextmanager

@@ -8,8 +8,9 @@ from typing import Any, TypedDict
 
 from mainspring.engine.registry import as_retry
 from mainspring.errors import ValidationError
+from mainspring.model.durations import duration
 from mainspring.model.policy import RetryPolicy
-from mainspring.model.wire import DEFINITION_FIELDS, duration, milliseconds, refuse_unknown, retry_to_wire
+from mainspring.model.wire import DEFINITION_FIELDS, milliseconds, refuse_unknown, retry_to_wire
 
 Span = timedelta | str | float
 Moment = datetime | str

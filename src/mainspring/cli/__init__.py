@@ -12,4 +12,18 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
     from mainspring.cli.commands import run
 
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    code = run(sys.argv[1:] if arguments is None else arguments)
+    _leave_threads_behind(code)
+    sys.exit(code)
+
+
+def _leave_threads_behind(code: int) -> None:
+    """End at once where a handler left a thread that will not end: the interpreter would wait for it for ever."""
+    import os
+    import sys
+    import threading
+
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from mainspring.errors import ScheduleError, ValidationError
-from mainspring.model.wire import duration, milliseconds
+from mainspring.model.durations import duration
+from mainspring.model.wire import milliseconds
 
 _ISO = re.compile(
     r"P(?:(?P<years>\d+)Y)?(?:(?P<months>\d+)M)?(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?"

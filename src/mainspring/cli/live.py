@@ -231,7 +231,7 @@ class TerminalView:
         standing = self._standing
         rows: list[RenderableType] = [Rule(Text(standing.note, "bright_black"), align="right", style="bright_black")]
         rows += [_under(one, standing.now) for one in standing.under[:5]]
-        rows.append(_counts(standing))
+        rows += _counts(standing, self._console.width)
         rows.append(_next(standing))
         for row in rows:
             if isinstance(row, Text):
@@ -239,20 +239,21 @@ class TerminalView:
         return Group(*rows)
 
 
-def _counts(standing: Standing) -> Text:
+def _counts(standing: Standing, width: int) -> list[Text]:
+    """Return what is and what has been: on one row where it fits, else on two, so that no number is cut off."""
     from rich.text import Text
 
     done, live = standing.counters.done, standing.live
     waiting = sum(live.get(word, 0) for word in ("pending", "retrying", "waiting"))
     now = (("running", live.get("running", 0), "blue"), ("queued", live.get("queued", 0), ""), ("waiting", waiting, ""))
     ever = [("finished", "green"), ("failed", "red"), ("retried", "yellow"), ("skipped", "yellow"), ("dead", "magenta")]
-    text = Text("  now")
+    live_row, done_row = Text("  now"), Text("so far")
     for word, count, style in now:
-        text.append(f"  {count}", style if count else "bright_black").append(f" {word}", "bright_black")
-    text.append("   so far")
+        live_row.append(f"  {count}", style if count else "bright_black").append(f" {word}", "bright_black")
     for word, style in ever:
-        text.append(f"  {done[word]}", style if done[word] else "bright_black").append(f" {word}", "bright_black")
-    return text
+        done_row.append(f"  {done[word]}", style if done[word] else "bright_black").append(f" {word}", "bright_black")
+    one = Text.assemble(live_row, "   ", done_row)
+    return [one] if one.cell_len <= width else [live_row, Text.assemble("  ", done_row)]
 
 
 def _next(standing: Standing) -> Text:

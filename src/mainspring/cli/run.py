@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 Level = Literal["debug", "info", "warning", "error"]
 LogLevel = Annotated[Level, Parameter(name="--log-level")]
 
-#: Libraries that report every step of theirs; heard at level debug only.
+#: Libraries that report every step of theirs, and attempts, which the view tells itself; heard at level debug only.
 QUIET = ("alembic", "sqlalchemy", "asyncio", "httpx", "httpx2", "httpcore")
+TOLD = "mainspring.attempts"
 
 #: Seconds between two looks at whether the worker must be replaced.
 LOOK = 1.0
@@ -98,9 +99,11 @@ def _roles(*, dispatcher: bool = True, worker: bool = True) -> Roles:
 
 
 def _run(command: str, where: str | None, roles: Roles, queues: str | None, level: Level, target: Target) -> int:
+    from mainspring.app.loop import run_loop
+
     app = configured(load_app(where) if where is not None else target.app(), target, queues)
     view = view_for(target.output, color=not _no_color())
-    asyncio.run(_Process(command, where, app, roles, view).run(level))
+    run_loop(_Process(command, where, app, roles, view).run(level))
     return Exit.DONE
 
 
@@ -179,6 +182,7 @@ def _logging(watch: Watch, level: Level) -> Iterator[None]:
     if level != "debug":
         for name in QUIET:
             logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(TOLD).setLevel(logging.ERROR)
     for one in taken:
         root.removeHandler(one)
     root.addHandler(handler)

@@ -9,8 +9,8 @@ from typing import Any
 
 from mainspring.control.explain_decision import MEANING, advice_on, blockers, job_check
 from mainspring.control.explain_event import explain_event_job
-from mainspring.control.explain_execution import advise, describe_execution, facts
-from mainspring.control.explanation import Check, Explanation, span
+from mainspring.control.explain_execution import advise, describe_execution, facts, zone_of
+from mainspring.control.explanation import Check, Explanation, shown, span
 from mainspring.errors import ValidationError
 from mainspring.model.decision import Decision, Verdict
 from mainspring.model.job import Job, JobStatus, JobType
@@ -33,7 +33,7 @@ class _Subject:
     at: datetime
 
     def local(self, at: datetime) -> str:
-        return f"{self.schedule.local(at):%Y-%m-%d %H:%M:%S %z} {self.schedule.timezone}"
+        return shown(at, self.schedule.timezone)
 
 
 def explain_job(
@@ -66,7 +66,7 @@ def explain_job(
     schedule = schedules.of(tx, job)
     moment = _moment(job, schedule, at, tx.now)
     subject = _Subject(tx, job, schedule, moment)
-    checks = [job_check(job), _due_check(subject)]
+    checks = [job_check(job, schedule.timezone), _due_check(subject)]
     decision = tx.decisions.get(job.id, moment)
     if decision is not None:
         return _decided(subject, decision, checks)
@@ -229,11 +229,7 @@ def _undecided(subject: _Subject, checks: list[Check]) -> Explanation:
         checks.append(Check("ledger", "no", detail, {"cursor_at": instant(job.cursor_at)}))
         return Explanation(name, "did_not_run", f"{when}: did not run, because {why}.", tuple(checks), (), at)
     if job.status is not JobStatus.ACTIVE:
-        summary = (
-            f"{when}: not decided, because the job is {job.status.value}: {job.status_reason or 'no reason given'}."
-        )
-        advice = (f"mainspring jobs resume {name}",) if job.status is JobStatus.PAUSED else ()
-        return Explanation(name, "did_not_run", summary, tuple(checks), advice, at)
+        return _inactive(subject, checks)
     fire_at = subject.schedule.fire_at(at, key=job.id)
     if fire_at > tx.now:
         rest = span(fire_at - tx.now)
@@ -248,6 +244,20 @@ def _undecided(subject: _Subject, checks: list[Check]) -> Explanation:
     return Explanation(name, "waiting", summary, tuple(checks), advice, at)
 
 
+def _inactive(subject: _Subject, checks: list[Check]) -> Explanation:
+    job, when = subject.job, subject.local(subject.at)
+    why = f"the job is {job.status.value}: {job.status_reason or 'no reason given'}."
+    advice = (f"mainspring jobs resume {job.name}",) if job.status is JobStatus.PAUSED else ()
+    if subject.at <= subject.tx.now:
+        told = f"{when}: not decided, because {why}"
+        return Explanation(job.name, "did_not_run", told, tuple(checks), advice, subject.at)
+    verdict = "waiting" if job.status is JobStatus.PAUSED else "not_due"
+    return Explanation(
+        job.name, verdict, f"{when}: will not run as things stand: {why}", tuple(checks), advice, subject.at
+    )
+
+
 def _untimed(tx: Tx, job: Job) -> Explanation:
-    checks = (job_check(job), Check("due_by_schedule", "info", "a job of type manual runs on triggers", {}))
+    manual = Check("due_by_schedule", "info", "a job of type manual runs on triggers", {})
+    checks = (job_check(job, zone_of(tx, job)), manual)
     return Explanation(job.name, "not_due", "It has no schedule: it runs when it is triggered.", checks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from mainspring.control.explanation import Check, span
+from mainspring.control.explanation import Check, shown, span
 from mainspring.model.decision import Decision, Verdict
 from mainspring.model.execution import Execution
 from mainspring.model.job import Job, JobStatus
@@ -24,13 +24,13 @@ MEANING: Mapping[Verdict, str] = {
 }
 
 
-def job_check(job: Job) -> Check:
-    """Say whether a job is active, and if not, why."""
+def job_check(job: Job, timezone: str) -> Check:
+    """Say whether a job is active, and if not, why, with times as the clocks of a zone show them."""
     evidence = {"job_id": job.id, "status": job.status.value, "revision": job.revision}
     if job.status is JobStatus.ACTIVE:
         return Check("job_active", "yes", f"job {job.name!r} is active, at revision {job.revision}", evidence)
     why = f": {job.status_reason}" if job.status_reason else ""
-    until = f", until {instant(job.paused_until)}" if job.paused_until else ""
+    until = f", until {shown(job.paused_until, timezone)}" if job.paused_until else ""
     return Check("job_active", "no", f"job {job.name!r} is {job.status.value}{why}{until}", evidence)
 
 

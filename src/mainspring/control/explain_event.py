@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mainspring.control.explain_decision import MEANING, advice_on, blockers, job_check
-from mainspring.control.explain_execution import advise, describe_execution, facts
+from mainspring.control.explain_execution import advise, describe_execution, facts, zone_of
 from mainspring.control.explanation import Check, Explanation, span
 from mainspring.model.decision import Decision, Verdict
 from mainspring.model.events import Event
@@ -36,7 +36,7 @@ def explain_event_job(
 ) -> Explanation:
     """Explain what an event job made of an event: the one named, the first one decided from ``at`` on, or its last."""
     schedule = schedules.event(tx, job)
-    asked = _Asked(tx, job, schedule, (job_check(job), _waits_for(schedule)))
+    asked = _Asked(tx, job, schedule, (job_check(job, zone_of(tx, job)), _waits_for(schedule)))
     if event is not None:
         return _named(asked, event)
     pending = pending_event(tx, job)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from mainspring.control.explanation import Check, span
+from mainspring.control.explanation import Check, shown, span
 from mainspring.control.health import ALIVE
 from mainspring.errors import NotFoundError
 from mainspring.model.execution import Execution, Status
+from mainspring.model.job import Job
 from mainspring.model.wire import instant
 from mainspring.ports.store import Tx
 
@@ -18,16 +19,27 @@ def describe_execution(tx: Tx, platform_id: str, execution_id: str) -> tuple[Exe
     execution = tx.executions.get(execution_id)
     if execution is None or execution.platform_id != platform_id:
         raise NotFoundError("execution", execution_id)
-    checks = [_made(execution)]
+    zone = _zone(tx, execution)
+    checks = [_made(execution, zone)]
     if not execution.status.terminal:
-        checks.append(_time(tx, execution))
+        checks.append(_time(tx, execution, zone))
         checks.append(_limits(tx, execution))
         if execution.status in (Status.PENDING, Status.QUEUED, Status.RETRYING):
             checks.append(_worker(tx, execution))
         if execution.status is Status.RUNNING:
             checks.append(_lease(tx, execution))
-    checks.extend(_attempts(tx, execution))
+    checks.extend(_attempts(tx, execution, zone))
     return execution, checks
+
+
+def zone_of(tx: Tx, job: Job) -> str:
+    """Return the zone a job's times are shown in: its own, else its platform's, else UTC."""
+    return job.definition.timezone or tx.platforms.timezone(job.platform_id) or "UTC"
+
+
+def _zone(tx: Tx, execution: Execution) -> str:
+    job = tx.jobs.by_id([execution.job_id]).get(execution.job_id) if execution.job_id is not None else None
+    return zone_of(tx, job) if job is not None else tx.platforms.timezone(execution.platform_id) or "UTC"
 
 
 def facts(tx: Tx, execution: Execution) -> tuple[str, str]:
@@ -47,7 +59,8 @@ def facts(tx: Tx, execution: Execution) -> tuple[str, str]:
         case Status.CANCELLED:
             return "did_not_run" if started is None else "ran", f"{short} was cancelled{said}"
         case Status.EXPIRED:
-            return "did_not_run", f"{short} expired: it could not start before {instant(execution.start_deadline_at)}."
+            before = shown(execution.start_deadline_at, _zone(tx, execution))
+            return "did_not_run", f"{short} expired: it could not start before {before}."
         case Status.RUNNING:
             since = span(max(tx.now - started, timedelta(0))) if started else "now"
             return "running", f"{short} is running since {since}, attempt {execution.attempt} on {execution.worker_id}."
@@ -96,17 +109,17 @@ def advise(execution: Execution, checks: Sequence[Check]) -> list[str]:
     return advice
 
 
-def _made(execution: Execution) -> Check:
+def _made(execution: Execution, zone: str) -> Check:
     of = f" of job {execution.job_name!r}" if execution.job_name else ""
-    detail = f"made at {instant(execution.created_at)} by {execution.cause.value}{of}"
+    detail = f"made at {shown(execution.created_at, zone)} by {execution.cause.value}{of}"
     if execution.retry_of is not None:
         detail += f", to repeat {execution.retry_of}"
     return Check("created", "yes", detail, {"cause": execution.cause.value, "job_id": execution.job_id})
 
 
-def _time(tx: Tx, execution: Execution) -> Check:
+def _time(tx: Tx, execution: Execution, zone: str) -> Check:
     due = execution.available_at <= tx.now
-    detail = f"its time {'came' if due else 'comes'} at {instant(execution.available_at)}"
+    detail = f"its time {'came' if due else 'comes'} at {shown(execution.available_at, zone)}"
     return Check("time_reached", "yes" if due else "no", detail, {"available_at": instant(execution.available_at)})
 
 
@@ -150,15 +163,15 @@ def _lease(tx: Tx, execution: Execution) -> Check:
     return Check("leased", "yes" if held else "no", detail, evidence)
 
 
-def _attempts(tx: Tx, execution: Execution) -> list[Check]:
+def _attempts(tx: Tx, execution: Execution, zone: str) -> list[Check]:
     checks = []
     for attempt in tx.executions.attempts(execution.id):
         error = attempt.error or {}
         said = f": {error.get('type')}: {str(error.get('message', ''))[:200]}" if error else ""
-        detail = f"attempt {attempt.attempt} ended {instant(attempt.ended_at)} as {attempt.outcome}{said}"
+        detail = f"attempt {attempt.attempt} ended {shown(attempt.ended_at, zone)} as {attempt.outcome}{said}"
         evidence = {"fence": attempt.fence, "worker_id": attempt.worker_id, "started_at": instant(attempt.started_at)}
         checks.append(Check("attempt", "yes" if attempt.outcome == "success" else "info", detail, evidence))
     if execution.cancel_requested_at is not None:
-        detail = f"cancel was asked for at {instant(execution.cancel_requested_at)}: {execution.cancel_reason}"
+        detail = f"cancel was asked for at {shown(execution.cancel_requested_at, zone)}: {execution.cancel_reason}"
         checks.append(Check("cancel", "info", detail, {}))
     return checks

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from mainspring.schedule.zones import zone
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -42,6 +44,15 @@ class Explanation:
             ],
             "advice": list(self.advice),
         }
+
+
+def shown(at: datetime | None, timezone: str) -> str:
+    """Return an instant as the clocks of a zone show it; an empty text for None.
+
+    >>> shown(datetime(2026, 3, 2, 6, tzinfo=UTC), "Europe/Istanbul")
+    '2026-03-02 09:00:00 +0300 Europe/Istanbul'
+    """
+    return "" if at is None else f"{at.astimezone(zone(timezone).info):%Y-%m-%d %H:%M:%S %z} {timezone}"
 
 
 def span(delta: timedelta) -> str:

@@ -151,6 +151,17 @@ class Attempt:
         self._alarms.drop(self._alarm, self)
         self._alarm = self._alarms.set(grace, self, self._give_up)
 
+    def disown(self) -> None:
+        """Let the loop close although this coroutine will not stop: `asyncio.run` would wait for it for ever.
+
+        The loop's books are opened for this by the documented way for task implementations; the task itself ends with
+        the process.
+        """
+        if self._task is not None and not self._task.done():
+            asyncio._unregister_task(self._task)
+            # Said already, and in better words, when its slot was counted as poisoned.
+            self._task._log_destroy_pending = False  # type: ignore[attr-defined]
+
     async def wait_stopped(self) -> None:
         """Wait until the handler's task is done, for tests and for closing."""
         if self._task is not None:

@@ -15,10 +15,18 @@ from typing import Any
 
 from mainspring.engine.context import Context
 from mainspring.errors import ConflictError, NotFoundError, ValidationError
+from mainspring.model.durations import duration
 from mainspring.model.events import Event
 from mainspring.model.execution import Execution
 from mainspring.model.policy import Isolation, RetryPolicy
-from mainspring.model.wire import HANDLER_TYPES, duration, handler_name, milliseconds, retry_from_wire, retry_to_wire
+from mainspring.model.wire import (
+    HANDLER_TYPES,
+    check_policies,
+    handler_name,
+    milliseconds,
+    retry_from_wire,
+    retry_to_wire,
+)
 
 _INJECTED = (Context, Event, Execution)
 
@@ -169,23 +177,44 @@ class Signature:
     def _checked(self, payload: Mapping[str, Any]) -> Mapping[str, Any]:
         import pydantic
 
+        given = dict(payload)
         try:
-            checked: Mapping[str, Any] = self._adapter.validate_python(dict(payload))
+            return dict(self._adapter.validate_python(given, strict=True))
         except pydantic.ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            path = ".".join(str(part) for part in first["loc"])
-            if first["type"] == "extra_forbidden":
-                known = ", ".join(self._fields) or "none"
-                raise ValidationError("unknown argument", field=path, fix=f"Known: {known}") from None
-            message = f"{first['msg'].lower()}, got {str(first.get('input'))[:60]!r}"
-            if first["type"] == "missing":
-                message = "is missing"
-            raise ValidationError(message, field=f"{self.name}.{path}") from None
-        return checked
+            mistakes = [one for one in error.errors(include_url=False) if _mistaken(one)]
+        if mistakes:
+            raise self._refusal(mistakes[0])
+        try:
+            # JSON has no dates, tuples or models: those may be told in other words.
+            return dict(self._adapter.validate_python(given))
+        except pydantic.ValidationError as error:
+            raise self._refusal(error.errors(include_url=False)[0]) from None
+
+    def _refusal(self, error: Mapping[str, Any]) -> ValidationError:
+        path = ".".join(str(part) for part in error["loc"])
+        if error["type"] == "extra_forbidden":
+            return ValidationError("unknown argument", field=path, fix=f"Known: {', '.join(self._fields) or 'none'}")
+        message = f"{error['msg'].lower()}, got {str(error.get('input'))[:60]!r}"
+        if error["type"] == "missing":
+            message = "is missing"
+        return ValidationError(message, field=f"{self.name}.{path}")
 
     def _dump(self, checked: Mapping[str, Any]) -> dict[str, Any]:
         dumped: dict[str, Any] = self._adapter.dump_python(checked, mode="json", warnings="none")
         return dumped
+
+
+def _mistaken(error: Mapping[str, Any]) -> bool:
+    """Whether a strict error is a plain value of the wrong kind, such as a number in quotes.
+
+    Alternatives (`int | date`) fail once each, under a path that names them: one of them may still fit.
+    """
+    given = error.get("input")
+    if error["type"] not in ("int_type", "float_type", "bool_type", "string_type") or not all(
+        isinstance(step, int) for step in error["loc"][1:]
+    ):
+        return False
+    return not (error["type"] == "int_type" and isinstance(given, float) and given.is_integer())
 
 
 class JobHandlerRegistry:
@@ -237,6 +266,7 @@ class JobHandlerRegistry:
             platform_id=platform_id,
             named=frozenset(key for key, value in given.items() if value is not None),
         )
+        check_policies(handler.defaults)
         self._handlers[name] = handler
         return handler
 

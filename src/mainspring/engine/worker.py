@@ -23,7 +23,7 @@ from mainspring.engine.threads import Threads
 from mainspring.errors import NotFoundError, StoreUnavailableError
 from mainspring.model.execution import Actor, Execution, LogLine
 from mainspring.model.node import HandlerRow, WorkerNode
-from mainspring.model.outcome import Outcome, Released
+from mainspring.model.outcome import Failed, Lost, Outcome, Released, TimedOut
 from mainspring.moves.claim import claim
 from mainspring.moves.end import Ended, settle_attempts
 from mainspring.ports.clock import Wakeups
@@ -31,6 +31,8 @@ from mainspring.ports.store import Store, Tx
 from mainspring.ports.transport import AnythingQueued, DatabaseTransport, Deliveries, Transport
 
 logger = logging.getLogger("mainspring")
+#: One line for each attempt that failed: for those who run an engine without a view.
+attempts = logging.getLogger("mainspring.attempts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,8 @@ class Worker:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._children.close()
         self._threads.close()
+        for attempt in self._stuck:
+            attempt.disown()
         await self._say_stopped()
 
     def release(self) -> None:
@@ -251,6 +255,8 @@ class Worker:
         if attempt.stuck:
             self._stuck.add(attempt)
             logger.warning("%s of %s would not stop; its slot is poisoned", attempt.execution.id, attempt.handler.name)
+        if isinstance(outcome, Failed | TimedOut | Lost):
+            _tell_failed(attempt.execution, outcome)
         self._ended.append((attempt, outcome))
         self._some_ended.set()
 
@@ -439,6 +445,18 @@ def _store_progress(tx: Tx, said: Iterable[tuple[Attempt, Mapping[str, Any] | No
             for attempt, progress in said
             if progress is not None
         ]
+    )
+
+
+def _tell_failed(execution: Execution, outcome: Failed | TimedOut | Lost) -> None:
+    what = outcome.detail if isinstance(outcome, Lost) else "{type}: {message}".format_map(outcome.error)
+    attempts.warning(
+        "%s: attempt %d of %d of execution %s failed: %s",
+        execution.job_name or execution.handler,
+        execution.attempt,
+        execution.retry.max_retries + 1,
+        execution.id,
+        what[:500],
     )
 
 

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from mainspring.engine.context import Context
 from mainspring.errors import ValidationError
 from mainspring.handlers.configured import stop_if_cancelled
+from mainspring.model.durations import duration
 from mainspring.model.outcome import Fail
-from mainspring.model.wire import duration
 from mainspring.ports.clock import Clock
 from mainspring.ports.traces import TraceAge, TraceScope, TraceStore
 

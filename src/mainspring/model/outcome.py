@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from mainspring.model.durations import duration
+
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
@@ -79,23 +81,27 @@ class Signal(Exception):  # noqa: N818 - raised to say something, not because so
 
 
 class Retry(Signal):
-    """Raise in a handler: this attempt failed, try again after ``after`` (seconds or a timedelta), if retries are left.
+    """Raise in a handler: this attempt failed, try again after ``after`` (``"30s"``, seconds or a timedelta).
 
-    >>> Retry(after=30).after
+    Only if retries are left. Without ``after`` the retry policy's own delay counts.
+
+    >>> Retry(after="30s").after
     datetime.timedelta(seconds=30)
     """
 
-    def __init__(self, after: timedelta | float | None = None, reason: str = "the handler asked for a retry") -> None:
-        self.after = _delta(after) if after is not None else None
+    def __init__(
+        self, after: timedelta | str | float | None = None, reason: str = "the handler asked for a retry"
+    ) -> None:
+        self.after = duration(after, "Retry(after)") if after is not None else None
         self.reason = reason
         super().__init__(reason)
 
 
 class Snooze(Signal):
-    """Raise in a handler: not now, run me again after ``after``. Uses no attempt."""
+    """Raise in a handler: not now, run me again after ``after`` (``"5m"``, seconds or a timedelta). Uses no attempt."""
 
-    def __init__(self, after: timedelta | float) -> None:
-        self.after = _delta(after)
+    def __init__(self, after: timedelta | str | float) -> None:
+        self.after = duration(after, "Snooze(after)")
         super().__init__(f"snoozed for {self.after}")
 
 
@@ -105,10 +111,3 @@ class Fail(Signal):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(reason)
-
-
-def _delta(value: timedelta | float) -> timedelta:
-    delta = value if isinstance(value, timedelta) else timedelta(seconds=value)
-    if delta < timedelta(0):
-        raise ValueError(f"a delay cannot be negative, got {delta}")
-    return delta

@@ -26,8 +26,6 @@ PAYLOAD_LIMIT = 256 * 1024
 RESULT_LIMIT = 64 * 1024
 
 _E = TypeVar("_E", bound=StrEnum)
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 
 def milliseconds(delta: timedelta) -> int:
@@ -46,32 +44,6 @@ def instant(at: datetime | None) -> str | None:
     '2026-03-01T09:00:00.000000Z'
     """
     return None if at is None else at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def duration(value: timedelta | str | float, field: str = "duration") -> timedelta:
-    """Read a duration the way Python callers write it: a timedelta, ``"5m"``, ``"1h30m"``, or seconds.
-
-    Raises:
-        ValidationError: If it is not one of these, or negative.
-
-    >>> duration("1h30m")
-    datetime.timedelta(seconds=5400)
-    """
-    if isinstance(value, timedelta):
-        result = value
-    elif isinstance(value, str):
-        text = value.strip().lower()
-        parts = list(_DURATION.finditer(text[:40]))
-        if not parts or "".join(p.group(0) for p in parts) != text.replace(" ", ""):
-            raise ValidationError(f"{value[:40]!r} is not a duration", field=field, fix='Write "30s", "5m" or "1h30m"')
-        result = timedelta(seconds=sum(float(p.group(1)) * _UNITS[p.group(2)] for p in parts))
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        result = timedelta(seconds=value)
-    else:
-        raise ValidationError(f"{type(value).__name__} is not a duration", field=field, fix='Write "5m" or a timedelta')
-    if result < timedelta(0):
-        raise ValidationError("a duration cannot be negative", field=field)
-    return result
 
 
 # -- reading -----------------------------------------------------------------------------------------------------
@@ -251,6 +223,20 @@ _DEFINITION: Mapping[str, tuple[str, Callable[[Any, str], Any]]] = {
 }
 
 DEFINITION_FIELDS = tuple(_DEFINITION)
+
+
+def check_policies(fields: Mapping[str, Any]) -> None:
+    """Check policies given apart from a job, such as an enqueue's or a handler's, by the rules of SPEC §3.
+
+    Raises:
+        ValidationError: For the first that is unknown or out of bounds.
+
+    >>> check_policies({"priority": 9, "queue": "reports", "timeout_ms": 60_000})
+    """
+    if not fields.keys() <= _DEFINITION.keys():
+        refuse_unknown(fields, _DEFINITION)
+    for key, value in fields.items():
+        _DEFINITION[key][1](value, key)
 
 
 def definition_from_wire(fields: Mapping[str, Any]) -> JobDefinition:

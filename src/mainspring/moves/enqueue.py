@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from mainspring.errors import (
@@ -21,7 +22,7 @@ from mainspring.model.decision import Decision, Verdict
 from mainspring.model.execution import Cause, Execution, Status
 from mainspring.model.job import JobStatus
 from mainspring.model.policy import Overlap, RetryPolicy
-from mainspring.model.wire import PAYLOAD_LIMIT
+from mainspring.model.wire import PAYLOAD_LIMIT, check_policies
 from mainspring.moves.admit import add_executions
 from mainspring.moves.plan import stop_others
 from mainspring.ports.store import Tx
@@ -50,10 +51,26 @@ class EnqueueRequest:
     trace_id: str | None = None
     span_id: str | None = None
 
+    def __post_init__(self) -> None:
+        """Raise `ValidationError` for what no execution may be made with."""
+        _check(self.handler, self.queue, self.priority, self.concurrency_key, self.concurrency_limit)
+        if self.run_at is not None and (not isinstance(self.run_at, datetime) or self.run_at.tzinfo is None):
+            fix = "Give an aware datetime, such as datetime.now(UTC) + timedelta(hours=1)"
+            raise ValidationError("needs to be an instant with a zone", field="run_at", fix=fix)
+
     def fingerprint(self) -> str:
         """Return a hash of what is asked for, to tell a repeated call from another one with the same key."""
         body = [self.handler, self.payload, self.queue, self.priority, str(self.run_at), self.concurrency_key]
         return hashlib.blake2b(json.dumps(body, sort_keys=True, default=str).encode(), digest_size=16).hexdigest()
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _check(handler: str, queue: str, priority: int, key: str | None, limit: int | None) -> None:
+    """Raise `ValidationError` for what SPEC §3 does not allow. The same few combinations are asked for all the time."""
+    check_policies({"handler": handler, "queue": queue, "priority": priority})
+    check_policies({"concurrency_key": key, "concurrency_limit": limit})
+    if limit is not None and key is None:
+        raise ValidationError("needs a concurrency_key to count by", field="concurrency_limit")
 
 
 def encoded_size(payload: Mapping[str, Any], field_name: str = "payload") -> int:

@@ -89,6 +89,8 @@ def preview(
         after = datetime.now(UTC)
     elif not isinstance(after, datetime) or after.utcoffset() is None:
         raise ScheduleError("after", describe(after), "expected an aware datetime", "Give it a zone, such as UTC.")
+    elif not 1 < after.year < 9999:  # nearer the ends another zone's clock cannot be told
+        raise ScheduleError("after", str(after), "the year is outside 2 to 9998", "Use a year from 1970 to 2200.")
     compiled = compile_schedule(schedule, timezone=timezone, calendars=calendars, created_at=after)
     items: list[PreviewItem] = []
     runs = compiled.iterate(after)

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 from mainspring.app.handle import Handle
 from mainspring.model.decision import Decision, Verdict
+from mainspring.model.durations import duration
 from mainspring.model.execution import Execution, Status
-from mainspring.model.wire import duration
 
 AnyHandle = Handle[Any, Any, Any]
 

@@ -24,8 +24,8 @@ from mainspring.app.wiring import SystemParts
 from mainspring.control.scheduler import SchedulerService
 from mainspring.errors import ValidationError
 from mainspring.model.decision import Decision
+from mainspring.model.durations import duration
 from mainspring.model.execution import Execution
-from mainspring.model.wire import duration
 from mainspring.moves.events import Published
 from mainspring.moves.jobs import existing
 from mainspring.ports.store import ExecutionQuery, Tx

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -138,10 +138,12 @@ def test_arguments_are_checked_at_enqueue_with_the_path(ms):
         return a
 
     assert add.request(1).payload == {"a": 1}
-    assert add.request("5").payload == {"a": 5}, "what reads as the type is taken as it"
+    assert add.request(1.0).payload == {"a": 1}, "JSON knows one kind of number"
     assert add.request(1, when=datetime(2026, 1, 1, tzinfo=UTC)).payload["when"] == "2026-01-01T00:00:00Z"
     calls: list[tuple[tuple[Any, ...], dict[str, Any], str]] = [
         (("x",), {}, "add.a"),
+        (("5",), {}, "add.a"),
+        ((True,), {}, "add.a"),
         ((), {}, "add()"),
         ((1,), {"whn": 1}, "add()"),
         ((1,), {"tags": ["a", 2]}, "add.tags.1"),
@@ -150,6 +152,41 @@ def test_arguments_are_checked_at_enqueue_with_the_path(ms):
         with pytest.raises(ValidationError) as refused:
             add.request(*args, **kwargs)
         assert refused.value.field == path
+
+
+def test_what_json_cannot_say_may_be_told_in_other_words(ms):
+    @ms.handler()
+    def book(day: date | int, spans: tuple[int, ...] = ()) -> None: ...
+
+    assert book.request("2026-01-01", spans=[1, 2]).payload == {"day": "2026-01-01", "spans": [1, 2]}
+    assert book.handler.signature.arguments({"day": "2026-01-01"}) == {"day": date(2026, 1, 1)}
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"priority": 10}, "priority"),
+        ({"queue": "no such name"}, "queue"),
+        ({"concurrency_limit": 2}, "concurrency_limit"),
+        ({"concurrency_key": "k", "concurrency_limit": 0}, "concurrency_limit"),
+        ({"run_at": datetime(2026, 1, 1)}, "run_at"),
+    ],
+)
+def test_an_enqueue_that_no_worker_could_serve_is_refused(ms, options, field):
+    @ms.handler()
+    def job() -> None: ...
+
+    with pytest.raises(ValidationError) as refused:
+        job.options(**options).request()
+    assert refused.value.field == field
+
+
+def test_a_handler_whose_defaults_no_job_could_have_is_refused(ms):
+    for options, field in (({"priority": 11}, "priority"), ({"queue": "a b"}, "queue"), ({"timeout": 0}, "timeout_ms")):
+        with pytest.raises(ValidationError) as refused:
+            ms.handler("bad", **options)(lambda: None)
+        assert refused.value.field == field
+    assert not ms.registry.has_handler("bad")
 
 
 def test_injected_parameters_are_no_arguments(ms):

@@ -79,6 +79,17 @@ def test_a_long_error_is_cut_so_that_the_id_stays_on_its_line() -> None:
     assert shown.endswith(execution_id)
 
 
+def test_no_counter_is_cut_off_where_the_terminal_is_narrow() -> None:
+    view, stream = terminal(width=80, color=False)
+    standing = Standing(live={"running": 12, "queued": 345, "pending": 6789})
+    view.stand(standing)
+    view._console.print(view._render())
+    shown = stream.getvalue()
+    for word in ("running", "queued", "waiting", "finished", "failed", "retried", "skipped", "dead"):
+        assert f" {word}" in shown
+    assert "…" not in shown
+
+
 def test_the_lower_part_shows_counts_progress_and_what_comes_next() -> None:
     view, stream = terminal(width=120, color=False)
     counters = Counters()

@@ -167,3 +167,22 @@ def test_an_explanation_is_plain_data(bench):
     bench.clock.advance(HOUR)
     bench.plan()
     assert json.loads(json.dumps(ask(bench, START + HOUR).to_wire()))["verdict"] == "waiting"
+
+
+def test_an_instant_still_to_come_of_a_paused_job_waits_and_every_time_is_the_jobs(bench):
+    bench.job(schedule={"cron": "0 * * * *"}, timezone="Europe/Istanbul")
+    until = START + 26 * HOUR
+    bench.do(lambda tx: pause_job(tx, bench.schedules, "default", "job", reason="moving house", until=until))
+    told = ask(bench, START + HOUR)
+    assert told.verdict == "waiting"
+    assert "will not run as things stand: the job is paused: moving house" in told.summary
+    assert check(told, "job_active").detail.endswith("until 2026-03-03 13:00:00 +0300 Europe/Istanbul")
+
+
+def test_an_executions_times_are_told_in_its_jobs_zone(bench):
+    bench.job(schedule={"cron": "0 * * * *"}, timezone="Europe/Istanbul")
+    bench.clock.advance(HOUR)
+    bench.plan()
+    (execution,) = bench.claim()
+    told = bench.do(lambda tx: explain_execution(tx, "default", execution.id))
+    assert "made at 2026-03-02 12:00:00 +0300 Europe/Istanbul by schedule" in check(told, "created").detail

@@ -17,6 +17,7 @@ from mainspring.engine.children import Children
 from mainspring.engine.executor import Attempt, Stop
 from mainspring.engine.registry import JobHandlerRegistry
 from mainspring.engine.threads import Threads
+from mainspring.errors import ValidationError
 from mainspring.model.execution import Cause, Status
 from mainspring.model.outcome import Cancelled, Failed, Lost, Outcome, Released, Snoozed, Succeeded, TimedOut
 from tests.unit.engine import handlers_for_children as there
@@ -297,5 +298,7 @@ def test_signals_read_seconds_and_spans():
     assert Retry(after=timedelta(minutes=1)).after == timedelta(minutes=1)
     assert Snooze(2).after == timedelta(seconds=2)
     assert Fail("x").reason == "x"
-    with pytest.raises(ValueError, match="negative"):
-        Snooze(-1)
+    assert (Retry("90s").after, Snooze("1h30m").after) == (timedelta(seconds=90), timedelta(minutes=90))
+    for wrong in (-1, "soon", float("nan"), 1e300):
+        with pytest.raises(ValidationError, match="Snooze"):
+            Snooze(wrong)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tracemalloc
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from mainspring.schedule import ScheduleError, compile_schedule
+from mainspring.schedule import ScheduleError, compile_schedule, preview
 
 SIXTY = ",".join(map(str, range(60)))
 
@@ -225,3 +226,10 @@ def test_the_fix_names_what_was_probably_meant(text: str, fix: str) -> None:
 )
 def test_the_fix_names_the_zone_that_was_probably_meant(name: str, fix: str) -> None:
     assert f'"{fix}"' in (_refused({"cron": "@daily"}, name).fix or "")
+
+
+@pytest.mark.parametrize("after", [datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC), "2026", 5])
+def test_a_preview_from_where_no_clock_can_be_told_is_refused(after: Any) -> None:
+    with pytest.raises(ScheduleError) as refused:
+        preview({"cron": "* * * * *"}, after=after)
+    assert refused.value.field == "after"

@@ -1,0 +1,41 @@
+"""The event loop of a process that is ours from its start to its end: `Mainspring.run` and the commands."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def run_loop(main: Coroutine[Any, Any, T]) -> T:
+    """Run ``main`` to its end in a new loop and return what it returns: uvloop's where that is installed.
+
+    What a handler left behind does not hold up the end: a thread it waited for with `asyncio.to_thread` may never come
+    back, and its execution was released or fenced off already.
+    """
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(_with_unjoined_threads(main))
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return uvloop's way to make a loop; None, which means asyncio's own, where the extra ``speed`` is missing."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+async def _with_unjoined_threads(main: Coroutine[Any, Any, T]) -> T:
+    asyncio.get_running_loop().set_default_executor(_UnjoinedThreads(thread_name_prefix="mainspring-default"))
+    return await main
+
+
+class _UnjoinedThreads(ThreadPoolExecutor):
+    """Threads nobody waits for when the loop closes."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        super().shutdown(wait=False, cancel_futures=cancel_futures)
