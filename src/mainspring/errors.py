@@ -14,6 +14,7 @@ MainspringError
 ├── StoreError
 │   ├── StoreUnavailableError  the database cannot be reached or refuses: retry later
 │   └── SchemaError            the database's schema is not one this version can work with
+├── BusUnavailableError        the bus did not take an event: it is published again later
 ├── EngineBusyError            another engine holds this SQLite file
 └── SettingsError              a setting that cannot be used, with where it came from
 """
@@ -150,6 +151,12 @@ class SchemaError(StoreError):
     """The database's schema is not one this version works with. The message names the command that mends it."""
 
     code = "schema"
+
+
+class BusUnavailableError(MainspringError):
+    """The bus cannot be reached, or did not take what it was given. Nothing is lost: it is given again."""
+
+    code = "bus_unavailable"
 
 
 class EngineBusyError(MainspringError):

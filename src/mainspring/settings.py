@@ -55,6 +55,7 @@ class Settings:
     transport: str | None = None
     reconcile_ms: int = 5_000
     record_transitions: bool = False
+    started_events: bool = False
     origin: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -82,6 +83,7 @@ class Settings:
             stop_grace=_ms(self.stop_grace_ms),
             log_lines=self.log_lines,
             max_poisoned=self.max_poisoned,
+            started_events=self.started_events,
         )
 
     def dispatcher(self) -> DispatcherSettings:

@@ -273,6 +273,8 @@ class JobContract:
         second = JobStats(ran.id, total=5, success=5)
         await store.write(lambda tx: tx.jobs.put_stats([first]))
         assert await store.read(lambda tx: tx.jobs.stats([ran.id, idle.id])) == {ran.id: first}
+        held = await store.write(lambda tx: tx.jobs.stats([idle.id, ran.id], lock=True))
+        assert held == {ran.id: first, idle.id: JobStats(idle.id)}
         await store.write(lambda tx: tx.jobs.put_stats([second]))
         assert await store.read(lambda tx: tx.jobs.stats([ran.id])) == {ran.id: second}
 

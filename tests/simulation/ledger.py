@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from mainspring.model.cloudevents import to_cloudevent
 from mainspring.model.decision import Decision, Verdict
 from mainspring.model.execution import Cause, Execution, Failure, Status
 from mainspring.model.job import JobDefinition, JobStatus
@@ -34,6 +35,7 @@ def audit(world: World, client: Client) -> None:
     _executions(world)
     _starts(world)
     _outbox(world)
+    _chains(world)
     _stats(world)
     _logs(world)
     _client(world, client)
@@ -290,6 +292,42 @@ def _outbox(world: World) -> None:
     for event_id in world.published:
         if event_id not in world.auditor.outbox:
             world.problem(f"G10: event {event_id} was published and never committed")
+    first_published: defaultdict[str, list[str]] = defaultdict(list)
+    for event_id in world.published:
+        if event_id in world.auditor.outbox:
+            first_published[str(world.auditor.outbox[event_id].subject)].append(event_id)
+    happened: defaultdict[str, list[str]] = defaultdict(list)
+    for event in world.auditor.order:
+        happened[str(event.subject)].append(event.id)
+    for subject, order in first_published.items():
+        if order != happened[subject]:
+            world.problem(f"G10: events of {subject} happened as {happened[subject]} and were published as {order}")
+    _numbered(world)
+
+
+def _numbered(world: World) -> None:
+    """G10: the events of one execution are numbered from 1 without a gap, in the order in which they happened."""
+    numbers: defaultdict[str, list[int]] = defaultdict(list)
+    for event in world.auditor.order:
+        if event.type.startswith("scheduler:execution."):
+            numbers[str(event.subject)].append(int(to_cloudevent(event)["sequence"]))
+    for execution_id, found in numbers.items():
+        if found != list(range(1, len(found) + 1)):
+            world.problem(f"G10: the events of {execution_id} are numbered {found}")
+
+
+def _chains(world: World) -> None:
+    """Each end of an execution of a job that has one to follow started it, once, or says why it did not."""
+    started = Counter(
+        e.event["execution"]["id"] for e in world.auditor.rows.values() if e.cause is Cause.CHAIN and e.event
+    )
+    links = list(world.tables.chains._links.values())
+    named = Counter(link.execution_id for link in links if link.chained_id is not None)
+    if started != named:
+        world.problem(f"chains: started {started - named or named - started}, which the links do not say")
+    for link in links:
+        if (link.chained_id is None) == (link.problem is None):
+            world.problem(f"chains: {link} says neither what was started nor why nothing was")
 
 
 def _stats(world: World) -> None:

@@ -221,6 +221,9 @@ class SimBus:
     def subscribe(self, pattern: str, subscriber: Any) -> Callable[[], None]:
         raise NotImplementedError
 
+    async def close(self) -> None:
+        """Nothing to close."""
+
 
 @dataclass
 class Process:

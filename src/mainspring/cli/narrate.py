@@ -163,6 +163,8 @@ def skipped(data: Mapping[str, Any], at: datetime, zone: str, running: Mapping[s
             return f"skipped{instants}: overlap is {reason.get('policy')}, {_holder(reason, at, running)}"
         case "dropped_buffer_full":
             return f"dropped: {reason.get('buffered')} executions wait already, and buffer_limit allows no more"
+        case "coalesced" if "debounce_ms" in reason:
+            return f"folded an event into {short(reason.get('into'), 60)}, which followed within the debounce"
         case "coalesced":
             where = f"{instants or ' one instant'}{first}"
             return f"folded{where} into one run: misfire is {reason.get('misfire', 'fire_once')}"
@@ -172,6 +174,10 @@ def skipped(data: Mapping[str, Any], at: datetime, zone: str, running: Mapping[s
             return f"skipped{instants}{first} while paused: {short(reason.get('reason') or 'no reason given')}"
         case "skipped_calendar":
             return f"skipped: {_calendar(reason)}"
+        case "skipped_chain":
+            return f"not started by a chain: {short(reason.get('why'), 160)}"
+        case "skipped_limit" if reason.get("why"):
+            return f"skipped: {short(reason['why'], 160)}"
         case "skipped_limit":
             return f"skipped: it ran {reason.get('max_executions')} times, which is max_executions"
     return f"{data.get('decision')}"

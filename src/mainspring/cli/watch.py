@@ -52,7 +52,6 @@ class Watch:
         self._said: dict[str, tuple[Any, Any]] = {}
         self._unsubscribe: Callable[[], object] = lambda: None
         self._early: list[Line] | None = []
-        self._buried: set[str] = set()
         self._hinted = False
 
     def begin(self, node: Node) -> None:
@@ -112,16 +111,13 @@ class Watch:
         if event.platform_id != self._app.platform_id:
             return
         execution_id = str(event.data.get("execution_id"))
-        if event.type == EventType.EXECUTION_DEAD:
-            self._buried.add(execution_id)
-        buried = event.type == EventType.EXECUTION_FAILED and execution_id in self._buried
+        buried = event.type == EventType.EXECUTION_FAILED and bool(event.data.get("dead_letter"))
         zone = self._zone(str(event.data.get("job") or ""))
         line = happened(event, zone, running=self._standing.counters.running, buried=buried)
         self._standing.counters.count(event)
         if line is not None:
             self.show(line)
         if buried:
-            self._buried.discard(execution_id)
             self._hint(execution_id)
 
     def _hint(self, execution_id: str) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from mainspring.control.explanation import Check, shown, span
 from mainspring.control.health import ALIVE
 from mainspring.errors import NotFoundError
+from mainspring.model.chain import Chained
 from mainspring.model.execution import Execution, Status
 from mainspring.model.job import Job
 from mainspring.model.wire import instant
@@ -29,6 +30,7 @@ def describe_execution(tx: Tx, platform_id: str, execution_id: str) -> tuple[Exe
         if execution.status is Status.RUNNING:
             checks.append(_lease(tx, execution))
     checks.extend(_attempts(tx, execution, zone))
+    checks.extend(_chained(tx, execution))
     return execution, checks
 
 
@@ -114,6 +116,8 @@ def _made(execution: Execution, zone: str) -> Check:
     detail = f"made at {shown(execution.created_at, zone)} by {execution.cause.value}{of}"
     if execution.retry_of is not None:
         detail += f", to repeat {execution.retry_of}"
+    if isinstance(before := (execution.event or {}).get("execution"), Mapping):
+        detail += f", after execution {before.get('id')} of {before.get('job_name') or before.get('handler')}"
     return Check("created", "yes", detail, {"cause": execution.cause.value, "job_id": execution.job_id})
 
 
@@ -175,3 +179,18 @@ def _attempts(tx: Tx, execution: Execution, zone: str) -> list[Check]:
         detail = f"cancel was asked for at {shown(execution.cancel_requested_at, zone)}: {execution.cancel_reason}"
         checks.append(Check("cancel", "info", detail, {}))
     return checks
+
+
+def _chained(tx: Tx, execution: Execution) -> list[Check]:
+    """Say what its end has started, and what it was to start and did not."""
+    checks = []
+    for link in tx.chains.of(execution.id) if execution.status.terminal else ():
+        started = link.chained_id is not None
+        detail = f"started job {link.job!r} as execution {link.chained_id}" if started else _not_started(link)
+        evidence = {"job": link.job, "execution": link.chained_id, "at": instant(link.at)}
+        checks.append(Check("chain", "yes" if started else "no", detail, evidence))
+    return checks
+
+
+def _not_started(link: Chained) -> str:
+    return f"did not start job {link.job!r}: {link.problem}"

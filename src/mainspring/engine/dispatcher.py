@@ -83,7 +83,7 @@ class JobDispatcherWorker:
         self.worker_id, self.settings = worker_id, settings or DispatcherSettings()
         self._store, self._wakeups, self._random, self._version = store, wakeups, random, version
         self._schedules = schedules or Schedules()
-        self._relay = Relay(store, bus, self._schedules)
+        self._relay = Relay(store, bus, self._schedules, holder=worker_id)
         self._stats = DispatchStats()
         self._started_at: datetime | None = None
         self._status = "stopped"
@@ -115,6 +115,7 @@ class JobDispatcherWorker:
         await asyncio.gather(*(loop.stop() for loop in self._loops))
         if self._status == "running":
             self._status = "stopped"
+            await self._relay.stop()
             await self._store.write(self._put_node)
 
     def get_stats(self) -> DispatchStats:

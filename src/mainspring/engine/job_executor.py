@@ -121,7 +121,17 @@ class JobExecutorService:
     async def _run_here(self, execution: Execution) -> None:
         def work(tx: Tx) -> list[Execution]:
             lease = self._worker.settings.lease
-            return claim(tx, self._worker.id, queues={}, handlers=[], limit=1, lease=lease, only=execution.id)
+            announced = self._worker.settings.started_events
+            return claim(
+                tx,
+                self._worker.id,
+                queues={},
+                handlers=[],
+                limit=1,
+                lease=lease,
+                only=execution.id,
+                started_events=announced,
+            )
 
         await self._worker.take(work)
 

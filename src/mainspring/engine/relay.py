@@ -3,28 +3,45 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 
-from mainspring.moves.relay import mark_published, take_unpublished
+from mainspring.moves.relay import Batch, end_turn, mark_published, take_batch
 from mainspring.moves.schedules import Schedules
 from mainspring.ports.bus import Bus
-from mainspring.ports.store import Store
+from mainspring.ports.store import Store, Tx
 
 logger = logging.getLogger("mainspring")
 
 
 class Relay:
-    """One step publishes one batch. A crash between publishing and marking publishes it again: at least once."""
+    """One step publishes one batch. A crash between publishing and marking publishes it again: at least once.
 
-    def __init__(self, store: Store, bus: Bus, schedules: Schedules, *, batch: int = 500) -> None:
-        self._store, self._bus, self._schedules, self._batch = store, bus, schedules, batch
+    Of several dispatchers one relays at a time, as long as it does; if it dies another takes over when its turn has run
+    out. Should two overlap all the same, events come twice and still in order.
+    """
+
+    def __init__(self, store: Store, bus: Bus, schedules: Schedules, *, holder: str, batch: int = 500) -> None:
+        self._store, self._bus, self._schedules = store, bus, schedules
+        self._holder, self._batch = holder, batch
+        self._turn_until: datetime | None = None
 
     async def step(self) -> float | None:
         """Publish one batch; return 0 when there may be more."""
-        events = await self._store.write(lambda tx: take_unpublished(tx, self._batch))
-        if not events:
+        taken = await self._store.write(self._take)
+        self._turn_until = taken.turn_until
+        if not taken.events:
             return None
-        await self._bus.publish(events)
-        problems = await self._store.write(lambda tx: mark_published(tx, self._schedules, events))
+        await self._bus.publish(taken.events)
+        problems = await self._store.write(lambda tx: mark_published(tx, self._schedules, taken.events))
         for problem in problems:
             logger.warning("%s", problem)
-        return 0.0 if len(events) == self._batch else None
+        return 0.0 if len(taken.events) == self._batch else None
+
+    async def stop(self) -> None:
+        """Let another dispatcher relay at once."""
+        if self._turn_until is not None:
+            self._turn_until = None
+            await self._store.write(lambda tx: end_turn(tx, self._holder))
+
+    def _take(self, tx: Tx) -> Batch:
+        return take_batch(tx, self._holder, self._turn_until, self._batch)

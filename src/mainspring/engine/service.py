@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from mainspring.errors import StoreUnavailableError
+from mainspring.errors import BusUnavailableError, StoreUnavailableError
 from mainspring.ports.clock import Wakeups
 
 logger = logging.getLogger("mainspring")
@@ -75,9 +75,10 @@ class Loop:
             listener.close()
 
     def _log(self, error: Exception, failures: int) -> None:
-        if isinstance(error, StoreUnavailableError):
-            # Expected while the database is away: one line when it goes, and one a while later, not one per try.
+        if isinstance(error, StoreUnavailableError | BusUnavailableError):
+            # Expected while a server is away: one line when it goes, and one a while later, not one per try.
             if failures in (1, 10, 100):
-                logger.warning("%s: the store is unavailable, trying again: %s", self.name, error)
+                what = "store" if isinstance(error, StoreUnavailableError) else "bus"
+                logger.warning("%s: the %s is unavailable, trying again: %s", self.name, what, error)
         else:
             logger.exception("%s: a step failed (%d in a row)", self.name, failures)

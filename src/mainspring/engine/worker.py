@@ -49,6 +49,7 @@ class WorkerSettings:
     log_lines: int = 10_000
     max_poisoned: int = 10
     claim_batch: int = 500
+    started_events: bool = False
 
 
 @dataclass(slots=True)
@@ -185,7 +186,16 @@ class Worker:
 
         def work(tx: Tx) -> list[Execution]:
             lease, offered = self.settings.lease, offer.ids
-            return claim(tx, self.id, queues=room, handlers=handlers, limit=limit, lease=lease, offered=offered)
+            return claim(
+                tx,
+                self.id,
+                queues=room,
+                handlers=handlers,
+                limit=limit,
+                lease=lease,
+                offered=offered,
+                started_events=self.settings.started_events,
+            )
 
         try:
             claimed = await self.take(work)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
+from mainspring.model.events import Event, EventType
 from mainspring.model.execution import Actor, Execution, Move, Status
 from mainspring.ports.store import Tx
 
@@ -20,12 +21,14 @@ def claim(
     lease: timedelta,
     only: str | None = None,
     offered: Sequence[str] | None = None,
+    started_events: bool = False,
 ) -> list[Execution]:
     """Lease queued executions to a worker by the store's clock; return them as they are now stored.
 
     However many callers there are, no execution is on lease to two of them. Each claim raises the fence. ``queues``
     says how many of each queue the worker has room for. ``offered`` narrows the claim to executions a transport named,
     which may be unknown, long ended, of another queue, or not for this worker; ``only`` to one, whatever its queue.
+    With ``started_events`` each claim is an event, ``scheduler:execution.started``.
     """
     if only is not None:
         one = tx.executions.get(only, lock=True)
@@ -48,7 +51,26 @@ def claim(
         for execution in found
     ]
     taken = tx.executions.move([_move(before, after) for before, after in zip(found, claimed, strict=True)])
-    return [execution for execution in claimed if execution.id in taken]
+    mine = [execution for execution in claimed if execution.id in taken]
+    if started_events and mine:
+        tx.outbox.add([_started(tx, execution) for execution in mine])
+        tx.wake("outbox")
+    return mine
+
+
+def _started(tx: Tx, execution: Execution) -> Event:
+    """The event of a start. It has no number of its own: those that end an attempt are numbered, with or without it."""
+    data = {
+        "execution_id": execution.id,
+        "handler": execution.handler,
+        "cause": execution.cause.value,
+        "attempt": execution.attempt,
+        "worker_id": execution.worker_id,
+    }
+    if execution.job_id is not None:
+        data["job"], data["job_id"] = execution.job_name, execution.job_id
+    kind = EventType.EXECUTION_STARTED
+    return Event(tx.new_id(), kind, execution.platform_id, tx.now, subject=execution.id, data=data)
 
 
 def _within(found: Sequence[Execution], room: Mapping[str, int]) -> list[Execution]:

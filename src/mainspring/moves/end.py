@@ -69,9 +69,9 @@ def apply_steps(tx: Tx, steps: Sequence[tuple[Execution, Step]], actor: Actor) -
         made += [(e, step) for e, step in batch if e.id in moved]
         accepted |= moved
     tx.executions.add_attempts([step.attempt for _, step in made if step.attempt is not None])
-    _bury(tx, [(e, step) for e, step in made if step.to is Status.FAILED])
-    events = [_event(tx, e, step) for e, step in made if step.to in _EVENT]
-    tx.outbox.add(events)
+    buried = _bury(tx, [(e, step) for e, step in made if step.to is Status.FAILED])
+    events = [_event(tx, e, step, dead=e.id in buried) for e, step in made if step.to in _EVENT]
+    tx.outbox.add([*events, *buried.values()])
     _wake(tx, {step.to for _, step in made})
     tx.announce(dispatch_of(e) for e, step in made if step.to is Status.QUEUED)
     tx.announce(
@@ -126,9 +126,10 @@ def end(
     return bool(apply_steps(tx, [(execution, Step(to, values, attempt))], actor))
 
 
-def _bury(tx: Tx, failed: Sequence[tuple[Execution, Step]]) -> None:
+def _bury(tx: Tx, failed: Sequence[tuple[Execution, Step]]) -> dict[str, Event]:
+    """Keep what failed as dead letters, unless its job says otherwise; return their events, by execution."""
     if not failed:
-        return
+        return {}
     jobs = tx.jobs.by_id([e.job_id for e, _ in failed if e.job_id is not None])
     letters = []
     for execution, step in failed:
@@ -149,24 +150,41 @@ def _bury(tx: Tx, failed: Sequence[tuple[Execution, Step]]) -> None:
                 error=error,
             )
         )
+    by_id = {execution.id: execution for execution, _ in failed}
     tx.dead_letters.add(letters)
     tx.announce(GivenUp(letter.execution_id, letter.platform_id) for letter in letters)
-    tx.outbox.add(
-        [
-            Event(
-                tx.new_id(),
-                EventType.EXECUTION_DEAD,
-                letter.platform_id,
-                tx.now,
-                subject=letter.execution_id,
-                data={"execution_id": letter.execution_id, "job": letter.job_name, "fingerprint": letter.fingerprint},
-            )
-            for letter in letters
-        ]
-    )
+    return {
+        letter.execution_id: Event(
+            tx.new_id(),
+            EventType.EXECUTION_DEAD,
+            letter.platform_id,
+            tx.now,
+            subject=letter.execution_id,
+            data={"execution_id": letter.execution_id, "job": letter.job_name, "fingerprint": letter.fingerprint},
+            extensions=extensions(by_id[letter.execution_id], nth=2),
+        )
+        for letter in letters
+    }
 
 
-def _event(tx: Tx, execution: Execution, step: Step) -> Event:
+def extensions(execution: Execution, *, nth: int = 1) -> dict[str, Any]:
+    """Return the extensions of the next event of an execution, or the one after that (``nth`` 2), as CloudEvents say.
+
+    ``sequence`` numbers its events from 1, without a gap: each retry is one, then the end, then the dead letter. The
+    first number and the first link of a chain are left out: that is what the most events carry, and they go without.
+    """
+    found: dict[str, Any] = {}
+    number = execution.failures + execution.losses + nth
+    if number > 1:
+        found["sequence"] = f"{number:08d}"
+    if execution.chain_depth:
+        found["chaindepth"] = execution.chain_depth + 1
+    if execution.trace_id is not None and execution.span_id is not None:
+        found["traceparent"] = f"00-{execution.trace_id}-{execution.span_id}-01"
+    return found
+
+
+def _event(tx: Tx, execution: Execution, step: Step, *, dead: bool) -> Event:
     after = execution.changed(status=step.to, **step.set)
     data: dict[str, Any] = {
         "execution_id": execution.id,
@@ -183,9 +201,19 @@ def _event(tx: Tx, execution: Execution, step: Step) -> Event:
         data["failure"] = after.failure.value
     if step.to is not Status.SUCCESS and after.error is not None:
         data["error"] = {"type": after.error.get("type"), "message": str(after.error.get("message", ""))[:500]}
+    if dead:
+        data["dead_letter"] = True
     if step.to is Status.RETRYING:
         data["available_at"] = after.available_at.isoformat()
-    return Event(tx.new_id(), _EVENT[step.to], execution.platform_id, tx.now, subject=execution.id, data=data)
+    return Event(
+        tx.new_id(),
+        _EVENT[step.to],
+        execution.platform_id,
+        tx.now,
+        subject=execution.id,
+        data=data,
+        extensions=extensions(execution),
+    )
 
 
 def _wake(tx: Tx, to: set[Status]) -> None:

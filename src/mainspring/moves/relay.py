@@ -6,13 +6,14 @@ Publishing may repeat after a crash; rollups and chains happen exactly once, in 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from mainspring.errors import MainspringError
+from mainspring.model.chain import Chained
 from mainspring.model.events import Event, EventType
-from mainspring.model.execution import CHAIN_DEPTH, Cause, Status
+from mainspring.model.execution import CHAIN_DEPTH, Cause, Execution, Status
 from mainspring.model.job import JobStats, JobStatus
 from mainspring.model.wire import execution_to_wire
 from mainspring.moves.enqueue import trigger
@@ -28,9 +29,40 @@ _ENDED = {
 }
 
 
+#: How long one dispatcher's turn at relaying lasts unless it goes on; another waits that long if it dies.
+TURN = timedelta(seconds=5)
+_RELAY = "relay"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What is to be published now, and until when it is the caller's turn to do so (None: it is another's)."""
+
+    events: list[Event]
+    turn_until: datetime | None
+
+
 def take_unpublished(tx: Tx, limit: int = 500) -> list[Event]:
     """Return the oldest unpublished events."""
     return tx.outbox.unpublished(limit)
+
+
+def take_batch(tx: Tx, holder: str, turn_until: datetime | None, limit: int = 500) -> Batch:
+    """Return the oldest unpublished events, if it is or can be the turn of ``holder``.
+
+    ``turn_until`` is what the last call returned: the turn is written down again only when half of it has passed.
+    """
+    events = tx.outbox.unpublished(limit)
+    if not events or (turn_until is not None and turn_until - tx.now > TURN / 2):
+        return Batch(events, turn_until)
+    if not tx.platforms.lease(_RELAY, holder, tx.now + TURN):
+        return Batch([], None)
+    return Batch(events, tx.now + TURN)
+
+
+def end_turn(tx: Tx, holder: str) -> None:
+    """Give up the turn of ``holder``, if it still is its own."""
+    tx.platforms.lease(_RELAY, holder, tx.now)
 
 
 def mark_published(tx: Tx, schedules: Schedules, events: Sequence[Event]) -> list[str]:
@@ -45,7 +77,7 @@ def mark_published(tx: Tx, schedules: Schedules, events: Sequence[Event]) -> lis
 def _roll_up(tx: Tx, events: Sequence[Event]) -> list[JobStats]:
     counted = [e for e in events if e.type in _ENDED or e.type == EventType.OCCURRENCE_SKIPPED]
     job_ids = sorted({str(e.data["job_id"]) for e in counted})
-    stats = tx.jobs.stats(job_ids)
+    stats = tx.jobs.stats(job_ids, lock=True)
     for event in counted:
         job_id = str(event.data["job_id"])
         stats[job_id] = _counted(stats.get(job_id, JobStats(job_id)), event)
@@ -85,31 +117,52 @@ def _pause_failing(tx: Tx, schedules: Schedules, stats: Sequence[JobStats]) -> N
 
 
 def _chain(tx: Tx, events: Sequence[Event]) -> list[str]:
+    """Start what follows from each ended execution, and write down what was started and what was not, and why."""
     ended = [e for e in events if e.type in (EventType.EXECUTION_SUCCESS, EventType.EXECUTION_FAILED)]
     jobs = tx.jobs.by_id(sorted({str(e.data["job_id"]) for e in ended}))
-    problems = []
+    links: list[Chained] = []
     for event in ended:
         job = jobs.get(str(event.data["job_id"]))
         if job is None:
             continue
         d = job.definition
-        for name in d.on_success if event.type == EventType.EXECUTION_SUCCESS else d.on_failure:
-            problem = _trigger_next(tx, event, name)
-            if problem:
-                problems.append(f"chain {job.name} -> {name}: {problem}")
-    return problems
+        names = d.on_success if event.type == EventType.EXECUTION_SUCCESS else d.on_failure
+        links += [_link(tx, event, name) for name in dict.fromkeys(names)]
+    tx.chains.add(links)
+    broken = [link for link in links if link.problem is not None]
+    if broken:
+        tx.outbox.add([_not_started(tx, link) for link in broken])
+        tx.wake("outbox")
+    return [f"chain of execution {link.execution_id} -> {link.job}: {link.problem}" for link in broken]
 
 
-def _trigger_next(tx: Tx, event: Event, name: str) -> str | None:
+def _link(tx: Tx, event: Event, name: str) -> Chained:
+    link = Chained(str(event.data["execution_id"]), name, event.platform_id, tx.now)
+    started = _start_next(tx, event, name)
+    return replace(link, problem=started) if isinstance(started, str) else replace(link, chained_id=started.id)
+
+
+def _start_next(tx: Tx, event: Event, name: str) -> Execution | str:
+    """Start a chained job; return its execution, or why there is none."""
     finished = tx.executions.get(str(event.data["execution_id"]))
     if finished is None:
         return "the finished execution is past its retention"
-    if finished.chain_depth + 1 > CHAIN_DEPTH:
+    depth = finished.chain_depth + 1
+    if depth > CHAIN_DEPTH:
         return f"more than {CHAIN_DEPTH} executions in one chain: stopped as a loop"
+    target = tx.jobs.get(event.platform_id, name)
+    if target is not None and target.status is JobStatus.PAUSED:
+        return f"job {name!r} is paused: {target.status_reason}"
     body: dict[str, Any] = {"id": event.id, "type": event.type, "execution": execution_to_wire(finished)}
+    trace_id = finished.trace_id
     try:
-        depth = finished.chain_depth + 1
-        trigger(tx, event.platform_id, name, cause=Cause.CHAIN, event=body, chain_depth=depth)
+        return trigger(tx, event.platform_id, name, cause=Cause.CHAIN, event=body, chain_depth=depth, trace_id=trace_id)
     except MainspringError as error:
         return str(error)
-    return None
+
+
+def _not_started(tx: Tx, link: Chained) -> Event:
+    """The event that says that a chain has ended early. It names no instant, so it counts in no job's rollup."""
+    reason = {"why": link.problem, "chained_from": link.execution_id}
+    data = {"job": link.job, "decision": "skipped_chain", "count": 1, "reason": reason}
+    return Event(tx.new_id(), EventType.OCCURRENCE_SKIPPED, link.platform_id, tx.now, subject=link.job, data=data)

@@ -25,6 +25,8 @@ def retain(tx: Tx, retention: Retention) -> int:
     now = tx.now
     deleted = tx.executions.delete_ended(now - retention.executions, BATCH)
     deleted += tx.outbox.delete_published(now - retention.events, BATCH)
+    deleted += tx.chains.delete(now - retention.executions, BATCH)
+    deleted += tx.webhooks.delete_ended(now - retention.events, BATCH)
     deleted += tx.platforms.delete_idempotent(now - retention.idempotency_keys, BATCH)
     tx.nodes.forget(now - retention.nodes)
     return deleted

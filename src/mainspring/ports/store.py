@@ -82,8 +82,11 @@ class JobTable(Protocol):
     def revisions(self, job_id: str) -> list[tuple[int, datetime, str, Mapping[str, Any]]]:
         """Return (revision, when, actor, definition in its wire shape), newest first."""
 
-    def stats(self, job_ids: Sequence[str]) -> dict[str, JobStats]:
-        """Return rollups by job id; jobs that never ran are left out."""
+    def stats(self, job_ids: Sequence[str], *, lock: bool = False) -> dict[str, JobStats]:
+        """Return rollups by job id; jobs that never ran are left out.
+
+        With ``lock`` nobody else reads these to write them until this transaction ends, and none is left out.
+        """
 
     def put_stats(self, stats: Sequence[JobStats]) -> None:
         """Write rollups whole."""

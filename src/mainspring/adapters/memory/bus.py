@@ -37,3 +37,7 @@ class InProcessBus:
         entry = (pattern, subscriber)
         self._subscribers.append(entry)
         return lambda: self._subscribers.remove(entry) if entry in self._subscribers else None
+
+    async def close(self) -> None:
+        """End every subscription."""
+        self._subscribers.clear()

@@ -136,7 +136,9 @@ class MemoryJobTable:
         kept = sorted(self._revisions.get(job_id, ()), key=lambda revision: revision[0], reverse=True)
         return [(number, at, actor, plain(definition)) for number, at, actor, definition in kept]
 
-    def stats(self, job_ids: Sequence[str]) -> dict[str, JobStats]:
+    def stats(self, job_ids: Sequence[str], *, lock: bool = False) -> dict[str, JobStats]:
+        if lock:
+            return {job_id: self._stats.get(job_id, JobStats(job_id)) for job_id in job_ids}
         return {job_id: self._stats[job_id] for job_id in job_ids if job_id in self._stats}
 
     def put_stats(self, stats: Sequence[JobStats]) -> None:

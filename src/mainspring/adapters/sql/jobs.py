@@ -182,10 +182,19 @@ class SqlJobTable(SqlTable):
         rows = self._all(_REVISIONS.order_by(_r.revision.desc()), job=job_id)
         return [(number, at, actor, definition_to_wire(definition)) for number, at, actor, definition in rows]
 
-    def stats(self, job_ids: Sequence[str]) -> dict[str, JobStats]:
+    def stats(self, job_ids: Sequence[str], *, lock: bool = False) -> dict[str, JobStats]:
         if not job_ids:
             return {}
-        rows = self._all(_stats_of(self._dialect), ids=to_json(job_ids))
+        found = self._stats(job_ids, lock)
+        missing = [job_id for job_id in job_ids if job_id not in found] if lock else []
+        if missing:
+            # There is no row to hold yet: two who count a job's first executions must not both start from nothing.
+            self._insert_values(_STATS, [JobStats(job_id) for job_id in sorted(missing)], on_conflict="keep")
+            found |= self._stats(missing, lock)
+        return found
+
+    def _stats(self, job_ids: Sequence[str], lock: bool) -> dict[str, JobStats]:
+        rows = self._all(_stats_of(self._dialect, lock), ids=to_json(job_ids))
         return {stats.job_id: stats for stats in _STATS.rows(rows)}
 
     def put_stats(self, stats: Sequence[JobStats]) -> None:
@@ -209,9 +218,10 @@ def _locked(dialect: Dialect) -> Any:
     return _JOB.select.where(_j.id.in_(dialect.members("ids"))).order_by(_j.id).with_for_update()
 
 
-@lru_cache(2)
-def _stats_of(dialect: Dialect) -> Any:
-    return _STATS.select.where(job_stats.c.job_id.in_(dialect.members("ids")))
+@lru_cache(4)
+def _stats_of(dialect: Dialect, lock: bool) -> Any:
+    wanted = _STATS.select.where(job_stats.c.job_id.in_(dialect.members("ids")))
+    return wanted.order_by(job_stats.c.job_id).with_for_update() if lock else wanted
 
 
 @lru_cache(128)

@@ -1,0 +1,114 @@
+"""The relay: at least once, in order, by one dispatcher at a time; and another takes over."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from mainspring.adapters.memory import MemoryStore
+from mainspring.engine.relay import Relay
+from mainspring.model.events import Event
+from mainspring.moves.relay import TURN
+from mainspring.moves.schedules import Schedules
+from mainspring.ports.bus import Subscriber
+from mainspring.testing.clock import ManualClock
+
+
+class Heard:
+    """A bus that remembers, and can be away."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+        self.away = False
+
+    async def publish(self, events: Sequence[Event]) -> None:
+        if self.away:
+            raise ConnectionError("the bus is away")
+        self.events += [event.id for event in events]
+
+    def subscribe(self, pattern: str, subscriber: Subscriber) -> Callable[[], None]:
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+async def store(clock: ManualClock) -> MemoryStore:
+    store = MemoryStore(clock, random=random.Random(1))
+    await store.open()
+    return store
+
+
+async def add(store: MemoryStore, *names: str) -> None:
+    def work(tx: Any) -> None:
+        tx.outbox.add([Event(name, "a.b", "default", tx.now) for name in names])
+
+    await store.write(work)
+
+
+def relay(store: MemoryStore, bus: Heard, holder: str, **more: Any) -> Relay:
+    return Relay(store, bus, Schedules(), holder=holder, **more)
+
+
+async def test_a_batch_is_published_in_order_and_once(store: MemoryStore) -> None:
+    bus = Heard()
+    one = relay(store, bus, "one", batch=2)
+    await add(store, "a", "b", "c")
+    assert await one.step() == 0.0
+    assert await one.step() is None
+    assert await one.step() is None
+    assert bus.events == ["a", "b", "c"]
+
+
+async def test_what_the_bus_did_not_take_is_published_again(store: MemoryStore) -> None:
+    bus = Heard()
+    one = relay(store, bus, "one")
+    await add(store, "a")
+    bus.away = True
+    with pytest.raises(ConnectionError):
+        await one.step()
+    bus.away = False
+    await one.step()
+    assert bus.events == ["a"]
+
+
+async def test_while_one_relays_the_others_wait_and_take_over_when_it_dies(
+    store: MemoryStore, clock: ManualClock
+) -> None:
+    bus = Heard()
+    one, two = relay(store, bus, "one"), relay(store, bus, "two")
+    await add(store, "a")
+    await one.step()
+    await add(store, "b")
+    assert await two.step() is None
+    assert bus.events == ["a"]
+    clock.advance(TURN)
+    await two.step()
+    assert bus.events == ["a", "b"]
+
+
+async def test_a_turn_that_is_used_goes_on_and_ends_when_its_dispatcher_stops(
+    store: MemoryStore, clock: ManualClock
+) -> None:
+    bus = Heard()
+    one, two = relay(store, bus, "one"), relay(store, bus, "two")
+    for number in range(4):
+        await add(store, f"{number}")
+        await one.step()
+        await add(store, f"{number}b")
+        await two.step()
+        clock.advance(TURN / 2 + timedelta(milliseconds=1))
+    assert "3" in bus.events
+    await one.stop()
+    await two.step()
+    assert bus.events == ["0", "0b", "1", "1b", "2", "2b", "3", "3b"]
