@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from mainspring.control.explain_decision import MEANING, advice_on, blockers, job_check
 from mainspring.control.explain_execution import advise, describe_execution, facts, zone_of
-from mainspring.control.explanation import Check, Explanation, span
+from mainspring.control.explanation import Check, Explanation, shown, span
 from mainspring.model.decision import Decision, Verdict
 from mainspring.model.events import Event
 from mainspring.model.job import Job, JobStatus
@@ -28,6 +28,7 @@ class _Asked:
     tx: Tx
     job: Job
     schedule: EventSchedule
+    zone: str
     checks: tuple[Check, ...]
 
 
@@ -36,7 +37,8 @@ def explain_event_job(
 ) -> Explanation:
     """Explain what an event job made of an event: the one named, the first one decided from ``at`` on, or its last."""
     schedule = schedules.event(tx, job)
-    asked = _Asked(tx, job, schedule, (job_check(job, zone_of(tx, job)), _waits_for(schedule)))
+    zone = zone_of(tx, job)
+    asked = _Asked(tx, job, schedule, zone, (job_check(job, zone), _waits_for(schedule)))
     if event is not None:
         return _named(asked, event)
     pending = pending_event(tx, job)
@@ -44,9 +46,9 @@ def explain_event_job(
         return _waiting(asked, pending)
     found = tx.decisions.find(job.id, since=at, until=None if at is None else at + WINDOW, limit=50 if at else 1)
     if not found:
-        when = f"within a minute of {instant(at)}" if at else "yet"
+        when = f"within a minute of {shown(at, zone)}" if at else "yet"
         return Explanation(job.name, "not_due", f"It has decided no event {when}.", asked.checks, (), at)
-    more = tuple(_one_line(decision) for decision in reversed(found[:-1]))
+    more = tuple(_one_line(asked, decision) for decision in reversed(found[:-1]))
     return _decided(asked, found[-1], more)
 
 
@@ -80,7 +82,7 @@ def _named(asked: _Asked, name: str) -> Explanation:
 
 
 def _unheard(asked: _Asked, event: Event) -> Explanation:
-    job, when = asked.job, f"Event {event_key(event)}, accepted at {instant(event.at)}"
+    job, when = asked.job, f"Event {event_key(event)}, accepted at {shown(event.at, asked.zone)}"
     objection = asked.schedule.objection(event)
     if objection is not None:
         check = Check("matches", "no", objection.why, {"path": objection.path})
@@ -104,7 +106,7 @@ def _waiting(asked: _Asked, event: Event) -> Explanation:
         summary = f"Event {event_key(event)} waits for the job, which is {asked.job.status.value}."
         return Explanation(asked.job.name, "waiting", summary, asked.checks, (), event.at)
     rest = span(max(at - asked.tx.now, timedelta(0)))
-    detail = f"another event within {rest} takes its place; else it is decided at {instant(at)}"
+    detail = f"another event within {rest} takes its place; else it is decided at {shown(at, asked.zone)}"
     check = Check("debounce", "blocked", detail, {"event": event_key(event), "quiet_at": instant(at)})
     summary = (
         f"Event {event_key(event)} is the last of a burst so far, and is decided when it has been quiet, in {rest}."
@@ -114,7 +116,7 @@ def _waiting(asked: _Asked, event: Event) -> Explanation:
 
 def _decided(asked: _Asked, decision: Decision, more: tuple[Check, ...] = ()) -> Explanation:
     tx, job, when = asked.tx, asked.job, f"Event {decision.key}"
-    checks = [*asked.checks, _ledger_check(decision), *_verdicts(decision)]
+    checks = [*asked.checks, _ledger_check(asked, decision), *_verdicts(decision)]
     if decision.execution_id is not None:
         if tx.executions.get(decision.execution_id) is None:
             summary = f"{when} was {decision.decision.value}; its execution is past its retention."
@@ -130,8 +132,8 @@ def _decided(asked: _Asked, decision: Decision, more: tuple[Check, ...] = ()) ->
     return Explanation(job.name, "did_not_run", summary, (*checks, *more), advice, decision.scheduled_at)
 
 
-def _ledger_check(decision: Decision) -> Check:
-    detail = f"decided {decision.decision.value} at {instant(decision.decided_at)}"
+def _ledger_check(asked: _Asked, decision: Decision) -> Check:
+    detail = f"decided {decision.decision.value} at {shown(decision.decided_at, asked.zone)}"
     evidence = {
         "decision": decision.decision.value,
         "event": decision.key,
@@ -172,7 +174,8 @@ def _why(decision: Decision) -> str:
     return meaning
 
 
-def _one_line(decision: Decision) -> Check:
-    detail = f"event {decision.key}, accepted at {instant(decision.scheduled_at)}: {decision.decision.value}"
+def _one_line(asked: _Asked, decision: Decision) -> Check:
+    when = shown(decision.scheduled_at, asked.zone)
+    detail = f"event {decision.key}, accepted at {when}: {decision.decision.value}"
     evidence = {"event": decision.key, "decision": decision.decision.value, "execution_id": decision.execution_id}
     return Check("also", "info", detail, evidence)
