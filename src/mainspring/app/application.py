@@ -9,13 +9,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from mainspring.app.enqueuing import Enqueuer
 from mainspring.app.wiring import SystemParts, open_store, open_transport
 from mainspring.control.scheduler import SchedulerService
 from mainspring.engine.context import next_depth
 from mainspring.engine.registry import JobHandlerRegistry
 from mainspring.errors import MainspringError
 from mainspring.handlers import Builtins, register_builtins
+from mainspring.model.execution import Execution
 from mainspring.moves import events
+from mainspring.moves.enqueue import EnqueueRequest
 from mainspring.moves.events import Published
 from mainspring.moves.schedules import Schedules
 from mainspring.ports.clock import Wakeups
@@ -53,6 +56,7 @@ class Application:
         self._store: Store | None = None
         self._transport: Transport | None = None
         self._opened = False
+        self._enqueuer: Enqueuer | None = None
         self._lock = threading.Lock()
         register_builtins(self.registry, builtins, store=lambda: self.store, clock=self._parts.clock)
 
@@ -122,6 +126,13 @@ class Application:
             yield
         finally:
             self._parts, self._store, self._transport, self._opened, self.schedules = kept
+
+    async def aenqueue(self, request: EnqueueRequest) -> Execution:
+        """Make an execution; durable when this returns. Concurrent callers of one event loop share transactions."""
+        store, loop = await self.open(), asyncio.get_running_loop()
+        if self._enqueuer is None or not self._enqueuer.serves(store, loop):
+            self._enqueuer = Enqueuer(store, loop)
+        return await self._enqueuer.enqueue(request)
 
     def scheduler(self, *, actor: str = "code") -> SchedulerService:
         """Return the service that creates, pauses, triggers, lists and explains; the store must be open."""

@@ -103,8 +103,7 @@ class Handle(Generic[P, C, R]):
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Run[R]:
         """Make an execution with these arguments; durable when this returns."""
         request = self.request(*args, **kwargs)
-        store = await self._app.open()
-        return Run(self._app, (await store.write(lambda tx: enqueue(tx, [request])))[0])
+        return Run(self._app, await self._app.aenqueue(request))
 
 
 class Decorator(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from mainspring.model.events import Event, EventType
 from mainspring.model.execution import Actor, Execution, Move, Status
@@ -37,21 +37,13 @@ def claim(
         found = _within(tx.executions.claimable_of(offered, list(queues), handlers), queues)[:limit]
     else:
         found = tx.executions.claimable(queues, handlers, limit)
-    now = tx.now
-    claimed = [
-        execution.changed(
-            status=Status.RUNNING,
-            worker_id=worker_id,
-            attempt=execution.attempt + 1,
-            fence=execution.fence + 1,
-            started_at=now,
-            lease_until=now + lease,
-            deadline_at=now + execution.timeout,
-        )
-        for execution in found
+    moves = [_move(execution, worker_id, tx.now, lease) for execution in found]
+    taken = tx.executions.move(moves)
+    mine = [
+        execution.changed(status=Status.RUNNING, **move.set)
+        for execution, move in zip(found, moves, strict=True)
+        if execution.id in taken
     ]
-    taken = tx.executions.move([_move(before, after) for before, after in zip(found, claimed, strict=True)])
-    mine = [execution for execution in claimed if execution.id in taken]
     if started_events and mine:
         tx.outbox.add([_started(tx, execution) for execution in mine])
         tx.wake("outbox")
@@ -84,7 +76,13 @@ def _within(found: Sequence[Execution], room: Mapping[str, int]) -> list[Executi
     return kept
 
 
-def _move(before: Execution, after: Execution) -> Move:
-    fields = ("worker_id", "attempt", "fence", "started_at", "lease_until", "deadline_at")
-    values = {name: getattr(after, name) for name in fields}
-    return Move(before.id, Status.QUEUED, Status.RUNNING, Actor.WORKER, fence=before.fence, set=values)
+def _move(execution: Execution, worker_id: str, now: datetime, lease: timedelta) -> Move:
+    values = {
+        "worker_id": worker_id,
+        "attempt": execution.attempt + 1,
+        "fence": execution.fence + 1,
+        "started_at": now,
+        "lease_until": now + lease,
+        "deadline_at": now + execution.timeout,
+    }
+    return Move(execution.id, Status.QUEUED, Status.RUNNING, Actor.WORKER, fence=execution.fence, set=values)

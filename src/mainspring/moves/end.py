@@ -24,6 +24,10 @@ _EVENT = {
 }
 
 
+#: Outcomes after which nothing runs again, so that a cancel in the meantime makes no difference.
+_FINAL = (Succeeded, Cancelled, Waiting)
+
+
 @dataclass(frozen=True, slots=True)
 class Ended:
     """An attempt that ended: the execution as it was claimed, how, and the draw for a retry's jitter in [0, 1)."""
@@ -51,7 +55,7 @@ def _with_cancel(tx: Tx, ended: Ended) -> Execution:
     Only what might run again is read: success and the happy path's budget of statements stay as they are.
     """
     execution = ended.execution
-    if execution.cancel_requested_at is not None or isinstance(ended.outcome, Succeeded | Cancelled | Waiting):
+    if execution.cancel_requested_at is not None or isinstance(ended.outcome, _FINAL):
         return execution
     stored = tx.executions.get(execution.id, lock=True)
     if stored is None or stored.cancel_requested_at is None or stored.fence != execution.fence:

@@ -66,11 +66,25 @@ def _walk_queues() -> sa.Select[Any]:
 
 
 _QUEUES_WAITING = _walk_queues()
+_HELD = sa.select(_e.id, _e.fence, _e.cancel_requested_at).where(_running, _e.worker_id == bindparam("worker"))
+# Whatever is locked is ending just now, or heard of a cancel: it is renewed by the next heartbeat. To wait for it here,
+# with other rows locked already, is how two statements end in a deadlock.
+_MINE = executions.alias("mine")
 _RENEW = (
     executions.update()
-    .where(_running, _e.worker_id == bindparam("worker"))
+    .where(
+        _running,
+        _e.id.in_(
+            sa.select(_MINE.c.id)
+            .where(
+                is_(_MINE.c.status, "running", "waiting"),
+                is_(_MINE.c.status, "running"),
+                _MINE.c.worker_id == bindparam("worker"),
+            )
+            .with_for_update(skip_locked=True)
+        ),
+    )
     .values(lease_until=bindparam("until"))
-    .returning(_e.id, _e.fence, _e.cancel_requested_at)
 )
 _LEASE_OVER = (
     EXECUTION.select.where(
@@ -151,7 +165,8 @@ class RunningTable(SqlTable):
         return [(queue, handler, oldest) for queue, handler, oldest in self._all(_QUEUED_HANDLERS, limit=limit)]
 
     def renew(self, worker_id: str, lease_until: datetime) -> list[tuple[str, int, bool]]:
-        rows = self._all(_RENEW, worker=worker_id, until=lease_until)
+        self._run(_RENEW, {"worker": worker_id, "until": lease_until})
+        rows = self._all(_HELD, worker=worker_id)
         return [(execution_id, fence, asked is not None) for execution_id, fence, asked in rows]
 
     def lease_over(self, limit: int, *, older_than: datetime | None = None) -> list[Execution]:
