@@ -75,7 +75,11 @@ class Adapter:
         return 0
 
     def work(self, fill: int) -> None:
-        """Work until SIGTERM. Where the queue dies with the process, first put ``fill`` jobs into it."""
+        """Work until SIGTERM.
+
+        Where the queue dies with the process, first put ``fill`` jobs into it, say the seconds that took, and wait for
+        the word.
+        """
         raise NotImplementedError
 
 
@@ -89,6 +93,11 @@ def main(adapter: Adapter) -> None:
         asyncio.run(adapter.prepare())
     else:
         say(asyncio.run(_as_client(adapter, command, given)))
+
+
+def wait_for_word() -> None:
+    """Wait until the benchmark says go."""
+    sys.stdin.readline()
 
 
 def say(found: dict[str, Any]) -> None:
@@ -146,7 +155,7 @@ async def _settled(adapter: Adapter) -> dict[str, Any]:
     """Say when the last record became final; starts looking at a word on standard input."""
     await adapter.outstanding()
     print("ready", flush=True)
-    await asyncio.to_thread(sys.stdin.readline)
+    await asyncio.to_thread(wait_for_word)
     while await adapter.outstanding():  # noqa: ASYNC110 - another process works it off
         await asyncio.sleep(0.002)
     return {"at_ns": time.monotonic_ns()}

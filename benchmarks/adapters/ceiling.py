@@ -18,7 +18,7 @@ import asyncpg
 import redis.asyncio as redis
 import uvloop
 
-from benchmarks.adapter import PAYLOAD, Adapter, hit, main, say, url
+from benchmarks.adapter import PAYLOAD, Adapter, hit, main, say, url, wait_for_word
 
 BATCH = 500
 LANES = 2
@@ -76,6 +76,7 @@ class Ceiling(Adapter):
         say({"seconds": time.perf_counter() - begun, "jobs": 5 * LANES * BATCH})
         for lane in lanes:
             await lane.forget()
+        await asyncio.to_thread(wait_for_word)
         await asyncio.gather(*(lane.run(jobs // LANES) for lane in lanes))
         await asyncio.Event().wait()
 

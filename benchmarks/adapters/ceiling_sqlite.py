@@ -12,7 +12,7 @@ import signal
 import sqlite3
 import time
 
-from benchmarks.adapter import PAYLOAD, Adapter, directory, hit, main, say
+from benchmarks.adapter import PAYLOAD, Adapter, directory, hit, main, say, wait_for_word
 
 BATCH = 500
 TEXT = json.dumps(PAYLOAD)
@@ -44,6 +44,7 @@ class CeilingSqlite(Adapter):
         begun = time.perf_counter()
         offer(connection)
         say({"seconds": time.perf_counter() - begun, "jobs": BATCH})
+        wait_for_word()
         for _ in range(-(-fill // BATCH)):
             cycle(connection)
         signal.pause()

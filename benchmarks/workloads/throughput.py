@@ -37,7 +37,7 @@ def _drain(peer: Peer, run: Run, jobs: int, *, workers: int) -> dict[str, float]
             here.work(workers, fill=jobs)
             filled = [worker.json() for worker in here.workers]
             rate = sum(one.get("jobs", jobs) / one["seconds"] for one in filled)
-            return {"enqueue_per_s": rate} | drain(here, jobs, None)
+            return {"enqueue_per_s": rate} | _drain_at_a_word(here, jobs)
         seconds = here.call("fill", str(jobs))["seconds"]
         here.checkpoint()
         judge = here.start("settled")
@@ -47,19 +47,30 @@ def _drain(peer: Peer, run: Run, jobs: int, *, workers: int) -> dict[str, float]
         return {"enqueue_per_s": jobs / seconds} | drain(here, jobs, judge)
 
 
-def drain(here: Place, jobs: int, judge: Program | None) -> dict[str, float]:
+def _drain_at_a_word(here: Place, jobs: int) -> dict[str, float]:
+    """Let workers that hold their jobs begin; the clock runs from that word."""
+    meter, begun = Meter(here.groups), time.monotonic()
+    for worker in here.workers:
+        worker.say()
+    here.wait(lambda counts: sum(counts) >= jobs)
+    return _rates(meter, jobs, time.monotonic() - begun)
+
+
+def drain(here: Place, jobs: int, judge: Program) -> dict[str, float]:
     """Return the rate at which a filled queue is worked off, and what a job costs."""
     processes = len(here.workers) * here.peer.processes
     already = sum(here.wait(lambda counts: sum(map(bool, counts)) >= processes or sum(counts) >= jobs))
     meter, begun = Meter(here.groups), time.monotonic()
     here.wait(lambda counts: sum(counts) >= jobs)
-    ended = time.monotonic()
-    if judge is not None:
-        judge.say()
-        ended = max(ended, judge.json()["at_ns"] / 1e9)
-    spent, done = meter.read(), max(1, jobs - already)
+    judge.say()
+    ended = judge.json()["at_ns"] / 1e9
+    return _rates(meter, max(1, jobs - already), ended - begun)
+
+
+def _rates(meter: Meter, done: int, seconds: float) -> dict[str, float]:
+    spent = meter.read()
     return {
-        "drain_per_s": done / (ended - begun),
+        "drain_per_s": done / seconds,
         "worker_cpu_us": spent["workers"] / done * 1e6,
         "server_cpu_us": spent["servers"] / done * 1e6,
         "others_cores": spent["others_cores"],
