@@ -16,7 +16,7 @@ from benchmarks.ratios import ratios
 from benchmarks.report import console, show
 from benchmarks.run import Run
 from benchmarks.servers import Servers
-from benchmarks.suite import chosen_workloads, measure
+from benchmarks.suite import WORKLOADS, chosen_workloads, measure
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,12 +25,19 @@ def main(arguments: list[str] | None = None) -> int:
     names = [*given.peer, *_words(given.peers)]
     workloads = chosen_workloads(_words(given.only))
     with Servers() as servers:
-        run = Run(servers, scale=0.1 if given.quick else given.scale)
+        run = _run(servers, given)
         figures = measure(workloads, chosen(names), run, rounds=given.rounds, say=_say)
     show(figures, list(ratios(figures)), console())
     if given.json:
         Path(given.json).write_text(json.dumps(figures.as_json(), indent=2) + "\n")
     return 0
+
+
+def _run(servers: Servers, given: argparse.Namespace) -> Run:
+    if given.quick:
+        return Run(servers, scale=0.1, seconds=10, history=100_000, stored=(10_000,))
+    stored = tuple(int(text) for text in _words(given.stored))
+    return Run(servers, scale=given.scale, seconds=given.seconds, history=given.history, stored=stored)
 
 
 def _words(text: str) -> list[str]:
@@ -44,13 +51,18 @@ def _say(text: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("peer", nargs="*", help="peers to measure: " + ", ".join(BY_NAME))
-    parser.add_argument("--peers", default="", help="the same, with commas")
-    parser.add_argument("--only", default="", help="workloads, with commas")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--scale", type=float, default=1.0)
-    parser.add_argument("--json", default="")
+    parser.add_argument("peer", nargs="*", help="peers to measure, all unless named: " + ", ".join(BY_NAME))
+    parser.add_argument("--peers", default="", metavar="A,B", help="the same, with commas")
+    parser.add_argument(
+        "--only", default="", metavar="W1,W2", help=f"workloads: {', '.join(w.name for w in WORKLOADS)}"
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="times that everything is measured (3)")
+    parser.add_argument("--quick", action="store_true", help="a tenth of everything: to see that it works")
+    parser.add_argument("--scale", type=float, default=1.0, help="part of the usual number of jobs (1.0)")
+    parser.add_argument("--seconds", type=int, default=60, help="that schedules are watched for (60; 600 for W3's p99)")
+    parser.add_argument("--history", type=int, default=1_000_000, help="ended executions in the database (1,000,000)")
+    parser.add_argument("--stored", default="10000,100000", help="schedules at rest; add 1000000 for the full table")
+    parser.add_argument("--json", default="", metavar="FILE", help="write medians and ranges")
     return parser
 
 

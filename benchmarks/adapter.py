@@ -70,6 +70,30 @@ class Adapter:
         """Have that many schedules run the job at each whole second from now on."""
         raise NotImplementedError
 
+    async def create(self, schedules: int) -> None:
+        """Create schedules that are far from due, by the engine's fastest public way."""
+        raise NotImplementedError
+
+    async def store(self, schedules: int) -> None:
+        """Have schedules that are far from due lie in the database, however they get there."""
+        raise NotImplementedError
+
+    async def due_at(self, instant: float, schedules: int) -> None:
+        """Have schedules that are due once, all at the same instant (Unix time)."""
+        raise NotImplementedError
+
+    async def planning_ms(self) -> float:
+        """Return how long one look for what is due takes."""
+        raise NotImplementedError
+
+    async def history(self, executions: int) -> None:
+        """Have executions that have ended lie in the database, however they get there."""
+        raise NotImplementedError
+
+    async def succeeded(self) -> int:
+        """Return how many executions have ended well."""
+        raise NotImplementedError
+
     async def outstanding(self) -> int:
         """Return how many jobs have no final record yet; raise where one ended other than well."""
         return 0
@@ -179,6 +203,39 @@ async def _late(adapter: Adapter, schedules: int, seconds: int) -> dict[str, Any
     return {"late_ms": [lateness(at) for at in tally.starts(place) if at > begun]}
 
 
+async def _create(adapter: Adapter, schedules: int) -> dict[str, Any]:
+    begun = time.perf_counter()
+    await adapter.create(schedules)
+    return {"seconds": time.perf_counter() - begun}
+
+
+async def _store(adapter: Adapter, schedules: int) -> dict[str, Any]:
+    await adapter.store(schedules)
+    return {}
+
+
+async def _due(adapter: Adapter, schedules: int, seconds: int) -> dict[str, Any]:
+    """Have schedules due at one whole second, at least some seconds after the last of them has been stored."""
+    instant = float(int(time.time()) + seconds + schedules // 100)
+    await adapter.due_at(instant, schedules)
+    if time.time() > instant - 2:
+        raise RuntimeError(f"storing {schedules} schedules took too long: none is due in the future any more")
+    return {"at_ns": round(instant * 1e9) - time.time_ns() + time.monotonic_ns()}
+
+
+async def _planning(adapter: Adapter) -> dict[str, Any]:
+    return {"ms": sorted([await adapter.planning_ms() for _ in range(21)])[10]}
+
+
+async def _history(adapter: Adapter, executions: int) -> dict[str, Any]:
+    await adapter.history(executions)
+    return {}
+
+
+async def _succeeded(adapter: Adapter) -> dict[str, Any]:
+    return {"executions": await adapter.succeeded()}
+
+
 def lateness(at: int) -> float:
     """Return how long after a whole second of the wall clock an instant of the monotonic one was, in milliseconds."""
     return (at + time.time_ns() - time.monotonic_ns()) % 1_000_000_000 / 1e6
@@ -193,4 +250,10 @@ COMMANDS: dict[str, Callable[..., Coroutine[Any, Any, dict[str, Any]]]] = {
     "embedded-through": _through,
     "late": _late,
     "embedded-late": _late,
+    "create": _create,
+    "store": _store,
+    "due": _due,
+    "planning": _planning,
+    "history": _history,
+    "succeeded": _succeeded,
 }

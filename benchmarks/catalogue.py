@@ -39,6 +39,11 @@ class Peer:
         return self.adapter == "ours"
 
     @property
+    def schedules(self) -> bool:
+        """Whether its adapter knows schedules."""
+        return self.adapter in ("ours", "apscheduler")
+
+    @property
     def is_node(self) -> bool:
         """Whether the adapter is a program of Node."""
         return self.adapter.endswith(".mjs")

@@ -28,7 +28,7 @@ class Place:
     """A peer, its addresses, its programs. Made by `place`."""
 
     def __init__(self, peer: Peer, servers: Servers, urls: dict[str, str], directory: Path) -> None:
-        self.peer, self._servers = peer, servers
+        self.peer, self._servers, self._urls = peer, servers, urls
         self.tally = directory / "tally"
         self.tally.mkdir()
         self._log = directory / "log"
@@ -82,6 +82,28 @@ class Place:
         for program in (*self.workers, *self.helpers):
             self._end(program)
         self.workers, self.helpers = [], []
+
+    def kill_worker(self) -> None:
+        """Take one worker away between two instructions."""
+        program = self.workers.pop(0)
+        program.kill()
+        self._programs.remove(program)
+
+    def judge(self) -> Program:
+        """Return a program that waits for a word and then says when the last record became final."""
+        program = self.start("settled")
+        while program.line() != "ready":
+            pass
+        return program
+
+    def forget(self) -> None:
+        """Begin the tallies anew; no worker may run."""
+        for path in self.tally.iterdir():
+            path.unlink()
+
+    def settle(self) -> None:
+        """Have the database do now what it would do in the hours that so many rows take to come about."""
+        self._servers.vacuum(self._urls)
 
     def checkpoint(self) -> None:
         """Have the database write out what came before, so that a drain does not pay for the fill."""

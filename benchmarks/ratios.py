@@ -103,6 +103,75 @@ AIMS = (
     _latency(ALONE, "graphile-worker", "99", 1, 0.6),
     _latency(FILE, "apscheduler-memory", "50", 3, 2),
     _latency(FILE, "apscheduler-memory", "99", 4, 3),
+    _below(
+        "lateness p99 of a 1 s schedule, embedded / APScheduler in memory",
+        Figure("w3", FILE, "p99_ms"),
+        1.2,
+        1,
+        "x",
+        Figure("w3", "apscheduler-memory", "p99_ms"),
+    ),
+    _below(
+        "lateness p99 of a 1 s schedule, clustered / APScheduler in memory",
+        Figure("w3", FLEET, "p99_ms"),
+        2,
+        1.3,
+        "x",
+        Figure("w3", "apscheduler-memory", "p99_ms"),
+    ),
+    _below("1,000 due at once, p99 of the starts, embedded", Figure("w4", FILE, "due_1000_p99_ms"), 150, 100, "ms"),
+    _below("1,000 due at once, p99 of the starts, clustered", Figure("w4", FLEET, "due_1000_p99_ms"), 250, 150, "ms"),
+    _below("10,000 due at once, all recorded, embedded", Figure("w4", FILE, "due_10000_recorded_ms"), 1000, 600, "ms"),
+    _below(
+        "10,000 due at once, all recorded, clustered", Figure("w4", FLEET, "due_10000_recorded_ms"), 1000, 600, "ms"
+    ),
+    *(
+        aim
+        for peer in (FILE, FLEET)
+        for aim in (
+            _below(
+                f"1,000,000 stored, idle CPU, {peer}", Figure("w4", peer, "stored_1000000_cpu_percent"), 1, 0.3, "%"
+            ),
+            _below(
+                f"1,000,000 stored, lateness against none, {peer}",
+                Figure("w4", peer, "stored_1000000_late_p99_ms"),
+                1.3,
+                1.1,
+                "x",
+                Figure("w4", peer, "stored_0_late_p99_ms"),
+            ),
+            _below(
+                f"1,000,000 stored, memory against none, {peer}",
+                Figure("w4", peer, "stored_1000000_added_mib"),
+                64,
+                16,
+                "MiB",
+            ),
+        )
+    ),
+    *(
+        Aim(
+            f"creating schedules in bulk, {ours} / {other}",
+            Figure("w4", ours, "created_per_s"),
+            (Figure("w4", other, "created_per_s"),),
+            30,
+            60,
+        )
+        for ours, other in ((FILE, "apscheduler-sqlite"), (ALONE, "apscheduler-postgres"))
+    ),
+    _below(
+        "memory of an idle worker / taskiq",
+        Figure("w5", FLEET, "idle_mib"),
+        1,
+        0.6,
+        "x",
+        Figure("w5", "taskiq", "idle_mib"),
+    ),
+    _below("growth after 100,000 jobs", Figure("w5", FLEET, "growth_percent"), 15, 10, "%"),
+    Aim("drain with history / empty, PostgreSQL and Redis", Figure("history", FLEET, "ratio"), (), 0.9, 0.97),
+    Aim("drain with history / empty, SQLite", Figure("history", FILE, "ratio"), (), 0.9, 0.97),
+    _below("lost when a worker is killed", Figure("kill", FLEET, "lost"), 0, 0, "executions"),
+    _below("all run again after a worker is killed (lease 15 s)", Figure("kill", FLEET, "recovered_s"), 17, 15.5, "s"),
 )
 
 

@@ -61,6 +61,12 @@ class Servers:
             with psycopg.connect(self.get("postgres").url, autocommit=True) as connection:
                 connection.execute("CHECKPOINT")
 
+    def vacuum(self, urls: dict[str, str]) -> None:
+        """Vacuum and analyse a database that was filled in one go."""
+        if "postgres" in urls:
+            with psycopg.connect(urls["postgres"], autocommit=True) as connection:
+                connection.execute("VACUUM (ANALYZE)")
+
 
 @contextlib.contextmanager
 def _postgres() -> Iterator[Server]:

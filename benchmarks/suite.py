@@ -10,7 +10,7 @@ from benchmarks.environment import interpreter
 from benchmarks.errors import BenchmarkError, PeerFailedError, PeerUnavailableError
 from benchmarks.figures import Figures
 from benchmarks.run import Run
-from benchmarks.workloads import embedded, latency, next_runs, throughput
+from benchmarks.workloads import embedded, footprint, history, kill, latency, lateness, next_runs, schedules, throughput
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,11 @@ class Workload:
 WORKLOADS = (
     Workload("w1", "throughput", throughput.measure, lambda peer: True),
     Workload("w2", "idle latency", latency.measure, lambda peer: peer.serves),
+    Workload("w3", "lateness of a schedule", lateness.measure, lambda peer: peer.schedules),
+    Workload("w4", "many schedules", schedules.measure, lambda peer: peer.schedules),
+    Workload("w5", "memory", footprint.measure, lambda peer: peer.serves and not peer.fills_itself),
+    Workload("history", "with ended executions", history.measure, lambda peer: peer.is_ours),
+    Workload("kill", "a worker killed", kill.measure, lambda peer: peer.is_ours and not peer.embedded),
     Workload("embedded", "one process on SQLite", embedded.measure, lambda peer: peer.name == "ours-sqlite"),
     Workload("next", "next runs of cron expressions", next_runs.measure, lambda peer: peer.name == "ours-sqlite"),
 )
@@ -49,18 +54,18 @@ def measure(
     for number in range(1, rounds + 1):
         for workload in workloads:
             for peer in filter(workload.takes, able):
-                if peer.name not in figures.left_out:
+                if (what := f"{workload.name} {peer.name}") not in figures.left_out:
                     say(f"round {number} of {rounds}: {workload.title}, {peer.name}")
-                    _measure(workload, peer, run, figures, say)
+                    _measure(what, workload, peer, run, figures, say)
     return figures
 
 
-def _measure(workload: Workload, peer: Peer, run: Run, figures: Figures, say: Callable[[str], None]) -> None:
+def _measure(what: str, workload: Workload, peer: Peer, run: Run, figures: Figures, say: Callable[[str], None]) -> None:
     try:
         found = workload.measure(peer, run)
     except PeerFailedError as error:
-        figures.left_out[peer.name] = f"failed in {workload.name}: {error}"
-        say(f"  {peer.name} is left out: {error}")
+        figures.left_out[what] = f"{error}".splitlines()[0]
+        say(f"  left out: {error}")
         return
     figures.add(workload.name, peer.name, found)
     say("  " + ", ".join(f"{name} {figures.told(workload.name, peer.name, name)}" for name in found))

@@ -16,6 +16,7 @@ from typing import Any
 from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from benchmarks.adapter import PAYLOAD, Adapter, directory, hit, main, say, url, wait_for_word
@@ -60,6 +61,10 @@ class APScheduler(Adapter):
         begin = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=2)
         for _ in range(schedules):
             self.scheduler.add_job(noop, IntervalTrigger(seconds=1, start_date=begin), kwargs=PAYLOAD)
+
+    async def create(self, schedules: int) -> None:
+        for _ in range(schedules):
+            self.scheduler.add_job(noop, CronTrigger(month=1, day=1), kwargs=PAYLOAD)
 
     def work(self, fill: int) -> None:
         asyncio.run(self._work(fill))

@@ -6,16 +6,24 @@ The database, and Redis where it is used, come from the environment, as for any 
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
 
 from benchmarks.adapter import PAYLOAD, Adapter, hit, main
+from benchmarks.adapters.ours_seed import copy_history, copy_job
 from mainspring import Mainspring
+from mainspring.model.execution import Status
+from mainspring.ports.store import ExecutionQuery
 
 #: Executions in one call; callers wait for its answer before the next.
 AT_ONCE = 1_000
 
 JOB = {"handler": "noop", "payload": PAYLOAD}
+#: Due once a year.
+FAR = {"type": "cron", "schedule": {"cron": "0 0 1 1 *"}, **JOB}
 
 ms = Mainspring(queues="default:500")
 
@@ -53,6 +61,35 @@ class Ours(Adapter):
             await service.create_job(
                 {"name": f"each-second-{number}", "type": "recurring", "schedule": {"every_ms": 1000}, **JOB}
             )
+
+    async def create(self, schedules: int) -> None:
+        service = ms.scheduler()
+        for begin in range(0, schedules, AT_ONCE):
+            numbers = range(begin, min(begin + AT_ONCE, schedules))
+            await asyncio.gather(*(service.create_job({"name": f"far-{number}", **FAR}) for number in numbers))
+
+    async def store(self, schedules: int) -> None:
+        _ = await ms.scheduler().create_job({"name": "stored", **FAR})
+        await copy_job(ms, "stored", schedules - 1)
+
+    async def due_at(self, instant: float, schedules: int) -> None:
+        run_at = datetime.fromtimestamp(instant, UTC).isoformat()
+        once = {"name": "once", "type": "one_time", "schedule": {"run_at": run_at}, **JOB}
+        _ = await ms.scheduler().create_job(once)
+        await copy_job(ms, "once", schedules - 1)
+
+    async def planning_ms(self) -> float:
+        begun = time.perf_counter()
+        await ms.store.read(lambda tx: tx.jobs.next_due_at())
+        await ms.store.write(lambda tx: tx.jobs.due(500))
+        return (time.perf_counter() - begun) * 1e3
+
+    async def history(self, executions: int) -> None:
+        await copy_history(ms, executions)
+
+    async def succeeded(self) -> int:
+        query = ExecutionQuery(statuses=(Status.SUCCESS,), limit=10_000_000)
+        return len(await ms.scheduler().list_executions(query))
 
     async def outstanding(self) -> int:
         metrics = await ms.scheduler().get_metrics()

@@ -40,9 +40,7 @@ def _drain(peer: Peer, run: Run, jobs: int, *, workers: int) -> dict[str, float]
             return {"enqueue_per_s": rate} | _drain_at_a_word(here, jobs)
         seconds = here.call("fill", str(jobs))["seconds"]
         here.checkpoint()
-        judge = here.start("settled")
-        while judge.line() != "ready":
-            pass
+        judge = here.judge()
         here.work(workers)
         return {"enqueue_per_s": jobs / seconds} | drain(here, jobs, judge)
 
