@@ -119,6 +119,11 @@ class Process:
     def signal(self, number: int) -> None:
         os.kill(self._process.pid, number)
 
+    def send(self, pid: int, number: int) -> None:
+        """Signal a process this one has started."""
+        assert os.getpgid(pid) == pid, "workers have a session of their own"
+        os.kill(pid, number)
+
     def end(self, patience: float = PATIENCE) -> int:
         """Wait for the end and return the exit code."""
         code = self._process.wait(patience)

@@ -16,6 +16,7 @@ from mainspring.engine.heartbeat import HeartbeatThread
 from mainspring.engine.service import Loop
 from mainspring.engine.worker import Worker, announce_handlers
 from mainspring.errors import EngineBusyError
+from mainspring.model.outcome import Outcome
 from mainspring.moves.jobs import put_job
 from mainspring.ports.store import Store, Tx
 
@@ -30,8 +31,9 @@ class Node:
         self.id = f"{self._app.parts.random.getrandbits(64):016x}"
         self.dispatcher: JobDispatcherWorker | None = None
         self.worker: Worker | None = None
-        #: Called for each attempt that starts here; to be set before `start`.
+        #: Called for each attempt that starts here, and for each that ends; to be set before `start`.
         self.on_attempt: Callable[[Attempt], None] | None = None
+        self.on_end: Callable[[Attempt, Outcome], None] | None = None
         self._heartbeat: HeartbeatThread | None = None
         self._cancels: Loop | None = None
         self._waiting: asyncio.Task[None] | None = None
@@ -128,7 +130,7 @@ class Node:
             transport=app.transport,
             version=__version__,
         )
-        self.worker.on_attempt = self.on_attempt
+        self.worker.on_attempt, self.worker.on_end = self.on_attempt, self.on_end
         await self.worker.start()
         heartbeat = HeartbeatThread(
             store,

@@ -86,8 +86,9 @@ _NOUNS = {
 _COMMANDS = {
     "Run it": {
         "dev": ("run:dev", "Run an app in this process, with a live view."),
-        "worker": ("run:worker", "Run attempts only."),
+        "worker": ("run:worker", "Run attempts only, in one process or several."),
         "dispatcher": ("run:dispatcher", "Decide, promote, reap and relay only."),
+        "all": ("run:all_roles", "Run every role in this process; for small boxes."),
     },
     "Understand": {
         "preview": ("preview:preview", "Show when a schedule will run; needs no database."),

@@ -30,6 +30,11 @@ class Counters:
         if execution.started_at is not None:
             self.running[execution.id] = execution.started_at
 
+    def end(self, execution_id: str, what: str) -> None:
+        """Count the end of an attempt that no event of this process tells of."""
+        self.done[what] += 1
+        self.running.pop(execution_id, None)
+
     def count(self, event: Event) -> None:
         """Count an event."""
         execution_id = str(event.data.get("execution_id"))

@@ -77,7 +77,9 @@ class Standing:
 
 
 class View(Protocol):
-    """Where lines go. All methods may be called from any thread."""
+    """Where lines go. All methods may be called from any thread. A ``live`` one shows how it stands now."""
+
+    live: bool
 
     def start(self) -> None:
         """Begin to show."""
@@ -98,15 +100,17 @@ class View(Protocol):
         """Leave the terminal as it was."""
 
 
-def view_for(output: Format, *, color: bool) -> View:
-    """Return the view that fits stdout: live on a terminal, plain lines elsewhere, JSON lines if asked for."""
+def view_for(output: Format, *, color: bool, live: bool = True) -> View:
+    """Return the view that fits stdout: on a terminal a live one unless told not to, else lines, plain or JSON."""
     if output != "table":
         return JsonView()
-    return TerminalView(color=color) if sys.stdout.isatty() else PlainView()
+    return TerminalView(color=color) if live and sys.stdout.isatty() else PlainView()
 
 
 class PlainView:
     """Plain lines, without control characters: for files, pipes and service managers."""
+
+    live = False
 
     def __init__(self) -> None:
         self._width = 0
@@ -152,6 +156,8 @@ class JsonView(PlainView):
 
 class TerminalView:
     """Lines that scroll, above a few that stand still."""
+
+    live = True
 
     def __init__(self, *, color: bool, console: Console | None = None) -> None:
         from rich.console import Console

@@ -15,6 +15,16 @@ from mainspring.cli.output import short
 from mainspring.cli.times import away, clock, since, span, stamp, whole
 from mainspring.model.events import Event, EventType
 from mainspring.model.execution import Cause, Execution
+from mainspring.model.outcome import (
+    Cancelled,
+    Failed,
+    Lost,
+    Outcome,
+    Released,
+    Snoozed,
+    Succeeded,
+    TimedOut,
+)
 
 #: An execution is late when it starts this much after it was due.
 LATE = timedelta(seconds=1)
@@ -64,6 +74,30 @@ def started(execution: Execution, zone: str) -> Line:
             parts.append(f"late by {span(late)}: due {_due(execution.scheduled_at, at, zone)}")
     text = "started" + (f", {', '.join(parts)}" if parts else "")
     return Line(at, zone, named(execution), "started", text, execution.id)
+
+
+def ended(execution: Execution, outcome: Outcome, at: datetime, zone: str, took: timedelta) -> Line:
+    """Tell the end of an attempt as its worker saw it; what follows from it is decided when it is recorded."""
+    tries = f"attempt {execution.attempt} of {execution.retry.max_retries + 1}"
+    detail = ""
+    match outcome:
+        case Succeeded():
+            what, text = "finished", f"finished in {span(took)}"
+        case Failed() | TimedOut():
+            word = "failed" if isinstance(outcome, Failed) else "timed out"
+            what, text = "failed", f"{tries} {word} after {span(took)}"
+            detail = short(f"{outcome.error.get('type')}: {_first_line(outcome.error.get('message'))}", 200)
+        case Lost():
+            what, text = "failed", f"{tries} was lost after {span(took)}: {short(outcome.detail, 120)}"
+        case Snoozed():
+            what, text = "snoozed", f"snoozed for {span(outcome.after)}"
+        case Cancelled():
+            what, text = "cancelled", f"cancelled after {span(took)}"
+        case Released():
+            what, text = "released", f"released after {span(took)}: another worker runs it"
+        case _:
+            what, text = "waiting", f"waits for {short(outcome.external_ref, 60)}"
+    return Line(at, zone, named(execution), what, text, execution.id, detail)
 
 
 def _cause(execution: Execution) -> str | None:

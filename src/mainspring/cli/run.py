@@ -1,38 +1,29 @@
-"""`dev`, `worker`, `dispatcher`: run an application's roles in this process, and show what happens."""
+"""`dev`, `worker`, `dispatcher`, `all`: run an application's roles in this process, and show what happens."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import dataclasses
-import logging
 import os
-import sys
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from mainspring.cli.exits import Exit
-from mainspring.cli.live import StreamHandler, View, view_for
+from mainspring.cli.exits import Exit, UsageError
 from mainspring.cli.loading import load_app
 from mainspring.cli.target import Target, database_url
-from mainspring.cli.watch import Watch
 
 if TYPE_CHECKING:
     from mainspring.app import Mainspring
-    from mainspring.app.node import Node
     from mainspring.app.wiring import Roles
 
 Level = Literal["debug", "info", "warning", "error"]
 LogLevel = Annotated[Level, Parameter(name="--log-level")]
+HealthCheck = Annotated[bool, Parameter(name="--healthcheck", negative="", show_default=False)]
+#: Given by a supervisor to its children.
+Parent = Annotated[int | None, Parameter(name="--parent", show=False)]
 
-#: Libraries that report every step of theirs, and attempts, which the view tells itself; heard at level debug only.
-QUIET = ("alembic", "sqlalchemy", "asyncio", "httpx", "httpx2", "httpcore")
-TOLD = "mainspring.attempts"
-
-#: Seconds between two looks at whether the worker must be replaced.
-LOOK = 1.0
+#: Most processes one supervisor keeps.
+PROCESSES = 256
 
 
 def dev(
@@ -57,12 +48,15 @@ def dev(
 
 
 def worker(
-    app: str,
+    app: str | None = None,
     /,
     *,
     queues: str | None = None,
+    processes: int = 1,
+    healthcheck: HealthCheck = False,
     log_level: LogLevel = "info",
     target: Target | None = None,
+    parent: Parent = None,
 ) -> int:
     """Run attempts only; somewhere else a dispatcher decides.
 
@@ -70,16 +64,29 @@ def worker(
 
     Args:
         app: module:attribute, or path/to/file.py:attribute.
-        queues: Queues with their slots, such as default:20,reports:2.
+        queues: Queues with their slots, such as default:20,reports:2. Each process has these slots.
+        processes: Run so many workers under a supervisor, which owns the signals and restarts a worker that dies.
+        healthcheck: Run nothing: exit 0 if this host's worker is alive and claims its work, else 1. It needs no app
+            where the settings name the database.
         log_level: Python log records shown in the stream: this level and above.
     """
-    return _run("worker", app, _roles(dispatcher=False), queues, log_level, target or Target())
+    target = target or Target()
+    if healthcheck:
+        return _healthcheck("worker", app, target)
+    if app is None:
+        raise UsageError("worker needs an app, whose handlers it is to run", fix="mainspring worker module:app")
+    if not 1 <= processes <= PROCESSES:
+        raise UsageError(f"must be from 1 to {PROCESSES}, got {processes}", field="--processes")
+    if processes > 1:
+        return _supervise(processes, app, queues, log_level, target)
+    return _run("worker", app, _roles(dispatcher=False), queues, log_level, target, parent=parent)
 
 
 def dispatcher(
     app: str | None = None,
     /,
     *,
+    healthcheck: HealthCheck = False,
     log_level: LogLevel = "info",
     target: Target | None = None,
 ) -> int:
@@ -87,9 +94,36 @@ def dispatcher(
 
     Args:
         app: module:attribute, or path/to/file.py:attribute, whose jobs are registered at the start.
+        healthcheck: Run nothing: exit 0 if this host's dispatcher is alive and nothing due waits long, else 1.
         log_level: Python log records shown in the stream: this level and above.
     """
-    return _run("dispatcher", app, _roles(worker=False), None, log_level, target or Target())
+    target = target or Target()
+    if healthcheck:
+        return _healthcheck("dispatcher", app, target)
+    return _run("dispatcher", app, _roles(worker=False), None, log_level, target)
+
+
+def all_roles(
+    app: str,
+    /,
+    *,
+    queues: str | None = None,
+    healthcheck: HealthCheck = False,
+    log_level: LogLevel = "info",
+    target: Target | None = None,
+) -> int:
+    """Run every role in this process: a dispatcher and a worker. For small boxes.
+
+    Args:
+        app: module:attribute, or path/to/file.py:attribute.
+        queues: Queues with their slots, such as default:20,reports:2.
+        healthcheck: Run nothing: exit 0 if this host's dispatcher and worker both are well, else 1.
+        log_level: Python log records shown in the stream: this level and above.
+    """
+    target = target or Target()
+    if healthcheck:
+        return _healthcheck("all", app, target)
+    return _run("all", app, _roles(), queues, log_level, target)
 
 
 def _roles(*, dispatcher: bool = True, worker: bool = True) -> Roles:
@@ -98,13 +132,44 @@ def _roles(*, dispatcher: bool = True, worker: bool = True) -> Roles:
     return Roles(dispatcher=dispatcher, worker=worker)
 
 
-def _run(command: str, where: str | None, roles: Roles, queues: str | None, level: Level, target: Target) -> int:
+def _run(
+    command: str,
+    where: str | None,
+    roles: Roles,
+    queues: str | None,
+    level: Level,
+    target: Target,
+    *,
+    parent: int | None = None,
+) -> int:
     from mainspring.app.loop import run_loop
+    from mainspring.cli.live import view_for
+    from mainspring.cli.process import Process, Role
 
     app = configured(load_app(where) if where is not None else target.app(), target, queues)
-    view = view_for(target.output, color=not _no_color())
-    run_loop(_Process(command, where, app, roles, view).run(level))
+    # Several processes on one terminal would write across each other's lower lines.
+    view = view_for(target.output, color=not _no_color(), live=parent is None)
+    role = Role(command, where, app, roles, patient=command != "dev", parent=parent)
+    run_loop(Process(role, view).run(level))
     return Exit.DONE
+
+
+def _supervise(processes: int, app: str, queues: str | None, level: Level, target: Target) -> int:
+    import asyncio
+
+    from mainspring.cli.supervise import Supervisor, worker_command
+    from mainspring.settings import parse_queues
+
+    if queues is not None:
+        parse_queues(queues)
+    return asyncio.run(Supervisor(worker_command(app, queues, level, target), processes).run())
+
+
+def _healthcheck(role: str, where: str | None, target: Target) -> int:
+    from mainspring.cli.healthcheck import healthcheck
+
+    app = configured(load_app(where) if where is not None else target.app(), target, None)
+    return healthcheck(role, app, target.output)
 
 
 def configured(app: Mainspring, target: Target, queues: str | None) -> Mainspring:
@@ -123,74 +188,3 @@ def configured(app: Mainspring, target: Target, queues: str | None) -> Mainsprin
 
 def _no_color() -> bool:
     return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
-
-
-class _Process:
-    """One run of `serve`, with its view."""
-
-    def __init__(self, command: str, where: str | None, app: Mainspring, roles: Roles, view: View) -> None:
-        self._command, self._where, self._app, self._roles, self._view = command, where, app, roles, view
-        self._stop = asyncio.Event()
-        self._recycle = False
-        self._tasks: list[asyncio.Task[None]] = []
-
-    async def run(self, level: Level) -> None:
-        watch = Watch(self._command, self._where, self._app, self._roles, self._view, self._stop)
-        with _logging(watch, level):
-            try:
-                await self._app.serve(self._roles, stop=self._stop, on_node=lambda node: self._begin(watch, node))
-            finally:
-                for task in self._tasks:
-                    task.cancel()
-                await asyncio.gather(*self._tasks, return_exceptions=True)
-                watch.end()
-        if self._recycle:
-            _start_again()
-
-    def _begin(self, watch: Watch, node: Node) -> None:
-        watch.begin(node)
-        self._tasks += [
-            asyncio.create_task(watch.run(node), name="mainspring:view"),
-            asyncio.create_task(self._look_after(node), name="mainspring:recycle"),
-        ]
-
-    async def _look_after(self, node: Node) -> None:
-        """Stop a worker whose slots are poisoned: only a new process gets rid of threads that will not end."""
-        while node.worker is None or not node.worker.must_recycle:  # noqa: ASYNC110 - a state, which sets no event
-            await asyncio.sleep(LOOK)
-        logging.getLogger("mainspring").warning("too many handlers would not stop: draining, then starting again")
-        self._recycle = True
-        self._stop.set()
-
-
-def _start_again() -> None:
-    """Replace this process by a fresh one with the same command line; its stuck threads go with it."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
-
-
-@contextlib.contextmanager
-def _logging(watch: Watch, level: Level) -> Iterator[None]:
-    """Let Python's logging speak in the same stream while the block runs."""
-    root = logging.getLogger()
-    # Handlers that write to the terminal would write across the view; others, such as files, stay.
-    ours = (sys.stdout, sys.stderr)
-    taken = [h for h in root.handlers if isinstance(h, logging.StreamHandler) and h.stream in ours]
-    handler = StreamHandler(watch.show, watch.zone)
-    before = root.level
-    if level != "debug":
-        for name in QUIET:
-            logging.getLogger(name).setLevel(logging.WARNING)
-        logging.getLogger(TOLD).setLevel(logging.ERROR)
-    for one in taken:
-        root.removeHandler(one)
-    root.addHandler(handler)
-    root.setLevel(level.upper())
-    try:
-        yield
-    finally:
-        root.removeHandler(handler)
-        for one in taken:
-            root.addHandler(one)
-        root.setLevel(before)

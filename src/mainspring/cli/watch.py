@@ -14,7 +14,7 @@ from mainspring.cli.config import masked
 from mainspring.cli.executions import progress_told
 from mainspring.cli.job_zones import JobZones, read_zones
 from mainspring.cli.live import Standing, Throttle, Under, Upcoming, View
-from mainspring.cli.narrate import Line, happened, named, started
+from mainspring.cli.narrate import Line, ended, happened, named, started
 from mainspring.cli.output import short
 from mainspring.cli.target import sqlite_path
 from mainspring.cli.times import away, span, stamp
@@ -30,11 +30,14 @@ if TYPE_CHECKING:
     from mainspring.app.node import Node
     from mainspring.app.wiring import Roles
     from mainspring.engine.executor import Attempt
+    from mainspring.model.outcome import Outcome
 
 logger = logging.getLogger("mainspring")
 
-#: Seconds between two looks at the database, the most jobs looked at, and the least between two lines of progress.
-LOOK, JOBS, PROGRESS = 1.0, 500, timedelta(seconds=5)
+#: Seconds between two looks at the database: for what moves on a terminal, and for lines of progress elsewhere.
+LOOK, LOOK_PLAIN = 1.0, 5.0
+#: The most jobs looked at, and the least between two lines of progress.
+JOBS, PROGRESS = 500, timedelta(seconds=5)
 
 
 class Watch:
@@ -50,6 +53,7 @@ class Watch:
         self._zones = JobZones(app.settings.timezone or "UTC")
         self._zone_of: dict[str, str] = {job["name"]: job["timezone"] for job in app.jobs if job.get("timezone")}
         self._said: dict[str, tuple[Any, Any]] = {}
+        self._began: dict[str, float] = {}
         self._unsubscribe: Callable[[], object] = lambda: None
         self._early: list[Line] | None = []
         self._hinted = False
@@ -57,6 +61,8 @@ class Watch:
     def begin(self, node: Node) -> None:
         """Listen, so that nothing is missed from the first moment on."""
         node.on_attempt = self._on_attempt
+        if not self._roles.dispatcher:
+            node.on_end = self._on_end  # the events that tell of ends are relayed by another process
         self._unsubscribe = self._app.parts.bus.subscribe("**", self._on_event)
 
     async def run(self, node: Node) -> None:
@@ -73,10 +79,11 @@ class Watch:
         stopping = asyncio.create_task(self._tell_stopping(node))
         try:
             while True:
-                await asyncio.sleep(LOOK)
-                held = self._throttle.refill()
-                if held:
-                    self._note(f"... and {held} lines more within this second")
+                for _ in range(1 if self._view.live else int(LOOK_PLAIN / LOOK)):
+                    await asyncio.sleep(LOOK)
+                    held = self._throttle.refill()
+                    if held:
+                        self._note(f"... and {held} lines more within this second")
                 await self._look(node)
         finally:
             stopping.cancel()
@@ -128,8 +135,18 @@ class Watch:
 
     def _on_attempt(self, attempt: Attempt) -> None:
         self._standing.counters.start(attempt.execution)
+        if not self._roles.dispatcher:
+            self._began[attempt.execution.id] = asyncio.get_running_loop().time()
         self.show(started(attempt.execution, self._zone(attempt.execution.job_name or "")))
         attempt.words.on_line = self._said_by(attempt.execution)
+
+    def _on_end(self, attempt: Attempt, outcome: Outcome) -> None:
+        execution, at = attempt.execution, asyncio.get_running_loop().time()
+        took = timedelta(seconds=at - self._began.pop(execution.id, at))
+        zone = self._zone(execution.job_name or "")
+        line = ended(execution, outcome, self._app.parts.clock.now(), zone, took)
+        self._standing.counters.end(execution.id, line.what)
+        self.show(line)
 
     def _said_by(self, execution: Execution) -> Callable[[str, str, Mapping[str, Any]], None]:
         """Return what shows the lines a handler logs, from whatever thread it runs in."""

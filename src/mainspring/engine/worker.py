@@ -96,7 +96,9 @@ class Worker:
         self._tasks: list[asyncio.Task[None]] = []
         self._idle = asyncio.Event()
         self._idle.set()
+        #: Called in the loop as an attempt starts, and as its handler ends: before that is recorded.
         self.on_attempt: Callable[[Attempt], None] | None = None
+        self.on_end: Callable[[Attempt, Outcome], None] | None = None
         self._claims: Loop | None = None
         self._flushes = Loop("flush", self._flush, wakeups=wakeups, topics=(), poll=self.settings.flush.total_seconds())
 
@@ -267,6 +269,8 @@ class Worker:
             logger.warning("%s of %s would not stop; its slot is poisoned", attempt.execution.id, attempt.handler.name)
         if isinstance(outcome, Failed | TimedOut | Lost):
             _tell_failed(attempt.execution, outcome)
+        if self.on_end is not None:
+            self.on_end(attempt, outcome)
         self._ended.append((attempt, outcome))
         self._some_ended.set()
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from mainspring.cli.narrate import happened, next_run, skipped, started
+from mainspring.cli.narrate import ended, happened, next_run, skipped, started
 from mainspring.model.events import Event, EventType
 from mainspring.model.execution import Cause, Execution, Status
+from mainspring.model.outcome import Cancelled, Failed, Lost, Outcome, Released, Snoozed, Succeeded, TimedOut, Waiting
 
 NOW = datetime(2026, 11, 24, 6, 0, 5, tzinfo=UTC)
 ID = "019ca8a0-3e80-7d8e-91b7-584a2265b1f5"
@@ -126,3 +127,21 @@ def test_a_countdown_is_in_whole_seconds_and_far_runs_show_their_instant() -> No
     assert next_run(NOW + timedelta(hours=2), NOW, ZONE) == "in 2 h, 11:00:05 Europe/Istanbul"
     tomorrow = next_run(NOW + timedelta(hours=26), NOW, ZONE)
     assert tomorrow == "in 1 d 2 h, 2026-11-25 11:00:05 +03:00 Europe/Istanbul"
+
+
+def test_a_worker_alone_tells_how_each_attempt_ended() -> None:
+    error = {"type": "ValueError", "message": "no such row\nat line 3", "traceback": ""}
+    outcomes: list[tuple[Outcome, str, str]] = [
+        (Succeeded(1), "finished", "finished in 2 s"),
+        (Failed(error), "failed", "attempt 1 of 3 failed after 2 s"),
+        (TimedOut(error), "failed", "attempt 1 of 3 timed out after 2 s"),
+        (Lost("w", "saw its child die"), "failed", "attempt 1 of 3 was lost after 2 s: saw its child die"),
+        (Snoozed(timedelta(minutes=5)), "snoozed", "snoozed for 5 min"),
+        (Cancelled(), "cancelled", "cancelled after 2 s"),
+        (Released(), "released", "released after 2 s: another worker runs it"),
+        (Waiting("order-7", NOW), "waiting", "waits for order-7"),
+    ]
+    for outcome, what, text in outcomes:
+        line = ended(execution(), outcome, NOW, ZONE, timedelta(seconds=2))
+        assert (line.what, line.text, line.execution_id) == (what, text, ID)
+    assert ended(execution(), Failed(error), NOW, ZONE, timedelta(0)).detail == "ValueError: no such row"

@@ -1,0 +1,151 @@
+"""One process of a fleet as a command runs it: an application's roles, what happens shown, its logging taken in."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mainspring.cli.live import StreamHandler, View
+from mainspring.cli.output import say
+from mainspring.cli.watch import Watch
+from mainspring.engine.service import BACKOFF_CAP
+from mainspring.errors import StoreUnavailableError
+
+if TYPE_CHECKING:
+    from mainspring.app import Mainspring
+    from mainspring.app.node import Node
+    from mainspring.app.wiring import Roles
+    from mainspring.cli.run import Level
+
+logger = logging.getLogger("mainspring")
+
+#: Libraries that report every step of theirs; heard at level debug only.
+QUIET = ("alembic", "sqlalchemy", "asyncio", "httpx", "httpx2", "httpcore")
+
+#: Seconds between two looks at whether the worker must be replaced or the supervisor is gone.
+LOOK = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What a process is: its command, its application and where that was found, and whom it works for.
+
+    ``patient`` ones wait for a database that cannot be reached yet; ``parent`` is the supervisor's process id, without
+    which a child drains.
+    """
+
+    command: str
+    where: str | None
+    app: Mainspring
+    roles: Roles
+    patient: bool = False
+    parent: int | None = None
+
+
+class Process:
+    """One run of an application's roles, with its view."""
+
+    def __init__(self, role: Role, view: View) -> None:
+        self._role, self._view = role, view
+        self._stop = asyncio.Event()
+        self._recycle = False
+        self._node: Node | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def run(self, level: Level) -> None:
+        """Run until stopped and drained; then start again as a fresh process, if the worker had to be replaced."""
+        role = self._role
+        watch = Watch(role.command, role.where, role.app, role.roles, self._view, self._stop)
+        with _logging(watch, level):
+            try:
+                await self._serve_when_reachable(watch)
+            finally:
+                watch.end()
+        if self._recycle:
+            _start_again()
+
+    async def _serve_when_reachable(self, watch: Watch) -> None:
+        pause = 0.5
+        while True:
+            try:
+                await self._serve(watch)
+                return
+            except StoreUnavailableError as error:
+                if not self._role.patient or (self._node is not None and self._node.is_engine):
+                    raise
+                # Not through the view, which holds lines back until the process runs.
+                say(f"the database cannot be reached; trying again in {pause:g} s: {error}")
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, BACKOFF_CAP)
+
+    async def _serve(self, watch: Watch) -> None:
+        try:
+            await self._role.app.serve(self._role.roles, stop=self._stop, on_node=lambda node: self._begin(watch, node))
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._tasks = []
+
+    def _begin(self, watch: Watch, node: Node) -> None:
+        self._node = node
+        watch.begin(node)
+        self._tasks += [
+            asyncio.create_task(watch.run(node), name="mainspring:view"),
+            asyncio.create_task(self._look_after(node), name="mainspring:recycle"),
+        ]
+
+    async def _look_after(self, node: Node) -> None:
+        """Stop a worker whose slots are poisoned, as only a new process gets rid of threads that will not end.
+
+        And stop where the supervisor is gone: nobody would restart, signal or count this process any more.
+        """
+        while node.worker is None or not node.worker.must_recycle:
+            if self._role.parent is not None and os.getppid() != self._role.parent:
+                logger.error("the supervisor, process %d, is gone: draining", self._role.parent)
+                self._stop.set()
+                return
+            await asyncio.sleep(LOOK)
+        logger.warning("too many handlers would not stop: draining, then starting again")
+        self._recycle = True
+        self._stop.set()
+
+
+def _start_again() -> None:
+    """Replace this process by a fresh one with the same command line; its stuck threads go with it."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+@contextlib.contextmanager
+def _logging(watch: Watch, level: Level) -> Iterator[None]:
+    """Let Python's logging speak in the same stream while the block runs."""
+    root = logging.getLogger()
+    # Handlers that write to the terminal would write across the view; others, such as files, stay.
+    ours = (sys.stdout, sys.stderr)
+    taken = [h for h in root.handlers if isinstance(h, logging.StreamHandler) and h.stream in ours]
+    handler = StreamHandler(watch.show, watch.zone)
+    before = root.level
+    if level != "debug":
+        for name in QUIET:
+            logging.getLogger(name).setLevel(logging.WARNING)
+        # The view tells of attempts itself.
+        logging.getLogger("mainspring.attempts").setLevel(logging.ERROR)
+    for one in taken:
+        root.removeHandler(one)
+    root.addHandler(handler)
+    root.setLevel(level.upper())
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        for one in taken:
+            root.addHandler(one)
+        root.setLevel(before)
