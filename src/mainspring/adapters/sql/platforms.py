@@ -71,6 +71,8 @@ class SqlPlatformTable(SqlTable):
         super().__init__(session)
         # Asked once per job that is planned, and the same for all of them within one transaction.
         self._zones: dict[str, str | None] = {}
+        # Asked by whoever adds work, twice for an enqueue.
+        self._limits: dict[str | None, list[Limit]] = {}
 
     def timezone(self, platform_id: str) -> str | None:
         if platform_id not in self._zones:
@@ -82,10 +84,13 @@ class SqlPlatformTable(SqlTable):
         self._insert(platforms, _PLATFORM, [(platform_id, timezone)], on_conflict="replace")
 
     def limits(self, platform_id: str | None = None) -> list[Limit]:
-        rows = self._all(_LIMITS) if platform_id is None else self._all(_LIMITS_OF, platform=platform_id)
-        return _LIMIT.rows(rows)
+        if platform_id not in self._limits:
+            rows = self._all(_LIMITS) if platform_id is None else self._all(_LIMITS_OF, platform=platform_id)
+            self._limits[platform_id] = _LIMIT.rows(rows)
+        return list(self._limits[platform_id])
 
     def put_limit(self, limit: Limit) -> None:
+        self._limits.clear()
         bounds = (limit.max_running, limit.rate, limit.max_pending, limit.max_jobs, limit.min_interval_ms)
         if all(bound is None for bound in bounds):
             self._run(_NO_LIMIT, {"platform": limit.platform_id, "scope": limit.scope, "name": limit.name})
