@@ -56,6 +56,7 @@ class Settings:
     reconcile_ms: int = 5_000
     record_transitions: bool = False
     started_events: bool = False
+    webhook_allow: str = ""
     origin: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property

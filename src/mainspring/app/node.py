@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from mainspring._version import __version__
 from mainspring.app.application import Application
-from mainspring.app.wiring import Roles
+from mainspring.app.wiring import Roles, webhook_sender
 from mainspring.control.payloads import announced, check_payload, with_defaults
 from mainspring.engine.dispatcher import JobDispatcherWorker
 from mainspring.engine.executor import Attempt
@@ -106,6 +106,7 @@ class Node:
             random=parts.random,
             transport=app.transport,
             schedules=app.schedules,
+            sender=webhook_sender(app.settings, parts),
             version=__version__,
         )
         if hasattr(store, "become_engine"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from functools import cache
 
 from mainspring.adapters.memory.bus import InProcessBus
 from mainspring.adapters.memory.wakeups import InProcessWakeups
@@ -11,8 +12,10 @@ from mainspring.adapters.system import SystemClock, system_random
 from mainspring.errors import SettingsError
 from mainspring.ports.bus import Bus
 from mainspring.ports.clock import Clock, Wakeups
+from mainspring.ports.http import HttpClient
 from mainspring.ports.store import Store
 from mainspring.ports.transport import Announcer, DatabaseTransport, Transport
+from mainspring.ports.webhooks import WebhookSender
 from mainspring.settings import Settings
 
 
@@ -54,6 +57,33 @@ def open_transport(settings: Settings, parts: SystemParts) -> Transport:
 
     assert settings.redis_url is not None, "the settings were checked"
     return RedisTransport(RedisSettings(settings.redis_url), wakeups=parts.wakeups, random=parts.random)
+
+
+def webhook_sender(settings: Settings, parts: SystemParts) -> WebhookSender:
+    """Return what posts to webhooks, through the client that guards where calls lead. Raises `SettingsError`."""
+    from mainspring.adapters.notify_webhook.sender import SignedSender
+
+    allowed = [target.strip() for target in settings.webhook_allow.split(",") if target.strip()]
+
+    @cache  # made at the first post: it loads the client and reads the certificate authorities
+    def http() -> HttpClient:
+        from mainspring.adapters.http import AddressPolicy, OutboundHttp
+
+        return OutboundHttp(AddressPolicy.allowing(allowed))
+
+    if allowed:
+        _check_allowed(settings, allowed)
+    return SignedSender(http, parts.clock)
+
+
+def _check_allowed(settings: Settings, allowed: list[str]) -> None:
+    from mainspring.adapters.http.addresses import AddressPolicy
+
+    try:
+        AddressPolicy.allowing(allowed)
+    except ValueError as error:
+        source = settings.origin.get("webhook_allow", "argument")
+        raise SettingsError(f"webhook_allow ({source}): {error}. Write 10.20.0.0/16:8443,...") from error
 
 
 def open_store(settings: Settings, parts: SystemParts, announcer: Announcer | None = None) -> Store:

@@ -70,6 +70,28 @@ _NOUNS = {
             "discard": ("discard", "Close dead letters without running them."),
         },
     ),
+    "events": (
+        ("event",),
+        "Events: what starts event jobs.",
+        {
+            "publish": ("publish_event", "Publish an event; it runs the jobs that match it."),
+            "test": ("try_match", "Say whether an event would concern a job, and if not, why."),
+        },
+    ),
+    "webhooks": (
+        ("webhook",),
+        "Webhooks: URLs that events are posted to, signed.",
+        {
+            "list": ("list_webhooks", "List webhooks and how they stand."),
+            "create": ("create_webhook", "Subscribe a URL; the secret is shown once."),
+            "delete": ("delete_webhook", "Unsubscribe."),
+            "enable": ("enable_webhook", "Deliver again, to another URL if given."),
+            "disable": ("disable_webhook", "Deliver nothing more for now."),
+            "rotate": ("rotate_secret", "Give a webhook a new secret; both sign for a while."),
+            "test": ("post_test", "Post a test event now and show the answer."),
+            "deliveries": ("list_deliveries", "List what a webhook was owed and is."),
+        },
+    ),
     "export": (
         (),
         "Export: the record as JSON lines, for audits. It only reads.",

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from mainspring.engine.deliver import Deliverer
 from mainspring.engine.reconcile import Reconciler
 from mainspring.engine.relay import Relay
 from mainspring.engine.service import Loop
@@ -27,6 +28,7 @@ from mainspring.ports.bus import Bus
 from mainspring.ports.clock import Wakeups
 from mainspring.ports.store import Store, Tx
 from mainspring.ports.transport import Transport
+from mainspring.ports.webhooks import WebhookSender
 from mainspring.schedule import tzdb_version
 
 logger = logging.getLogger("mainspring")
@@ -78,6 +80,7 @@ class JobDispatcherWorker:
         random: random.Random,
         transport: Transport | None = None,
         schedules: Schedules | None = None,
+        sender: WebhookSender | None = None,
         version: str = "",
     ) -> None:
         self.worker_id, self.settings = worker_id, settings or DispatcherSettings()
@@ -96,6 +99,9 @@ class JobDispatcherWorker:
             self._loop("retain", self._retain, (), self.settings.retain.total_seconds()),
             self._loop("report", self._report, (), self.settings.report.total_seconds()),
         ]
+        self._deliverer = None if sender is None else Deliverer(store, sender, wakeups, random=random)
+        if self._deliverer is not None:
+            self._loops.append(self._loop("deliver", self._deliverer.step, ("deliveries",), poll))
         if transport is not None and transport.may_lose:
             reconciler = Reconciler(store, transport, after=self.settings.reconcile)
             self._loops.append(self._loop("reconcile", reconciler.step, (), self.settings.reconcile.total_seconds()))
@@ -116,6 +122,8 @@ class JobDispatcherWorker:
         if self._status == "running":
             self._status = "stopped"
             await self._relay.stop()
+            if self._deliverer is not None:
+                await self._deliverer.stop()
             await self._store.write(self._put_node)
 
     def get_stats(self) -> DispatchStats:

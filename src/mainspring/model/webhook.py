@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -74,3 +74,24 @@ class WebhookDelivery:
     failing_since: datetime | None = None
     ended_at: datetime | None = None
     detail: str | None = None
+
+
+class Reception(StrEnum):
+    """What became of one try."""
+
+    DELIVERED = "delivered"
+    #: It did not arrive, or was not taken; it may be when tried again.
+    RETRY = "retry"
+    #: The receiver wants nothing more (410).
+    GONE = "gone"
+    #: Its address must not be called.
+    FORBIDDEN = "forbidden"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a try went. ``detail`` is for people, without secrets; ``retry_after`` is the receiver's wish."""
+
+    reception: Reception
+    detail: str
+    retry_after: timedelta | None = None

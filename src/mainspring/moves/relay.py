@@ -1,6 +1,7 @@
 """The outbox's way out, and what each event leads to: rollups, chains, automatic pauses.
 
-Publishing may repeat after a crash; rollups and chains happen exactly once, in the transaction that marks the event.
+Publishing may repeat after a crash; rollups, chains and what webhooks are owed happen exactly once, in the transaction
+that marks the event.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from mainspring.model.wire import execution_to_wire
 from mainspring.moves.enqueue import trigger
 from mainspring.moves.jobs import pause_job
 from mainspring.moves.schedules import Schedules
+from mainspring.moves.webhooks import owe
 from mainspring.ports.store import Tx
 
 _ENDED = {
@@ -68,6 +70,7 @@ def end_turn(tx: Tx, holder: str) -> None:
 def mark_published(tx: Tx, schedules: Schedules, events: Sequence[Event]) -> list[str]:
     """Mark events published and do what follows from each, once; return what went wrong with chains, for the log."""
     marked = tx.outbox.mark_published([event.id for event in events])
+    owe(tx, [event for event in events if event.id in marked])
     fresh = [event for event in events if event.id in marked and event.data.get("job_id")]
     stats = _roll_up(tx, fresh)
     _pause_failing(tx, schedules, stats)

@@ -27,7 +27,8 @@ class Wakeups(Protocol):
     """Tells loops of this process that there may be something to do. A hint: losing one costs a poll, never work.
 
     Topics: ``jobs`` (a schedule changed), ``pending`` (an execution waits to be promoted), ``queued`` (work to claim),
-    ``ended`` (an execution ended), ``cancel`` (a cancel was asked for), ``outbox`` (an event to publish).
+    ``ended`` (an execution ended), ``cancel`` (a cancel was asked for), ``outbox`` (an event to publish),
+    ``deliveries`` (a webhook is owed something).
     """
 
     def notify(self, *topics: str) -> None:
