@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
 
+from benchmarks import baseline
 from benchmarks.catalogue import BY_NAME, chosen
 from benchmarks.errors import BenchmarkError
+from benchmarks.figures import Figures
+from benchmarks.plot import throughput
 from benchmarks.ratios import ratios
 from benchmarks.report import console, show
 from benchmarks.run import Run
@@ -20,17 +24,28 @@ from benchmarks.suite import WORKLOADS, chosen_workloads, measure
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = _parser()
-    given = parser.parse_args(arguments)
-    names = [*given.peer, *_words(given.peers)]
-    workloads = chosen_workloads(_words(given.only))
+    """Measure what the command line asks for; return 1 where a check does not hold."""
+    given = _parser().parse_args(arguments)
+    guard = given.check or given.write_baseline
+    workloads = chosen_workloads(_words(given.only) or (baseline.WORKLOADS if guard else ()))
+    peers = chosen([*given.peer, *_words(given.peers)] or (baseline.PEERS if guard else ()))
     with Servers() as servers:
-        run = _run(servers, given)
-        figures = measure(workloads, chosen(names), run, rounds=given.rounds, say=_say)
+        figures = measure(workloads, peers, _run(servers, given), rounds=given.rounds, say=_say)
     show(figures, list(ratios(figures)), console())
     if given.json:
         Path(given.json).write_text(json.dumps(figures.as_json(), indent=2) + "\n")
-    return 0
+    if given.plot:
+        Path(given.plot).write_text(throughput(figures))
+    if given.write_baseline:
+        baseline.write(figures)
+    return _check(figures) if given.check else 0
+
+
+def _check(figures: Figures) -> int:
+    held = baseline.compare(figures)
+    for one in held:
+        print(one)
+    return 0 if all(one.holds for one in held) else 1
 
 
 def _run(servers: Servers, given: argparse.Namespace) -> Run:
@@ -63,10 +78,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--history", type=int, default=1_000_000, help="ended executions in the database (1,000,000)")
     parser.add_argument("--stored", default="10000,100000", help="schedules at rest; add 1000000 for the full table")
     parser.add_argument("--json", default="", metavar="FILE", help="write medians and ranges")
+    parser.add_argument("--plot", default="", metavar="FILE", help="draw W1 as SVG")
+    parser.add_argument(
+        "--check", action="store_true", help="compare with baseline.json; 1 where we have fallen behind"
+    )
+    parser.add_argument("--write-baseline", action="store_true", help="make this run the baseline")
     return parser
 
 
 if __name__ == "__main__":
+    # So that what was started is stopped as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         sys.exit(main())
     except BenchmarkError as error:

@@ -44,11 +44,12 @@ class Place:
         workers = [program.pid for program in (*self.workers, *self.helpers)]
         return {"workers": workers, "servers": self._servers.pids(self.peer.servers)}
 
-    def start(self, *words: str) -> Program:
+    def start(self, *words: str, talkative: bool = False) -> Program:
         """Start the adapter with a command."""
         if self.peer.is_node:
-            return self._start(self._python, str(NODE / self.peer.adapter), *words)
-        return self._start(self._python, "-m", f"benchmarks.adapters.{self.peer.adapter}", *words)
+            return self._start(self._python, str(NODE / self.peer.adapter), *words, talkative=talkative)
+        module = f"benchmarks.adapters.{self.peer.adapter}"
+        return self._start(self._python, "-m", module, *words, talkative=talkative)
 
     def call(self, *words: str, within: float = 600.0) -> dict[str, Any]:
         """Run the adapter with a command to its end; return what it found."""
@@ -71,11 +72,11 @@ class Place:
         clustered = self.peer.is_ours and not self.peer.embedded
         for _ in range(workers):
             if clustered:
-                self.workers.append(self._start(self._python, "-m", "mainspring", "worker", OURS))
+                self.workers.append(self._start(self._python, "-m", "mainspring", "worker", OURS, talkative=True))
             else:
-                self.workers.append(self.start("work", str(fill // workers)))
+                self.workers.append(self.start("work", str(fill // workers), talkative=not fill))
         if clustered:
-            self.helpers.append(self._start(self._python, "-m", "mainspring", "dispatcher", OURS))
+            self.helpers.append(self._start(self._python, "-m", "mainspring", "dispatcher", OURS, talkative=True))
 
     def stop_working(self) -> None:
         """Stop workers and what runs beside them."""
@@ -128,8 +129,8 @@ class Place:
             time.sleep(LOOK)
         return counts
 
-    def _start(self, *command: str) -> Program:
-        program = Program(list(command), environ=self._environ, cwd=ROOT, log=self._log)
+    def _start(self, *command: str, talkative: bool = False) -> Program:
+        program = Program(list(command), environ=self._environ, cwd=ROOT, log=self._log, talkative=talkative)
         self._programs.append(program)
         return program
 

@@ -21,9 +21,14 @@ STOP_WITHIN = 15.0
 
 
 class Program:
-    """A running program: its lines of JSON, its end, its processor time and its memory."""
+    """A running program, its lines of JSON, and its end.
 
-    def __init__(self, command: list[str], *, environ: Mapping[str, str], cwd: Path, log: Path) -> None:
+    Nobody reads what a ``talkative`` one prints: that goes to the log, for a full pipe would hold it up.
+    """
+
+    def __init__(
+        self, command: list[str], *, environ: Mapping[str, str], cwd: Path, log: Path, talkative: bool = False
+    ) -> None:
         self.command, self._log = command, log
         with log.open("ab") as errors:
             self._process = subprocess.Popen(
@@ -31,7 +36,7 @@ class Program:
                 env=dict(environ),
                 cwd=cwd,
                 stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
+                stdout=errors if talkative else subprocess.PIPE,
                 stderr=errors,
                 start_new_session=True,  # Ctrl-C is for the benchmark, which then stops everything in order
             )

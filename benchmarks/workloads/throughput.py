@@ -69,6 +69,7 @@ def _rates(meter: Meter, done: int, seconds: float) -> dict[str, float]:
     spent = meter.read()
     return {
         "drain_per_s": done / seconds,
+        "cpu_us": (spent["workers"] + spent["servers"]) / done * 1e6,
         "worker_cpu_us": spent["workers"] / done * 1e6,
         "server_cpu_us": spent["servers"] / done * 1e6,
         "others_cores": spent["others_cores"],

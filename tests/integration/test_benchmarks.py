@@ -4,14 +4,16 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import tally
+from benchmarks import baseline, tally
 from benchmarks.catalogue import PEERS, chosen
 from benchmarks.environment import requirements
 from benchmarks.errors import BenchmarkError
 from benchmarks.figures import Figures
+from benchmarks.plot import throughput
 from benchmarks.ratios import AIMS, ratios
 
 ROOT = Path(__file__).parents[2]
@@ -73,3 +75,37 @@ def test_a_median_comes_with_its_range() -> None:
     for rate in (3.0, 1.0, 2.0):
         figures.add("w1", "saq", {"drain_per_s": rate})
     assert figures.as_json()["w1"]["saq"] == {"drain_per_s": 2.0, "ranges": {"drain_per_s": [1.0, 3.0]}}
+
+
+def test_a_picture_has_a_bar_for_each_peer_and_tells_ours_from_others() -> None:
+    figures = Figures()
+    for peer, rate in (("ours-postgres", 8000.0), ("saq", 1500.0), ("ceiling", 20000.0)):
+        figures.add("w1", peer, {"drain_per_s": rate})
+    svg = ElementTree.fromstring(throughput(figures))
+    bars = [bar.get("class") for bar in svg.iter("{http://www.w3.org/2000/svg}rect")]
+    assert bars == ["limit", "ours", "peer"]
+
+
+def test_a_check_holds_within_the_tolerance_and_says_what_has_fallen_behind(tmp_path: Path) -> None:
+    baseline_file = tmp_path / "baseline.json"
+    baseline.write(_with_ceiling(drain=5000.0), baseline_file)
+    near = baseline.compare(_with_ceiling(drain=4100.0), baseline_file)
+    far = baseline.compare(_with_ceiling(drain=3900.0), baseline_file)
+    assert all(one.holds for one in near)
+    assert [str(one) for one in far if not one.holds] == [
+        "drain_per_s, ours-postgres / ceiling: 0.195, 0.250 in the baseline: has fallen behind by more than 20%"
+    ]
+
+
+def test_a_check_with_no_ceiling_beside_it_is_refused(tmp_path: Path) -> None:
+    figures = Figures()
+    figures.add("w1", "ours-postgres", {"drain_per_s": 1.0})
+    with pytest.raises(BenchmarkError, match="nothing to compare"):
+        baseline.compare(figures, tmp_path / "baseline.json")
+
+
+def _with_ceiling(*, drain: float) -> Figures:
+    figures = Figures()
+    figures.add("w1", "ours-postgres", {"drain_per_s": drain})
+    figures.add("w1", "ceiling", {"drain_per_s": 20000.0})
+    return figures
