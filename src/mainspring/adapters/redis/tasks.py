@@ -15,5 +15,5 @@ async def end(tasks: Sequence[asyncio.Task[None]]) -> None:
     while running := [task for task in tasks if not task.done()]:
         for task in running:
             task.cancel()
-        await asyncio.wait(running, timeout=0.1)
+        await asyncio.wait(running, timeout=1.0)
     await asyncio.gather(*tasks, return_exceptions=True)
