@@ -378,6 +378,7 @@ async def test_a_server_that_is_not_there_when_the_process_starts_is_used_once_i
         assert ids(await worker.take(3)) == queued
         server.start()
         await rig.is_so(lambda: rig.up, within=10)
+        await worker.deliveries.close()
         await late.close()
 
 
