@@ -23,7 +23,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -117,11 +117,19 @@ class Server:
 
 
 @contextlib.contextmanager
-def postgres(major: int = 18, *, durable: bool = False, bin_dir: Path | None = None) -> Iterator[Server]:
+def postgres(
+    major: int = 18,
+    *,
+    durable: bool = False,
+    bin_dir: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[Server]:
     """Run PostgreSQL 16 or 18 from the wheel, or whichever version ``bin_dir`` holds, as an unprivileged user.
 
     Not durable unless asked for: a crash of the machine may lose data, ``kill`` does not. Crash tests that
-    measure or rely on flushing ask for ``durable=True``.
+    measure or rely on flushing ask for ``durable=True``. ``environ`` is the server's environment, ``settings`` are
+    lines of its configuration.
     """
     with _work_directory("pg") as work:
         if bin_dir is None:
@@ -161,6 +169,7 @@ def postgres(major: int = 18, *, durable: bool = False, bin_dir: Path | None = N
         }
         if not durable:
             lines |= {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+        lines |= settings or {}
         with (data / "postgresql.conf").open("a") as conf:
             conf.writelines(f"{name} = {value}\n" for name, value in lines.items())
 
@@ -169,7 +178,7 @@ def postgres(major: int = 18, *, durable: bool = False, bin_dir: Path | None = N
                 work,
                 port,
                 f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres",
-                command=[str(bin_dir / "postgres"), "-D", str(data), "-p", str(port)],
+                command=[*_with(environ), str(bin_dir / "postgres"), "-D", str(data), "-p", str(port)],
                 answers=lambda pid: _postmaster_is_ready(data, pid),
                 stop_signal=signal.SIGINT,  # "fast": ends the sessions, then shuts down in order
             )
@@ -303,6 +312,11 @@ def _as_nobody() -> dict[str, Any]:
 
     nobody = pwd.getpwnam("nobody")
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+def _with(environ: Mapping[str, str] | None) -> list[str]:
+    """Words before a command that set its environment; the process stays the same."""
+    return ["/usr/bin/env", *(f"{name}={value}" for name, value in environ.items())] if environ else []
 
 
 def _give_away(path: Path) -> None:

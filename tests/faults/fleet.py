@@ -1,0 +1,100 @@
+"""Processes of the product: started by the command line, signalled by their process id, their words kept in files."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+MAINSPRING = Path(sys.executable).with_name("mainspring")
+
+
+class Node:
+    """One process of the fleet."""
+
+    def __init__(self, name: str, words: list[str], folder: Path, environ: Mapping[str, str]) -> None:
+        self.name, self.log = name, folder / "logs" / f"{name}.log"
+        self.log.parent.mkdir(exist_ok=True)
+        with self.log.open("ab") as log:
+            # A session of its own: what it starts itself can be ended with it.
+            self._process = subprocess.Popen(
+                [str(MAINSPRING), *words],
+                cwd=folder,
+                env=dict(environ),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def send(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """Take it away between two instructions."""
+        self._process.kill()
+        self._process.wait()
+
+    def freeze(self) -> None:
+        self.send(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self.send(signal.SIGCONT)
+
+    def wait(self, seconds: float) -> int:
+        """Wait for its end; return its exit status."""
+        return self._process.wait(seconds)
+
+    def clear_away(self) -> None:
+        """End it and whatever it has started."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def words(self) -> str:
+        return self.log.read_text(errors="replace")
+
+
+class Fleet:
+    """Every process of one trial."""
+
+    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
+        self.folder, self.environ = folder, dict(environ)
+        self.nodes: list[Node] = []
+
+    def start(self, role: str, *words: str, **environ: str) -> Node:
+        """Start one process: ``mainspring ROLE WORDS``."""
+        number = 1 + sum(node.name.startswith(f"{role}-") for node in self.nodes)
+        node = Node(f"{role}-{number}", [role, *words], self.folder, {**self.environ, **environ})
+        self.nodes.append(node)
+        return node
+
+    def run(self, *words: str, seconds: float = 120.0, **environ: str) -> str:
+        """Run a command to its end; return what it printed."""
+        done = subprocess.run(
+            [str(MAINSPRING), *words],
+            cwd=self.folder,
+            env={**self.environ, **environ},
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+        assert done.returncode == 0, f"mainspring {' '.join(words)} exited {done.returncode}:\n{done.stderr}"
+        return done.stdout
+
+    def clear_away(self) -> None:
+        for node in self.nodes:
+            node.clear_away()
