@@ -97,6 +97,7 @@ class Settings:
             batch_size=self.batch_size,
             reap=_ms(self.reap_ms),
             grace=_ms(self.grace_ms),
+            lease=_ms(self.lease_ms),
             reconcile=_ms(self.reconcile_ms),
             retention=Retention(
                 executions=timedelta(days=self.keep_executions_days), events=timedelta(days=self.keep_events_days)

@@ -157,6 +157,17 @@ class ExecutionContract:
         assert await store.read(lambda tx: tx.executions.pending_count(PLATFORM)) == 2
         assert await store.read(lambda tx: tx.executions.counts("nobody")) == {}
 
+    async def test_leases_that_end_later_than_an_instant_end_then_and_no_other_is_touched(
+        self, store: Store, now: datetime
+    ) -> None:
+        long, short = (an_execution(now, Status.RUNNING, lease_until=now + n * MINUTE) for n in (60, 1))
+        waiting = an_execution(now, Status.WAITING)
+        await add(store, long, short, waiting)
+        assert await store.write(lambda tx: tx.executions.shorten_leases(now + 2 * MINUTE)) == 1
+        assert (await fetch(store, long)).lease_until == now + 2 * MINUTE
+        assert await fetch(store, short) == short
+        assert await fetch(store, waiting) == waiting
+
     # -- attempts and retention ------------------------------------------------------------------------------------
 
     async def test_ended_attempts_are_kept_by_fence_and_the_first_word_stands(

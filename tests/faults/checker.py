@@ -169,7 +169,9 @@ def _history(execution: Row, moves: Sequence[Row]) -> Iterable[str]:
             yield f"I17: it had ended as {before['to']} and became {after['to']}"
         if after["to"] == "running" and after["fence"] != before["fence"] + 1:
             yield f"I19: claimed with fence {after['fence']} after {before['fence']}"
-        if after["actor"] == "worker" and after["source"] == "running" and after["fence"] != before["fence"]:
+        # A worker that knows an attempt for lost, such as with its child process, raises the fence itself.
+        held = (before["fence"], before["fence"] + 1)
+        if after["actor"] == "worker" and after["source"] == "running" and after["fence"] not in held:
             yield f"I18: a worker ended it with fence {after['fence']}, claimed was {before['fence']}"
     if moves[-1]["to"] != execution["status"]:
         yield f"I16: it is {execution['status']}, its history says {moves[-1]['to']}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -19,12 +20,15 @@ def faketime_library() -> Path:
 class Clock:
     """A clock that can be set while processes look at it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, offset: str = "+0") -> None:
+        folder = Path(tempfile.mkdtemp(prefix="mainspring-clock-"))
+        folder.chmod(0o755)  # a server runs as somebody else, and has to read it
         self._file = folder / "clock"
-        self.set("+0")
-        for parent in (folder, *folder.parents):  # a server runs as somebody else, and has to read it
-            if "pytest" in parent.name:
-                parent.chmod(0o755)
+        self.set(offset)
+
+    def remove(self) -> None:
+        """Remove the file; nobody may look at it any more."""
+        shutil.rmtree(self._file.parent)
 
     def set(self, offset: str) -> None:
         """Say what the wall clock shows: an offset in seconds such as ``+3600``, or with a rate, ``+0 x1.1``."""

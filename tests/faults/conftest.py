@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,10 +16,12 @@ from typing import Any
 import pytest
 
 from tests import servers
+from tests.faults.clocks import Clock, faketime_library
 from tests.faults.trial import Trial
 
-#: Where the outcomes of all runs are gathered; shown by ./dev faults.
-OUTCOMES = Path(__file__).parents[2] / ".faults" / "outcomes.json"
+#: Where the outcomes of all runs are gathered, shown by ./dev faults, and what each scenario's last run has left.
+KEPT = Path(__file__).parents[2] / ".faults"
+OUTCOMES = KEPT / "outcomes.json"
 
 Report = Callable[..., None]
 
@@ -96,9 +99,18 @@ def postgres_url(request: pytest.FixtureRequest, postgres18_url: str) -> Iterato
 
 
 @pytest.fixture
-def trial(tmp_path: Path, postgres_url: str, seed: int) -> Iterator[Trial]:
+def folder(request: pytest.FixtureRequest) -> Path:
+    """An empty folder that is kept until the same test runs again: logs, the handlers' ledger, what was exported."""
+    folder = KEPT / "trials" / re.sub(r"\W+", "-", request.node.name)[:100]
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def trial(folder: Path, postgres_url: str, seed: int) -> Iterator[Trial]:
     """A trial on that database."""
-    trial = Trial(tmp_path, postgres_url, seed=seed)
+    trial = Trial(folder, postgres_url, seed=seed)
     try:
         yield trial
     finally:
@@ -106,12 +118,11 @@ def trial(tmp_path: Path, postgres_url: str, seed: int) -> Iterator[Trial]:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def small_disk() -> Iterator[Path]:
     """A file system of 96 MiB in memory."""
     if os.geteuid() != 0 or shutil.which("mount") is None:
         pytest.skip("mounting a small file system needs root")
-    disk = tmp_path / "small"
-    disk.mkdir()
+    disk = Path(tempfile.mkdtemp(prefix="mainspring-disk-"))
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m", "faults", str(disk)], check=False)
     if mounted.returncode:
         pytest.skip("mounting is not allowed here")
@@ -119,3 +130,25 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         yield disk
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=False)
+        disk.rmdir()
+
+
+@pytest.fixture
+def database_clock() -> Iterator[Clock]:
+    """The clock of a database."""
+    faketime_library()
+    clock = Clock()
+    yield clock
+    clock.remove()
+
+
+@pytest.fixture
+def stepping(folder: Path, database_clock: Clock, seed: int) -> Iterator[Trial]:
+    """A trial on a PostgreSQL that believes that clock."""
+    with servers.postgres(18, environ=database_clock.environ()) as server, servers.new_database(server.url) as url:
+        trial = Trial(folder, url, seed=seed)
+        trial.clocks_agree = False
+        try:
+            yield trial
+        finally:
+            trial.clear_away()

@@ -103,9 +103,9 @@ ALWAYS = {
         SELECT execution_id FROM transitions WHERE "to" IN {ENDED} GROUP BY execution_id HAVING count(*) > 1""",
     "I18: ended by a worker whose fence was not the last claimed": """
         SELECT t.execution_id, t.fence FROM transitions t
-        WHERE t.actor = 'worker' AND t.source = 'running' AND t.fence <> (
+        WHERE t.actor = 'worker' AND t.source = 'running' AND t.fence - (
             SELECT max(c.fence) FROM transitions c
-            WHERE c.execution_id = t.execution_id AND c."to" = 'running' AND c.number < t.number)""",
+            WHERE c.execution_id = t.execution_id AND c."to" = 'running' AND c.number < t.number) NOT IN (0, 1)""",
     "I19: a fence claimed twice": """
         SELECT execution_id, fence FROM transitions WHERE "to" = 'running'
         GROUP BY execution_id, fence HAVING count(*) > 1""",

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
-import pytest
-
-from tests import servers
 from tests.faults.checker import at
 from tests.faults.clocks import Clock, faketime_library
 from tests.faults.conftest import Report
@@ -18,25 +13,6 @@ from tests.faults.trial import LEASE, MARGIN, REAP, WORKER_BACK, Trial
 from tests.faults.waiting import stays, until
 
 HOUR = 3600
-
-
-@pytest.fixture
-def database_clock(tmp_path: Path) -> Clock:
-    """The clock of the database."""
-    faketime_library()
-    return Clock(tmp_path)
-
-
-@pytest.fixture
-def stepping(tmp_path: Path, database_clock: Clock, seed: int) -> Iterator[Trial]:
-    """A trial on a PostgreSQL that believes that clock."""
-    with servers.postgres(18, environ=database_clock.environ()) as server, servers.new_database(server.url) as url:
-        trial = Trial(tmp_path, url, seed=seed)
-        trial.clocks_agree = False
-        try:
-            yield trial
-        finally:
-            trial.clear_away()
 
 
 def test_f26_the_databases_clock_steps_forward_and_back_and_each_instant_is_decided_once(
@@ -83,18 +59,9 @@ def test_f26_the_databases_clock_steps_forward_and_back_and_each_instant_is_deci
     report(recovery=max(took, back), bound=2 * WORKER_BACK + REAP + MARGIN, lost_by_the_step=lost)
 
 
-def test_f35_wrong_clocks_of_workers_and_dispatchers_decide_nothing(
-    trial: Trial, tmp_path: Path, report: Report
-) -> None:
+def test_f35_wrong_clocks_of_workers_and_dispatchers_decide_nothing(trial: Trial, report: Report) -> None:
     faketime_library()
-    clocks = []
-    for name, rate in (("ahead", "+300"), ("behind", "-300"), ("fast", "+0 x1.1"), ("slow", "+0 x0.9")):
-        folder = tmp_path / name
-        folder.mkdir()
-        clock = Clock(folder)
-        clock.set(rate)
-        clocks.append(clock)
-    ahead, behind, fast, slow = clocks
+    ahead, behind, fast, slow = clocks = [Clock(offset) for offset in ("+300", "-300", "+0 x1.1", "+0 x0.9")]
     trial.clocks_agree = False
     trial.fleet.run("migrate")
     trial.dispatcher(**ahead.environ())
@@ -119,3 +86,5 @@ def test_f35_wrong_clocks_of_workers_and_dispatchers_decide_nothing(
     all_1 = evidence.jobs["all-1"]["id"]
     latest = max(d["late_ms"] for d in evidence.decisions if d["job_id"] == all_1) / 1000
     report(recovery=latest, bound=1.0 + MARGIN)
+    for clock in clocks:
+        clock.remove()

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -19,8 +17,7 @@ from mainspring.model.wire import definition_from_wire
 from mainspring.moves.jobs import create_job
 from mainspring.moves.schedules import Schedules
 from mainspring.ports.store import Tx
-from tests import servers
-from tests.faults.clocks import Clock, faketime_library
+from tests.faults.clocks import Clock
 from tests.faults.conftest import Report
 from tests.faults.test_redis import usage
 from tests.faults.trial import LEASE, MARGIN, Trial
@@ -33,24 +30,6 @@ CAP = 15
 QUIET_STARTS = 3.0
 
 
-@pytest.fixture
-def database_clock(tmp_path: Path) -> Clock:
-    faketime_library()
-    return Clock(tmp_path)
-
-
-@pytest.fixture
-def flooded(tmp_path: Path, database_clock: Clock, seed: int) -> Iterator[Trial]:
-    """A trial on a PostgreSQL whose clock can be set."""
-    with servers.postgres(18, environ=database_clock.environ()) as server, servers.new_database(server.url) as url:
-        trial = Trial(tmp_path, url, seed=seed)
-        trial.clocks_agree = False
-        try:
-            yield trial
-        finally:
-            trial.clear_away()
-
-
 def _create(tx: Tx, *, first: int, at: datetime) -> None:
     """Create jobs that are all due in the same second, once an hour."""
     schedule = {"every_ms": 3_600_000, "anchor_at": at.isoformat()}
@@ -61,9 +40,9 @@ def _create(tx: Tx, *, first: int, at: datetime) -> None:
 
 @pytest.mark.timeout(600)
 def test_f39_ten_thousand_schedules_due_at_once_beside_a_flood_leave_others_their_share(
-    flooded: Trial, database_clock: Clock, report: Report
+    stepping: Trial, database_clock: Clock, report: Report
 ) -> None:
-    trial = flooded
+    trial = stepping
     trial.platforms = ["default", "loud", "quiet"]
     trial.up(dispatchers=0, workers=2)
 

@@ -207,17 +207,14 @@ def test_f24_a_transaction_kept_open_by_somebody_slows_work_by_a_bounded_factor(
 
 
 def test_f25_a_full_disk_refuses_writes_and_freed_is_used_again(
-    tmp_path: Path, server: servers.Server, small_disk: Path, seed: int, report: Report
+    folder: Path, server: servers.Server, small_disk: Path, seed: int, report: Report
 ) -> None:
     shutil.chown(small_disk, "nobody")
-    for parent in (tmp_path, *tmp_path.parents):
-        if parent.stat().st_uid == os.geteuid() and str(parent).startswith("/tmp/pytest"):
-            parent.chmod(0o755)
     with psycopg.connect(server.url, autocommit=True) as admin:
         admin.execute(f"CREATE TABLESPACE small LOCATION '{small_disk}'".encode())
         admin.execute("CREATE DATABASE full_disk TABLESPACE small")
     url = f"{server.url.rpartition('/')[0]}/full_disk"
-    trial = Trial(tmp_path, url, seed=seed)
+    trial = Trial(folder, url, seed=seed)
     ballast = small_disk / "ballast"
     try:
         trial.up(workers=2, specs=USUAL)

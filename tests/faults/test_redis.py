@@ -32,10 +32,10 @@ def valkey(request: pytest.FixtureRequest) -> Iterator[servers.Server]:
 
 
 @pytest.fixture
-def streaming(tmp_path: Path, postgres_url: str, valkey: servers.Server, seed: int) -> Iterator[Trial]:
+def streaming(folder: Path, postgres_url: str, valkey: servers.Server, seed: int) -> Iterator[Trial]:
     """A trial on PostgreSQL whose transport is that Valkey."""
     settings = {"MAINSPRING_REDIS_URL": valkey.url, "MAINSPRING_RECONCILE_MS": "1000"}
-    trial = Trial(tmp_path, postgres_url, seed=seed, settings=settings)
+    trial = Trial(folder, postgres_url, seed=seed, settings=settings)
     trial.client["redis_url"] = valkey.url
     try:
         yield trial

@@ -25,9 +25,9 @@ DATABASE = "sqlite:///jobs.db"
 
 
 @pytest.fixture
-def embedded(tmp_path: Path, seed: int) -> Iterator[Trial]:
+def embedded(folder: Path, seed: int) -> Iterator[Trial]:
     """A trial on a SQLite file."""
-    trial = Trial(tmp_path, DATABASE, seed=seed)
+    trial = Trial(folder, DATABASE, seed=seed)
     try:
         yield trial
     finally:
@@ -75,9 +75,9 @@ def test_f38_a_second_engine_on_the_file_says_who_has_it_and_leaves(embedded: Tr
 
 
 def test_f38_a_disk_full_for_the_embedded_engine_refuses_and_freed_is_used_again(
-    tmp_path: Path, small_disk: Path, seed: int, report: Report
+    folder: Path, small_disk: Path, seed: int, report: Report
 ) -> None:
-    trial = Trial(tmp_path, f"sqlite:///{small_disk / 'jobs.db'}", seed=seed)
+    trial = Trial(folder, f"sqlite:///{small_disk / 'jobs.db'}", seed=seed)
     ballast = small_disk / "ballast"
     try:
         begin(trial)
@@ -101,7 +101,7 @@ def test_f38_a_disk_full_for_the_embedded_engine_refuses_and_freed_is_used_again
 
 
 def test_f38_a_write_ahead_log_torn_anywhere_keeps_what_was_acknowledged_before(
-    embedded: Trial, tmp_path: Path, report: Report
+    embedded: Trial, folder: Path, report: Report
 ) -> None:
     trial = embedded
     begin(trial)
@@ -110,18 +110,18 @@ def test_f38_a_write_ahead_log_torn_anywhere_keeps_what_was_acknowledged_before(
     for customer in trial.customers:
         customer.stop()
     trial.of("dev")[0].kill()
-    file, log = tmp_path / "jobs.db", tmp_path / "jobs.db-wal"
+    file, log = folder / "jobs.db", folder / "jobs.db-wal"
     with contextlib.closing(sqlite3.connect(file)) as connection:
         # From here on nobody checkpoints, so the log only grows, and its length tells what it holds.
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        image = tmp_path / "image"
+        image = folder / "image"
         image.mkdir()
         acknowledged = trial.call(partial(_enqueue_one_by_one, log=log, chance=trial.chance))
         shutil.copy(file, image)
         shutil.copy(log, image)
     length, cuts = (image / log.name).stat().st_size, 25
     for number in range(cuts):
-        torn = tmp_path / f"torn-{number}"
+        torn = folder / f"torn-{number}"
         torn.mkdir()
         cut = trial.chance.randint(0, length)
         _tear(image, torn, cut, trial.chance)

@@ -5,6 +5,7 @@ What only the process at hand can know (is the database there, who holds its loc
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,12 +18,15 @@ from mainspring.control.health import ALIVE, FAIL, WARN, collect_metrics
 from mainspring.control.status import all_jobs
 from mainspring.model.job import Job, JobStatus
 from mainspring.model.node import DispatcherNode, WorkerNode
+from mainspring.moves.reap import CLOCK_STEP
 from mainspring.moves.schedules import Schedules
 from mainspring.ports.store import Tx
 from mainspring.schedule import CompiledSchedule, tzdb_version
 
 #: How far ahead clock changes are looked for, and the most jobs and instants looked at for it.
 AHEAD, AHEAD_JOBS, AHEAD_RUNS = timedelta(days=60), 200, 100
+#: How long a step of the database's clock is worth a warning.
+STEP_RECENT = timedelta(days=1)
 #: Names listed in one finding; the rest is counted.
 LISTED = 10
 
@@ -84,6 +88,7 @@ def examine(tx: Tx, schedules: Schedules, platform_id: str) -> list[Finding]:
         _handlers(tx, active, workers),
         _dead_letters(tx, platform_id),
         _paused([job for job in jobs if job.status is JobStatus.PAUSED]),
+        _database_clock(tx),
         _zone_data(tx, dispatchers),
         _versions([*workers, *dispatchers]),
         _clock_changes(tx, schedules, active),
@@ -192,6 +197,18 @@ def _paused(jobs: Sequence[Job]) -> Finding:
     told = "; ".join(f"{job.name}: {job.status_reason or 'no reason given'}" for job in jobs[:LISTED])
     fix = tuple(f"mainspring jobs resume {job.name}" for job in jobs[:LISTED])
     return Finding("paused_jobs", grade, f"{_many(len(jobs), 'job')} paused: {told}", evidence, fix)
+
+
+def _database_clock(tx: Tx) -> Finding:
+    note = tx.platforms.note(CLOCK_STEP)
+    if note is None:
+        return Finding("database_clock", Grade.OK, "it has not been seen to step")
+    seen = json.loads(note)
+    ago, step = tx.now - datetime.fromisoformat(seen["at"]), timedelta(milliseconds=seen["step_ms"])
+    told = f"it stepped {'forward' if step > timedelta(0) else 'back'} by {span(abs(step))} at {seen['at']}"
+    recent = abs(ago) <= STEP_RECENT
+    fix = ("see that the database server's clock is disciplined, such as by chrony",) if recent else ()
+    return Finding("database_clock", Grade.WARNING if recent else Grade.NOTE, told, seen, fix)
 
 
 def _zone_data(tx: Tx, dispatchers: Sequence[DispatcherNode]) -> Finding:

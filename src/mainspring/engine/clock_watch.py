@@ -19,23 +19,26 @@ class ClockWatch:
 
     >>> from datetime import UTC
     >>> noon, watch = datetime(2026, 3, 1, 12, tzinfo=UTC), ClockWatch()
-    >>> watch.look(noon, 100.0), watch.look(noon + timedelta(seconds=5), 105.1)
-    (datetime.timedelta(0), datetime.timedelta(0))
-    >>> watch.look(noon + timedelta(hours=1, seconds=6), 106.1)
-    datetime.timedelta(seconds=3600)
+    >>> watch.keep(noon, 100.0)
+    >>> watch.step(noon + timedelta(seconds=5), 105.1), watch.step(noon + timedelta(hours=1, seconds=5), 105.0)
+    (datetime.timedelta(0), datetime.timedelta(seconds=3600))
     """
 
     _last: tuple[datetime, float] | None = None
 
-    def look(self, now: datetime, seconds: float) -> timedelta:
-        """Return by how much the store's clock has stepped since the last look; zero within `TOLERANCE`.
+    def step(self, now: datetime, seconds: float) -> timedelta:
+        """Return by how much the store's clock has stepped since the look kept last; zero within `TOLERANCE`.
 
         Args:
             now: The store's clock.
             seconds: A monotonic clock of this process, read when ``now`` was.
         """
-        last, self._last = self._last, (now, seconds)
-        if last is None:
+        if self._last is None:
             return timedelta(0)
-        step = (now - last[0]) - timedelta(seconds=seconds - last[1])
+        at, then = self._last
+        step = (now - at) - timedelta(seconds=seconds - then)
         return step if abs(step) > TOLERANCE else timedelta(0)
+
+    def keep(self, now: datetime, seconds: float) -> None:
+        """Keep a look for the next one to be compared with."""
+        self._last = (now, seconds)

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from mainspring.engine.deliver import Deliverer
+from mainspring.engine.reaper import Reaper
 from mainspring.engine.reconcile import Reconciler
 from mainspring.engine.relay import Relay
 from mainspring.engine.service import Loop
@@ -43,6 +44,7 @@ class DispatcherSettings:
     enabled: bool = True
     reap: timedelta = timedelta(seconds=2)
     grace: timedelta = timedelta(seconds=10)
+    lease: timedelta = timedelta(seconds=15)
     retain: timedelta = timedelta(minutes=1)
     report: timedelta = timedelta(seconds=5)
     reconcile: timedelta = timedelta(seconds=5)
@@ -86,6 +88,9 @@ class JobDispatcherWorker:
         self.worker_id, self.settings = worker_id, settings or DispatcherSettings()
         self._store, self._wakeups, self._random, self._version = store, wakeups, random, version
         self._schedules = schedules or Schedules()
+        self._reaper = Reaper(
+            store, grace=self.settings.grace, lease=self.settings.lease, draws=self._draws, who=worker_id
+        )
         self._relay = Relay(store, bus, self._schedules, holder=worker_id)
         self._stats = DispatchStats()
         self._started_at: datetime | None = None
@@ -180,8 +185,7 @@ class JobDispatcherWorker:
         return max((next_at - now).total_seconds() - (self._time() - asked), 0.001)
 
     async def _reap(self) -> float | None:
-        draws, grace = self._draws(), self.settings.grace
-        reaped = await self._store.write(lambda tx: reap(tx, grace=grace, draws=draws))
+        reaped = await self._reaper.step()
         if reaped:
             logger.warning(
                 "reaped: %d lost, %d past their deadline, %d never started", reaped.lost, reaped.overdue, reaped.expired

@@ -14,6 +14,8 @@ from mainspring.ports.store import Tx
 from mainspring.schedule.settle import Step, settle
 
 BATCH = 500
+#: The database's note of the last step of its clock: when, by how much, and who saw it.
+CLOCK_STEP = "clock_step"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,14 @@ class Reaped:
         return bool(self.lost or self.overdue or self.expired)
 
 
-def reap(tx: Tx, *, grace: timedelta, draws: Sequence[float], leases_before: datetime | None = None) -> Reaped:
+def reap(
+    tx: Tx,
+    *,
+    grace: timedelta,
+    draws: Sequence[float],
+    leases_before: datetime | None = None,
+    spare_leases: bool = False,
+) -> Reaped:
     """Take back what is over, by the store's clock; whatever the handler does, it is fenced off.
 
     Args:
@@ -36,8 +45,9 @@ def reap(tx: Tx, *, grace: timedelta, draws: Sequence[float], leases_before: dat
         draws: Uniform random numbers in [0, 1) for retry jitter, used in turn; at least one.
         leases_before: Treat every lease as over that was made before this instant: the engine that takes over a
             SQLite file knows that nobody else is alive.
+        spare_leases: Take back no lease: the clock has stepped, and those alive have yet to renew by what it says now.
     """
-    lost = tx.executions.lease_over(BATCH, older_than=leases_before)
+    lost = [] if spare_leases else tx.executions.lease_over(BATCH, older_than=leases_before)
     taken = apply_steps(tx, [(e, _step(tx, e, Lost(e.worker_id), 0.0)) for e in lost], Actor.REAPER)
     _announce_lost(tx, [e for e in lost if e.id in taken])
     late = [e for e in tx.executions.overdue(grace, BATCH) if e.id not in taken]

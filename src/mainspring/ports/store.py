@@ -218,6 +218,9 @@ class ExecutionTable(Protocol):
     def lease_over(self, limit: int, *, older_than: datetime | None = None) -> list[Execution]:
         """Lock and return running executions whose lease is over, or, if given, that started before ``older_than``."""
 
+    def shorten_leases(self, latest: datetime) -> int:
+        """Let leases that end after ``latest`` end then; return how many."""
+
     def overdue(self, grace: timedelta, limit: int) -> list[Execution]:
         """Lock and return running and waiting ones past ``deadline_at`` + grace, or cancel requested before grace."""
 

@@ -207,6 +207,12 @@ class MemoryExecutionTable:
 
         return self._oldest(filter(over, self._rows.live(Status.RUNNING)), limit)
 
+    def shorten_leases(self, latest: datetime) -> int:
+        longer = [e for e in self._rows.live(Status.RUNNING) if e.lease_until is not None and e.lease_until > latest]
+        for execution in longer:
+            self._rows.change(execution, {"lease_until": latest})
+        return len(longer)
+
     def overdue(self, grace: timedelta, limit: int) -> list[Execution]:
         before = self._journal.now - grace
 

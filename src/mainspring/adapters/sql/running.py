@@ -86,6 +86,11 @@ _RENEW = (
     )
     .values(lease_until=bindparam("until"))
 )
+_SHORTEN = (
+    executions.update()
+    .where(_running, _e.lease_until > bindparam("latest"))
+    .values(lease_until=bindparam("latest", type_=_e.lease_until.type))
+)
 _LEASE_OVER = (
     EXECUTION.select.where(
         _running,
@@ -171,6 +176,9 @@ class RunningTable(SqlTable):
 
     def lease_over(self, limit: int, *, older_than: datetime | None = None) -> list[Execution]:
         return EXECUTION.rows(self._all(_LEASE_OVER, now=self._session.now, older_than=older_than, limit=limit))
+
+    def shorten_leases(self, latest: datetime) -> int:
+        return self._run(_SHORTEN, {"latest": latest}).rowcount
 
     def overdue(self, grace: timedelta, limit: int) -> list[Execution]:
         return EXECUTION.rows(self._all(_OVERDUE, before=self._session.now - grace, limit=limit))

@@ -1,0 +1,69 @@
+"""Take back what is over by the store's clock, and keep leases to their seconds when that clock steps."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from mainspring.engine.clock_watch import ClockWatch
+from mainspring.model.wire import instant, milliseconds
+from mainspring.moves.reap import CLOCK_STEP, Reaped, reap
+from mainspring.ports.store import Store, Tx
+
+logger = logging.getLogger("mainspring")
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    reaped: Reaped
+    step: timedelta
+    now: datetime
+    seconds: float
+
+
+class Reaper:
+    """The reaper of one dispatcher.
+
+    After a step forward every lease seems to be over: they are left alone for one lease, in which whoever is alive
+    renews. After a step back the leases of the dead would last as long as the step: those that end later than a lease
+    from now are shortened to that.
+    """
+
+    def __init__(
+        self, store: Store, *, grace: timedelta, lease: timedelta, draws: Callable[[], Sequence[float]], who: str
+    ) -> None:
+        self._store, self._grace, self._lease, self._draws, self._who = store, grace, lease, draws, who
+        self._watch = ClockWatch()
+        self._spared_until = float("-inf")
+
+    async def step(self) -> Reaped:
+        """Look once; return what was taken back."""
+        draws, time = self._draws(), asyncio.get_running_loop().time
+        looked = await self._store.write(lambda tx: self._look(tx, draws, time()))
+        self._watch.keep(looked.now, looked.seconds)
+        if looked.step:
+            self._tell(looked)
+        return looked.reaped
+
+    def _look(self, tx: Tx, draws: Sequence[float], seconds: float) -> _Looked:
+        # Nothing is kept here: the transaction may be run again.
+        step = self._watch.step(tx.now, seconds)
+        if step < timedelta(0):
+            tx.executions.shorten_leases(tx.now + self._lease)
+        if step:
+            told = {"at": instant(tx.now), "step_ms": milliseconds(step), "seen_by": self._who}
+            tx.platforms.put_note(CLOCK_STEP, json.dumps(told))
+        spared = step > timedelta(0) or seconds < self._spared_until
+        return _Looked(reap(tx, grace=self._grace, draws=draws, spare_leases=spared), step, tx.now, seconds)
+
+    def _tell(self, looked: _Looked) -> None:
+        seconds, forward = abs(looked.step.total_seconds()), looked.step > timedelta(0)
+        if forward:
+            self._spared_until = looked.seconds + self._lease.total_seconds()
+        what = "leases are left alone for one lease" if forward else "no lease lasts longer than one from now on"
+        way = "forward" if forward else "back"
+        logger.warning("the store's clock stepped %s by %.1f s: %s. Check the server's clock", way, seconds, what)

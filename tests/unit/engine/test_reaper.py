@@ -1,0 +1,111 @@
+"""The reaper while the store's clock steps: leases keep their seconds, and the step is reported."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+import pytest
+
+from mainspring.adapters.memory.store import MemoryStore
+from mainspring.control.doctor import Grade, examine
+from mainspring.engine.clock_watch import TOLERANCE, ClockWatch
+from mainspring.engine.reaper import Reaper
+from mainspring.model.execution import Execution, Status
+from mainspring.moves.claim import claim
+from mainspring.moves.enqueue import EnqueueRequest, enqueue
+from mainspring.moves.schedules import Schedules
+from mainspring.testing.clock import ManualClock
+
+LEASE = timedelta(seconds=15)
+HOUR = timedelta(hours=1)
+
+
+class Ward:
+    """A store with one running execution, and a reaper that looks at it."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock(datetime(2026, 3, 1, tzinfo=UTC))
+        self.store = MemoryStore(self.clock, random=Random(1))
+        self.reaper = Reaper(
+            self.store, grace=timedelta(seconds=10), lease=LEASE, draws=lambda: [0.5], who="dispatcher-1"
+        )
+
+    async def claimed(self) -> Execution:
+        await self.store.open()
+        requests = [EnqueueRequest("h", timeout=timedelta(days=1))]
+        await self.store.write(lambda tx: enqueue(tx, requests))
+        (one,) = await self.store.write(
+            lambda tx: claim(tx, "w", queues={"default": 1}, handlers=["h"], limit=1, lease=LEASE)
+        )
+        return one
+
+    async def status(self, execution: Execution) -> Status:
+        found = await self.store.read(lambda tx: tx.executions.get(execution.id))
+        assert found is not None
+        return found.status
+
+    async def renew(self) -> None:
+        await self.store.write(lambda tx: tx.executions.renew("w", tx.now + LEASE))
+
+    def pass_by(self, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let seconds pass, by the store's clock and by the machine's."""
+        self.clock.advance(timedelta(seconds=seconds))
+        loop, now = asyncio.get_running_loop(), asyncio.get_running_loop().time()
+        monkeypatch.setattr(loop, "time", lambda: now + seconds)
+
+
+async def test_after_a_step_forward_who_renews_keeps_its_lease_and_who_does_not_loses_it(monkeypatch, caplog):
+    ward = Ward()
+    held = await ward.claimed()
+    await ward.reaper.step()
+    ward.clock.advance(HOUR)
+    with caplog.at_level(logging.WARNING):
+        assert not await ward.reaper.step()
+    assert "stepped forward by 3600" in caplog.text
+    ward.pass_by(5, monkeypatch)
+    assert not await ward.reaper.step(), "nobody has had a lease's time to renew"
+    await ward.renew()
+    ward.pass_by(11, monkeypatch)
+    await ward.reaper.step()
+    assert await ward.status(held) is Status.RUNNING
+    ward.pass_by(16, monkeypatch)
+    assert (await ward.reaper.step()).lost
+    assert await ward.status(held) is Status.RETRYING
+
+
+async def test_after_a_step_back_the_leases_of_the_dead_last_one_lease(monkeypatch):
+    ward = Ward()
+    ward.clock.advance(HOUR)
+    dead = await ward.claimed()
+    await ward.reaper.step()
+    ward.clock.advance(-HOUR)
+    await ward.reaper.step()
+    assert await ward.status(dead) is Status.RUNNING
+    ward.pass_by(15, monkeypatch)
+    assert (await ward.reaper.step()).lost == 1
+
+
+async def test_the_doctor_warns_of_a_step_for_a_day():
+    ward = Ward()
+    await ward.claimed()
+    await ward.reaper.step()
+    ward.clock.advance(HOUR)
+    await ward.reaper.step()
+
+    async def found() -> Grade:
+        findings = await ward.store.read(lambda tx: examine(tx, Schedules(), "default"))
+        return next(f.grade for f in findings if f.check == "database_clock")
+
+    assert await found() is Grade.WARNING
+    ward.clock.advance(timedelta(days=2))
+    assert await found() is Grade.NOTE
+
+
+def test_a_clock_that_is_slewed_or_a_busy_machine_is_no_step():
+    watch, at = ClockWatch(), datetime(2026, 3, 1, tzinfo=UTC)
+    watch.keep(at, 50.0)
+    assert watch.step(at + timedelta(seconds=10), 60.0 + TOLERANCE.total_seconds()) == timedelta(0)
+    assert watch.step(at + timedelta(seconds=10), 63.0) == timedelta(seconds=-3)
