@@ -11,7 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
-from benchmarks import baseline
+from benchmarks import baseline, markdown
 from benchmarks.catalogue import BY_NAME, chosen
 from benchmarks.errors import BenchmarkError
 from benchmarks.figures import Figures
@@ -36,6 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
         Path(given.json).write_text(json.dumps(figures.as_json(), indent=2) + "\n")
     if given.plot:
         Path(given.plot).write_text(throughput(figures))
+    if given.docs:
+        markdown.write(figures, list(ratios(figures)))
     if given.write_baseline:
         baseline.write(figures)
     return _check(figures) if given.check else 0
@@ -79,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--stored", default="10000,100000", help="schedules at rest; add 1000000 for the full table")
     parser.add_argument("--json", default="", metavar="FILE", help="write medians and ranges")
     parser.add_argument("--plot", default="", metavar="FILE", help="draw W1 as SVG")
+    parser.add_argument("--docs", action="store_true", help="write the tables of docs/operate/performance.md anew")
     parser.add_argument(
         "--check", action="store_true", help="compare with baseline.json; 1 where we have fallen behind"
     )

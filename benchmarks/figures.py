@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+#: Cores that others may use while something is measured.
+QUIET = 0.5
+
 
 def percentile(values: Sequence[float], which: int) -> float:
     """Return a percentile of at least two values.
@@ -23,6 +26,16 @@ class Figures:
 
     rounds: dict[str, dict[str, dict[str, list[float]]]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def disturbed(self) -> list[str]:
+        """What was measured while everyone else used more than `QUIET` cores, as workload and peer."""
+        return [
+            f"{workload} {peer}"
+            for workload, peers in self.rounds.items()
+            for peer, names in peers.items()
+            if statistics.median(names.get("others_cores", [0.0])) > QUIET
+        ]
 
     def add(self, workload: str, peer: str, found: Mapping[str, float]) -> None:
         """Add what one round found."""

@@ -29,6 +29,8 @@ def show(figures: Figures, found: Sequence[Ratio], console: Console) -> None:
             console.print(table)
     if found:
         console.print(_ratios(found))
+    if figures.disturbed:
+        console.print(f"Others used the machine while these ran, so measure them again: {', '.join(figures.disturbed)}")
     for peer, reason in figures.left_out.items():
         console.print(f"left out: {peer}: {reason}", markup=False, highlight=False)
 
