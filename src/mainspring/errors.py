@@ -2,7 +2,8 @@
 
 MainspringError
 ├── ValidationError            input that can never work: mend it and send it again
-│   └── ScheduleError          ... in a schedule, with the field, the text and the fix
+│   ├── ScheduleError          ... in a schedule, with the field, the text and the fix
+│   └── NothingToComeError     a new job whose schedule has no instant in the future
 ├── NotFoundError              no such job, execution, dead letter (or not on this platform)
 ├── ConflictError              the state does not allow it now
 │   ├── OverlapConflictError   a trigger the job's overlap policy refuses; names the running execution
@@ -52,6 +53,15 @@ class ScheduleError(ValidationError):
 
     def __reduce__(self) -> tuple[type[ScheduleError], tuple[str, str, str, str | None]]:
         return ScheduleError, (self.field, self.text, self.problem, self.fix)
+
+
+class NothingToComeError(ValidationError):
+    """A new job whose every instant has passed already. Give its schedule a time that is to come, or leave it out."""
+
+    code = "nothing_to_come"
+
+    def __init__(self) -> None:
+        super().__init__("has no instant in the future", field="schedule", fix="Give it a time that is to come")
 
 
 class NotFoundError(MainspringError):

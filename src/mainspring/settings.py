@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mainspring.errors import SettingsError
+from mainspring.errors import SettingsError, ValidationError
+from mainspring.model.wire import NAME
 
 if TYPE_CHECKING:
     from mainspring.engine.dispatcher import DispatcherSettings
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 FILE = "mainspring.toml"
 PREFIX = "MAINSPRING_"
+_COUNT = re.compile(r"[0-9]{1,6}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,7 @@ def load_settings(*, environ: Mapping[str, str] | None = None, file: Path | None
         values[name] = _typed(name, value, fields[name].default, source)
         origin[name] = source
     settings = Settings(**values, origin=origin)
-    parse_queues(settings.queues)
+    _check_names(settings)
     _check_transport(settings)
     if settings.heartbeat_ms * 2 >= settings.lease_ms:
         raise SettingsError(
@@ -133,6 +136,24 @@ def load_settings(*, environ: Mapping[str, str] | None = None, file: Path | None
             f"({settings.lease_ms}, {origin['lease_ms']}): one lost heartbeat must not cost a lease"
         )
     return settings
+
+
+def _check_names(settings: Settings) -> None:
+    """Refuse names that no job could have, and a zone there is none of, naming the source."""
+    parse_queues(settings.queues)
+    if not NAME.fullmatch(settings.platform):
+        source, found = settings.origin.get("platform", "argument"), settings.platform[:60]
+        raise SettingsError(f"{source}: platform must be letters, digits and . _ - , at most 128, got {found!r}")
+    if settings.timezone is not None:
+        from mainspring.schedule.zones import zone  # most settings name none, and reading them loads no zone data
+
+        try:
+            zone(settings.timezone)
+        except ValidationError as error:
+            raise SettingsError(f"{settings.origin.get('timezone', 'argument')}: {error}") from None
+    if settings.sqlite_synchronous not in ("full", "normal"):
+        source, found = settings.origin.get("sqlite_synchronous", "argument"), settings.sqlite_synchronous
+        raise SettingsError(f"{source}: sqlite_synchronous must be full or normal, got {found!r}")
 
 
 def _check_transport(settings: Settings) -> None:
@@ -149,6 +170,18 @@ def _check_transport(settings: Settings) -> None:
         )
 
 
+def unread(environ: Mapping[str, str] | None = None) -> dict[str, str | None]:
+    """Return variables that look like settings and are none, each with the one that was probably meant.
+
+    >>> unread({"MAINSPRING_LEASE_MSS": "1", "HOME": "/root"})
+    {'MAINSPRING_LEASE_MSS': 'MAINSPRING_LEASE_MS'}
+    """
+    environ = os.environ if environ is None else environ
+    known = [f"{PREFIX}{f.name.upper()}" for f in dataclasses.fields(Settings) if f.name != "origin"]
+    others = [key for key in environ if key.startswith(PREFIX) and key not in (*known, f"{PREFIX}CONFIG")]
+    return {key: next(iter(difflib.get_close_matches(key, known, n=1)), None) for key in others}
+
+
 def parse_queues(text: str) -> dict[str, int]:
     """Read queues with their slots.
 
@@ -157,10 +190,10 @@ def parse_queues(text: str) -> dict[str, int]:
     """
     queues: dict[str, int] = {}
     for part in filter(None, (p.strip() for p in text.split(","))):
-        name, _, slots = part.partition(":")
-        if not name or not (slots or "20").isdecimal() or not 1 <= int(slots or 20) <= 100_000:
+        queue, _, slots = part.partition(":")
+        if not NAME.fullmatch(queue) or not _COUNT.fullmatch(slots or "20") or not 1 <= int(slots or 20) <= 100_000:
             raise SettingsError(f"queues: {part!r} is not NAME:SLOTS, such as default:20")
-        queues[name] = int(slots or 20)
+        queues[queue] = int(slots or 20)
     if not queues:
         raise SettingsError("queues: name at least one queue, such as default:20")
     return queues

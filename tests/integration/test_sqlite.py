@@ -459,7 +459,7 @@ async def test_a_full_disk_is_unavailable_and_nothing_is_half_written(store: Sql
 
 async def test_a_file_that_is_no_database_is_refused(database: Path, make: Callable[..., SqlStore]) -> None:
     database.write_text("something else " * 100)
-    with pytest.raises(StoreError, match="not a SQLite database"):
+    with pytest.raises(StoreError, match=r"/.*: the file is not a SQLite database"):
         await make().open()
 
 

@@ -78,3 +78,18 @@ def test_the_transport_is_redis_where_there_is_one_and_a_fleet(given: dict[str, 
 def test_a_transport_that_cannot_be_is_refused_with_the_way_out(given: dict[str, Any], told: str) -> None:
     with pytest.raises(SettingsError, match=told):
         load_settings(environ={}, **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"queues": "a b:2"}, "is not NAME:SLOTS"),
+        ({"queues": "default:\u0663"}, "is not NAME:SLOTS"),
+        ({"platform": "a b\n"}, "platform must be letters"),
+        ({"timezone": "Mars/Phobos"}, "MAINSPRING_TIMEZONE: timezone: not a zone name"),
+        ({"sqlite_synchronous": "off"}, "sqlite_synchronous must be full or normal, got 'off'"),
+    ],
+)
+def test_a_name_no_job_could_have_is_refused_with_its_source(given: dict[str, str], told: str) -> None:
+    with pytest.raises(SettingsError, match=told):
+        load_settings(environ={f"MAINSPRING_{name.upper()}": value for name, value in given.items()})

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ParamSpec, Unpack, cast
 
 from mainspring.app.application import Application, refuse_loop
+from mainspring.app.declared import check_job
 from mainspring.app.handle import Decorator, Handle
 from mainspring.app.policies import HANDLER_OPTIONS, HandlerOptions, Policies, Span, job_fields, plain_instant
 from mainspring.app.wiring import Roles
@@ -138,7 +139,9 @@ class Mainspring(Application):
             job_name = name or handle.name
             if any(job["name"] == job_name for job in self.jobs):
                 raise ConflictError(f"two jobs are named {job_name!r}: give one of them name=...")
-            self.jobs.append({"name": job_name, "type": kind.value, "handler": handle.name, **fields})
+            job = {"name": job_name, "type": kind.value, "handler": handle.name, **fields}
+            check_job(job, self.settings.timezone or "UTC", self._parts.clock.now())
+            self.jobs.append(job)
             return handle
 
         return cast(Decorator, declare)

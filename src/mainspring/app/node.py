@@ -8,17 +8,16 @@ from collections.abc import Callable
 
 from mainspring._version import __version__
 from mainspring.app.application import Application
+from mainspring.app.declared import register_code
 from mainspring.app.wiring import Roles, webhook_sender
-from mainspring.control.payloads import announced, check_payload, with_defaults
 from mainspring.engine.dispatcher import JobDispatcherWorker
 from mainspring.engine.executor import Attempt
 from mainspring.engine.heartbeat import HeartbeatThread
 from mainspring.engine.service import Loop
-from mainspring.engine.worker import Worker, announce_handlers
+from mainspring.engine.worker import Worker
 from mainspring.errors import EngineBusyError
 from mainspring.model.outcome import Outcome
-from mainspring.moves.jobs import put_job
-from mainspring.ports.store import Store, Tx
+from mainspring.ports.store import Store
 
 logger = logging.getLogger("mainspring")
 
@@ -154,17 +153,3 @@ class Node:
             poll=settings.heartbeat.total_seconds(),
         )
         self._cancels.start()
-
-
-def register_code(app: Application, tx: Tx) -> None:
-    """Announce the code's handlers and put its jobs; equal ones write nothing, whoever else does the same."""
-    if app.settings.timezone is not None:
-        tx.platforms.put_timezone(app.platform_id, app.settings.timezone)
-    announce_handlers(tx, app.registry)
-    for fields in app.jobs:
-        row = announced(tx, app.platform_id, fields["handler"])
-        check_payload(row, fields.get("payload") or {})
-        exists = tx.jobs.get(app.platform_id, fields["name"]) is not None
-        named = fields if exists else with_defaults(row, fields)
-        for warning in put_job(tx, app.schedules, app.platform_id, named).warnings:
-            logger.warning("job %s: %s", fields["name"], warning)

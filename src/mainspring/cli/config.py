@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from mainspring.cli.output import print_json, print_lines, table
+from mainspring.cli.output import print_json, print_lines, say, table
 from mainspring.cli.target import Target, database_url
-from mainspring.settings import FILE, PREFIX, load_settings
+from mainspring.settings import FILE, PREFIX, load_settings, unread
 
 #: A password inside a URL.
 _PASSWORD = re.compile(r"(?<=://)([^:/@\s]*):([^@/\s]*)@")
@@ -27,6 +27,9 @@ def config(*, target: Target | None = None) -> None:
         for field in dataclasses.fields(settings)
         if field.name != "origin"
     ]
+    for variable, meant in unread().items():
+        hint = f"; did you mean {meant}?" if meant is not None else ""
+        say(f"warning: {variable} is no setting, and nothing reads it{hint}")
     if target.output == "json":
         print_json({"data": found})
     elif target.output == "jsonl":

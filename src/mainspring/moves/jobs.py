@@ -11,6 +11,7 @@ from mainspring.errors import (
     ConflictError,
     LimitExceededError,
     NotFoundError,
+    NothingToComeError,
     RevisionConflictError,
     ScheduleError,
     ValidationError,
@@ -61,7 +62,7 @@ def create_job(
     _check_quota(tx, job)
     job = scheduled(tx, schedules, job)
     if job.definition.type.timed and job.next_run_at is None:
-        raise ValidationError("has no instant in the future", field="schedule", fix="Give it a time that is to come")
+        raise NothingToComeError
     tx.jobs.add(job, actor=actor)
     _announce(tx, job, EventType.JOB_CREATED, actor)
     tx.wake("jobs")

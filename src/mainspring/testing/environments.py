@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 from mainspring.adapters.memory.bus import InProcessBus
 from mainspring.adapters.memory.wakeups import InProcessWakeups
 from mainspring.app.application import Application
+from mainspring.app.declared import register_code
 from mainspring.app.handle import Handle, Run
-from mainspring.app.node import register_code
 from mainspring.app.wiring import SystemParts
 from mainspring.control.scheduler import SchedulerService
 from mainspring.errors import ValidationError

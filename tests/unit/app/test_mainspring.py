@@ -355,3 +355,49 @@ def test_sync_code_enqueues_and_publishes(ms):
     assert run.cancel("never mind").status is Status.CANCELLED
     assert run.logs() == []
     assert ms.publish("a.b", id="1").executions == ()
+
+
+@pytest.mark.parametrize(
+    ("declare", "field"),
+    [
+        (lambda ms: ms.cron("61 * * * *"), "cron.minute"),
+        (lambda ms: ms.cron(), "cron"),
+        (lambda ms: ms.cron("* * * * *", tz="Mars/Phobos"), "timezone"),
+        (lambda ms: ms.every("1ms"), "every_ms"),
+        (lambda ms: ms.every({"months": 0}), "every.months"),
+        (lambda ms: ms.at("tomorrow"), "run_at"),
+        (lambda ms: ms.rrule("FREQ=NEVER", dtstart="2026-01-01T00:00"), "rrule.FREQ"),
+        (lambda ms: ms.on(), "events"),
+        (lambda ms: ms.every("5m", overlap="never"), "overlap"),
+        (lambda ms: ms.every("5m", labels={"team": 5}), "labels"),
+    ],
+)
+def test_a_job_that_can_never_be_stored_is_refused_where_it_is_declared(ms, declare, field):
+    def job() -> None: ...
+
+    with pytest.raises(ValidationError) as refused:
+        declare(ms)(job)
+    assert refused.value.field.startswith(field)
+    assert ms.jobs == []
+
+
+async def test_what_only_the_database_knows_is_refused_at_the_start_and_names_the_job(ms):
+    @ms.cron("0 9 * * *", calendars={"exclude": ["tr-holidays"]})
+    async def report() -> None: ...
+
+    with pytest.raises(ValidationError, match=r"job report: calendars.*tr-holidays"):
+        async with ms.running():
+            pass
+
+
+async def test_a_one_time_job_of_the_past_does_not_keep_a_fresh_database_from_starting(ms, caplog):
+    @ms.at("2020-01-01T00:00:00Z")
+    async def long_gone() -> None: ...
+
+    @ms.every("5m")
+    async def tidy() -> None: ...
+
+    async with ms.running():
+        found = await ms.store.read(lambda tx: [job.name for job in tx.jobs.find("default")])
+    assert found == ["tidy"]
+    assert "job long_gone is left out" in caplog.text

@@ -25,6 +25,7 @@ from mainspring.adapters.sql.sqlite import SqliteSettings, connections, database
 from mainspring.adapters.sql.sqlite_threads import Reader, Writer
 from mainspring.adapters.sql.statements import Statements
 from mainspring.adapters.sql.tx import SqlTx
+from mainspring.errors import StoreError, StoreUnavailableError
 from mainspring.model.ids import Ids
 from mainspring.ports.clock import Clock, Wakeups
 from mainspring.ports.store import Work
@@ -90,7 +91,10 @@ class SqlStore:
             try:
                 prepare_sqlite(self._settings)
             except Exception as error:
-                raise translated(error) from error
+                ours = translated(error)
+                if type(ours) in (StoreError, StoreUnavailableError) and str(self._settings.path) not in str(ours):
+                    raise type(ours)(f"{self._settings.path}: {ours}") from error
+                raise ours from error
             to_write, to_read = connections(self._settings), connections(self._settings, read_only=True)
             self._statements = Statements(to_write.dialect)
             writer = Writer(self._writes, to_write, self._run, self._committed)
