@@ -4,6 +4,9 @@ MainspringError
 ├── ValidationError            input that can never work: mend it and send it again
 │   ├── ScheduleError          ... in a schedule, with the field, the text and the fix
 │   └── NothingToComeError     a new job whose schedule has no instant in the future
+│   └── FilterError            ... in the filter of a list, with the place in it
+├── UnauthorizedError          no key, or one that is unknown, revoked or expired
+├── ForbiddenError             the key's role does not allow it; names what is missing
 ├── NotFoundError              no such job, execution, dead letter (or not on this platform)
 ├── ConflictError              the state does not allow it now
 │   ├── OverlapConflictError   a trigger the job's overlap policy refuses; names the running execution
@@ -62,6 +65,32 @@ class NothingToComeError(ValidationError):
 
     def __init__(self) -> None:
         super().__init__("has no instant in the future", field="schedule", fix="Give it a time that is to come")
+class FilterError(ValidationError):
+    """A filter that cannot be used. ``at`` is the place in it, counted from 0; ``fix`` says how to mend it."""
+
+    code = "filter"
+
+    def __init__(self, problem: str, *, at: int = 0, fix: str | None = None, code: str = "") -> None:
+        self.at = at
+        if code:
+            self.code = code
+        super().__init__(f"{problem} (at character {at + 1})", field="filter", fix=fix)
+
+
+class UnauthorizedError(MainspringError):
+    """Nobody we know is asking: the key is missing, unknown, revoked or expired. Ask again with a key that holds."""
+
+    code = "unauthorized"
+
+
+class ForbiddenError(MainspringError):
+    """Known, but not allowed to. ``scope`` is what the key lacks."""
+
+    code = "forbidden"
+
+    def __init__(self, scope: str, *, why: str = "") -> None:
+        self.scope = scope
+        super().__init__(f"this key lacks the scope {scope!r}" + (f": {why}" if why else ""))
 
 
 class NotFoundError(MainspringError):

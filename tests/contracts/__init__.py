@@ -16,6 +16,7 @@ pytest.register_assert_rewrite(
             "store_moves",
             "store_queues",
             "store_records",
+            "store_search",
             "store_transactions",
             "store_webhooks",
             "transport_contract",

@@ -36,6 +36,7 @@ from tests.contracts.store_jobs import JobContract
 from tests.contracts.store_moves import MoveContract
 from tests.contracts.store_queues import QueueContract
 from tests.contracts.store_records import RecordContract
+from tests.contracts.store_search import AdminContract, SearchContract
 from tests.contracts.store_transactions import TransactionContract
 from tests.contracts.store_webhooks import WebhookContract
 
@@ -76,6 +77,8 @@ class StoreContract(
     EventContract,
     WebhookContract,
     FleetContract,
+    SearchContract,
+    AdminContract,
 ):
     """Every promise of `mainspring.ports.store`."""
 

@@ -23,6 +23,8 @@ from mainspring.model.execution import Attempt, DeadLetter, Execution, LogLine, 
 from mainspring.model.job import ActiveExecution, Job, JobCursor, JobStats, JobStatus, JobType
 from mainspring.model.node import DispatcherNode, HandlerRow, Limit, WorkerNode
 from mainspring.model.webhook import DeliveryState, Webhook, WebhookDelivery
+from mainspring.ports.admin import AdminTable
+from mainspring.ports.search import SearchTable
 
 T = TypeVar("T")
 
@@ -502,6 +504,14 @@ class Tx(Protocol):
     webhooks: WebhookTable
     nodes: NodeTable
     platforms: PlatformTable
+    admin: AdminTable
+    search: SearchTable
+
+    def scope(self, platform_id: str | None) -> None:
+        """Confine what follows in this transaction to one platform; None lifts that again.
+
+        A second wall behind the conditions of the queries: on PostgreSQL row-level security, elsewhere none.
+        """
 
     @property
     def now(self) -> datetime:

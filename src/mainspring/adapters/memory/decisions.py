@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from mainspring.adapters.memory.journal import Journal
@@ -30,6 +30,10 @@ class MemoryDecisionTable:
                 self._journal.put(self._ranges.setdefault(decision.job_id, {}), key, decision)
             if decision.execution_id is not None:
                 self._journal.put(self._of_execution, decision.execution_id, decision)
+
+    def every(self) -> Iterable[Decision]:
+        """Return every decision there is."""
+        return (decision for of_job in self._decisions.values() for decision in of_job.values())
 
     def get(self, job_id: str, scheduled_at: datetime, key: str = "") -> Decision | None:
         exact = self._decisions.get(job_id, {}).get((scheduled_at, key))

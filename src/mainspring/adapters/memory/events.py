@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import count
 
@@ -68,6 +68,10 @@ class MemoryInboxTable:
             return False
         self._journal.put(self._events, key, isolated(event))
         return True
+
+    def every(self) -> Iterable[Event]:
+        """Return every event that was accepted."""
+        return self._events.values()
 
     def get(self, platform_id: str, source: str, event_id: str) -> Event | None:
         event = self._events.get((platform_id, source, event_id))

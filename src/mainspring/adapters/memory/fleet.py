@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from typing import TypeVar
 
 from mainspring.adapters.memory.journal import Journal
 from mainspring.adapters.memory.values import each_isolated, isolated
+from mainspring.model.admin import Platform
 from mainspring.model.node import DispatcherNode, HandlerRow, Limit, WorkerNode
 
 N = TypeVar("N", WorkerNode, DispatcherNode)
@@ -59,9 +61,9 @@ def _newest(nodes: Mapping[str, N], seen_since: datetime | None) -> list[N]:
 class MemoryPlatformTable:
     """`PlatformTable` in dictionaries. With one transaction at a time there is nothing to lock."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, platforms: dict[str, Platform]) -> None:
         self._journal = journal
-        self._zones: dict[str, str | None] = {}
+        self._platforms = platforms
         self._limits: dict[tuple[str, str, str], Limit] = {}
         self._calendars: dict[tuple[str, str], frozenset[date]] = {}
         self._keys: dict[tuple[str, str], tuple[datetime, str, str]] = {}
@@ -69,10 +71,12 @@ class MemoryPlatformTable:
         self._leases: dict[str, tuple[str, datetime]] = {}
 
     def timezone(self, platform_id: str) -> str | None:
-        return self._zones.get(platform_id)
+        platform = self._platforms.get(platform_id)
+        return None if platform is None else platform.timezone
 
     def put_timezone(self, platform_id: str, timezone: str | None) -> None:
-        self._journal.put(self._zones, platform_id, timezone)
+        platform = self._platforms.get(platform_id) or Platform(platform_id, created_at=self._journal.now)
+        self._journal.put(self._platforms, platform_id, replace(platform, timezone=timezone))
 
     def limits(self, platform_id: str | None = None) -> list[Limit]:
         return [limit for key, limit in sorted(self._limits.items()) if platform_id in (None, key[0])]

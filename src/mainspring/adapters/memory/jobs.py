@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -61,6 +62,10 @@ class MemoryJobTable:
             return self._jobs[self._ids[platform_id, name]]
         archived = (job for job in self._jobs.values() if job.name == name and job.platform_id == platform_id)
         return max(archived, key=lambda job: job.id, default=None)
+
+    def every(self) -> Iterable[Job]:
+        """Return every job there is."""
+        return self._jobs.values()
 
     def by_id(self, job_ids: Sequence[str]) -> dict[str, Job]:
         return {job_id: isolated(self._jobs[job_id]) for job_id in job_ids if job_id in self._jobs}

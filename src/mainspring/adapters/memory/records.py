@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -56,6 +56,10 @@ class MemoryDeadLetterTable:
             if letter.execution_id in self._letters:
                 raise ConflictError(f"execution {letter.execution_id} has a dead letter already")
             self._journal.put(self._letters, letter.execution_id, isolated(letter))
+
+    def every(self) -> Iterable[DeadLetter]:
+        """Return every dead letter there is."""
+        return self._letters.values()
 
     def open_ids(self) -> set[str]:
         """Return the executions that are open dead letters."""

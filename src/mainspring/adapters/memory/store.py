@@ -12,6 +12,7 @@ from datetime import datetime
 from random import Random
 from typing import TypeVar
 
+from mainspring.adapters.memory.admin import MemoryAdminTable, MemorySearchTable
 from mainspring.adapters.memory.decisions import MemoryDecisionTable
 from mainspring.adapters.memory.events import MemoryInboxTable, MemoryOutboxTable
 from mainspring.adapters.memory.execution_rows import ExecutionRows
@@ -24,7 +25,10 @@ from mainspring.adapters.memory.webhooks import MemoryWebhookTable
 from mainspring.errors import StoreError, StoreUnavailableError
 from mainspring.model.dispatch import Announcement
 from mainspring.model.ids import Ids
+from mainspring.model.nouns import Noun
+from mainspring.ports.admin import AdminTable
 from mainspring.ports.clock import Clock, Wakeups
+from mainspring.ports.search import SearchTable
 from mainspring.ports.store import (
     ChainTable,
     DeadLetterTable,
@@ -53,8 +57,9 @@ class MemoryTx:
         self.aftermath = Aftermath()
         rows = ExecutionRows(journal)
         logs, outbox = MemoryLogTable(journal, rows), MemoryOutboxTable(journal)
-        self.jobs: JobTable = MemoryJobTable(journal)
-        self.decisions: DecisionTable = MemoryDecisionTable(journal)
+        jobs, decisions, inbox = MemoryJobTable(journal), MemoryDecisionTable(journal), MemoryInboxTable(journal)
+        self.jobs: JobTable = jobs
+        self.decisions: DecisionTable = decisions
         letters = MemoryDeadLetterTable(journal)
         self.executions: ExecutionTable = MemoryExecutionTable(
             journal, rows, logs, outbox, letters, record_transitions=record_transitions
@@ -62,11 +67,28 @@ class MemoryTx:
         self.logs: LogTable = logs
         self.dead_letters: DeadLetterTable = letters
         self.outbox: OutboxTable = outbox
-        self.inbox: InboxTable = MemoryInboxTable(journal)
+        self.inbox: InboxTable = inbox
         self.chains: ChainTable = MemoryChainTable(journal)
         self.webhooks: WebhookTable = MemoryWebhookTable(journal)
         self.nodes: NodeTable = MemoryNodeTable(journal)
-        self.platforms: PlatformTable = MemoryPlatformTable(journal)
+        admin = MemoryAdminTable(journal)
+        self.platforms: PlatformTable = MemoryPlatformTable(journal, admin.platform_rows)
+        self.admin: AdminTable = admin
+        self.search: SearchTable = MemorySearchTable(
+            {
+                Noun.JOBS: jobs.every,
+                Noun.EXECUTIONS: rows.all.values,
+                Noun.DECISIONS: decisions.every,
+                Noun.DEAD_LETTERS: letters.every,
+                Noun.EVENTS: inbox.every,
+                Noun.AUDIT: lambda: admin.trail,
+                Noun.OPERATIONS: admin.running.values,
+                Noun.KEYS: admin.keys.values,
+            }
+        )
+
+    def scope(self, platform_id: str | None) -> None:
+        """Confine nothing: in memory the conditions of the queries are the one wall."""
 
     @property
     def now(self) -> datetime:

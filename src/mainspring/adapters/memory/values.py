@@ -11,6 +11,8 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import Any, TypeVar
 
+from mainspring.model.access import ApiKey
+from mainspring.model.admin import AuditEntry, Operation
 from mainspring.model.decision import Decision
 from mainspring.model.events import Event
 from mainspring.model.execution import Attempt, DeadLetter, Execution, LogLine
@@ -66,6 +68,9 @@ _DATA: Mapping[type, Mapping[str, Callable[[Any], Any]]] = {
     WorkerNode: {"queues": plain},
     DispatcherNode: {"stats": plain},
     HandlerRow: {"schema": plain, "defaults": plain},
+    AuditEntry: {"before": plain, "after": plain},
+    Operation: {"params": plain, "errors": lambda errors: tuple(map(plain, errors))},
+    ApiKey: {},
 }
 
 

@@ -14,6 +14,9 @@ from typing import Any, ClassVar
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+#: The role of transactions confined to one platform, which row-level security binds.
+API_ROLE = "mainspring_api"
+
 #: The parameter that carries the rows.
 ROWS = "rows_"
 
@@ -23,6 +26,9 @@ class Dialect(ABC):
 
     #: Whether there is but one writer at a time, and so never a row to lock.
     one_writer: ClassVar[bool] = False
+
+    #: The statement that confines a transaction to one platform; None where the database has no such wall.
+    confine: ClassVar[Any] = None
 
     @abstractmethod
     def insert(self, table: sa.Table) -> Any:
@@ -35,6 +41,18 @@ class Dialect(ABC):
     @abstractmethod
     def members(self, parameter: str) -> sa.Select[Any]:
         """Return a SELECT of the words in the JSON array bound to ``parameter``, to be used after IN."""
+
+    @abstractmethod
+    def json_text(self, column: Any, path: tuple[str, ...]) -> Any:
+        """Return the scalar at ``path`` of a column of JSON, as text; NULL for none, and for what is no scalar."""
+
+    @abstractmethod
+    def position(self, column: Any, text: str) -> Any:
+        """Return where ``text`` begins in a column of text, from 1; 0 where it is not in it."""
+
+    @abstractmethod
+    def ascii_lower(self, column: Any) -> Any:
+        """Return a column of text with A to Z in lower case and nothing else changed."""
 
 
 class _Sqlite(Dialect):
@@ -56,8 +74,32 @@ class _Sqlite(Dialect):
         each = sa.func.json_each(sa.bindparam(parameter, type_=sa.Text)).table_valued("value", name="member")
         return sa.select(each.c.value)
 
+    def json_text(self, column: Any, path: tuple[str, ...]) -> Any:
+        where = sa.literal("$" + "".join(f'."{name}"' for name in path), sa.Text)
+        data = sa.type_coerce(column, sa.Text)
+        kind = sa.func.json_type(data, where, type_=sa.Text)
+        # To SQLite true is 1, and it has no words for true and false but these.
+        return sa.case(
+            (kind.in_(("true", "false")), kind),
+            (kind.in_(("object", "array", "null")), sa.null()),
+            else_=sa.cast(sa.func.json_extract(data, where), sa.Text),
+        )
+
+    def position(self, column: Any, text: str) -> Any:
+        return sa.func.instr(column, text)
+
+    def ascii_lower(self, column: Any) -> Any:
+        return sa.func.lower(sa.type_coerce(column, sa.Text), type_=sa.Text)
+
 
 class _Postgres(Dialect):
+    # Until the end of the transaction. Where the role is missing or not ours to take, only the queries' own conditions
+    # hold; `walls` says so when the server starts.
+    confine = sa.text(
+        "SELECT set_config('mainspring.platform', :platform, true), (SELECT set_config('role', :role, true)"
+        " FROM pg_roles WHERE rolname = 'mainspring_api' AND pg_has_role(session_user, oid, 'MEMBER'))"
+    )
+
     def insert(self, table: sa.Table) -> postgresql.Insert:
         return postgresql.insert(table)
 
@@ -71,6 +113,21 @@ class _Postgres(Dialect):
         array = sa.cast(sa.bindparam(parameter, type_=sa.Text), postgresql.JSONB)
         words = sa.func.jsonb_array_elements_text(array).table_valued("value", name="member")
         return sa.select(words.c.value)
+
+    def json_text(self, column: Any, path: tuple[str, ...]) -> Any:
+        data = sa.cast(sa.type_coerce(column, sa.Text), postgresql.JSONB)
+        found: Any = data
+        for name in path:
+            found = found.op("->", return_type=postgresql.JSONB())(sa.literal(name, sa.Text))
+        text = found.op("#>>", return_type=sa.Text())(sa.cast(sa.literal("{}", sa.Text), postgresql.ARRAY(sa.Text)))
+        return sa.case((sa.func.jsonb_typeof(found).in_(("object", "array")), sa.null()), else_=text)
+
+    def position(self, column: Any, text: str) -> Any:
+        return sa.func.strpos(column, text)
+
+    def ascii_lower(self, column: Any) -> Any:
+        # In the plain collation lower knows the letters of ASCII alone, as SQLite's does.
+        return sa.func.lower(sa.collate(sa.type_coerce(column, sa.Text), "C"), type_=sa.Text)
 
 
 SQLITE: Dialect = _Sqlite()

@@ -38,6 +38,11 @@ _PLATFORM, _CALENDAR, _DATES, _KEY, _NOTE = map(
     _fields, (platforms, calendars, calendar_dates, idempotency_keys, notes)
 )
 _TIMEZONE = sa.select(platforms.c.timezone).where(platforms.c.id == bindparam("platform"))
+_SET_TIMEZONE = (
+    platforms.update()
+    .where(platforms.c.id == bindparam("platform"))
+    .values(timezone=bindparam("zone", type_=sa.String))
+)
 _LIMITS = _LIMIT.select.order_by(_l.platform_id, _l.scope, _l.name)
 _LIMITS_OF = _LIMITS.where(_l.platform_id == bindparam("platform"))
 _NO_LIMIT = sa.delete(limits).where(
@@ -81,7 +86,10 @@ class SqlPlatformTable(SqlTable):
 
     def put_timezone(self, platform_id: str, timezone: str | None) -> None:
         self._zones.clear()
-        self._insert(platforms, _PLATFORM, [(platform_id, timezone)], on_conflict="replace")
+        if not self._run(_SET_TIMEZONE, {"platform": platform_id, "zone": timezone}).rowcount:
+            self._insert(
+                platforms, _PLATFORM, [(platform_id, timezone, None, self._session.now)], on_conflict="replace"
+            )
 
     def limits(self, platform_id: str | None = None) -> list[Limit]:
         if platform_id not in self._limits:

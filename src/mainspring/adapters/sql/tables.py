@@ -30,6 +30,8 @@ from mainspring.adapters.sql.types import (
     Words,
     key,
 )
+from mainspring.model.access import Role
+from mainspring.model.admin import OperationStatus
 from mainspring.model.decision import Verdict
 from mainspring.model.execution import Actor, Cause, Failure, Status
 from mainspring.model.job import JobStatus, JobType
@@ -441,7 +443,12 @@ handlers = sa.Table(
 )
 
 platforms = sa.Table(
-    "platforms", metadata, sa.Column("id", NAME, primary_key=True), sa.Column("timezone", sa.String(64))
+    "platforms",
+    metadata,
+    sa.Column("id", NAME, primary_key=True),
+    sa.Column("timezone", sa.String(64)),
+    sa.Column("description", Prose),
+    sa.Column("created_at", Instant),
 )
 
 limits = sa.Table(
@@ -495,3 +502,79 @@ leases = sa.Table(
 )
 
 notes = sa.Table("notes", metadata, sa.Column("name", NAME, primary_key=True), _required("value", sa.Text))
+
+# -- who may do what, and what they did --------------------------------------------------------------------------
+
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("id", ID, primary_key=True),
+    _required("platform_id", ForAll),
+    _required("name", Prose),
+    _required("role", Word(Role)),
+    _required("digest", sa.String(64)),
+    _required("created_at", Instant),
+    _required("created_by", Prose),
+    _required("scopes", Words),
+    sa.Column("expires_at", Instant),
+    sa.Column("revoked_at", Instant),
+    sa.Column("last_used_at", Instant),
+    sa.Column("old_digest", sa.String(64)),
+    sa.Column("old_until", Instant),
+)
+sa.Index("ix_api_keys_platform", api_keys.c.platform_id, api_keys.c.id)
+
+audit_entries = sa.Table(
+    "audit_entries",
+    metadata,
+    sa.Column("id", ID, primary_key=True),
+    _required("platform_id", NAME),
+    _required("at", Instant),
+    _required("actor", Prose),
+    _required("via", sa.String(32)),
+    _required("action", sa.String(64)),
+    _required("target", Prose),
+    sa.Column("address", sa.String(64)),
+    sa.Column("request_id", sa.String(64)),
+    sa.Column("before", Json),
+    sa.Column("after", Json),
+)
+sa.Index("ix_audit_entries_platform", audit_entries.c.platform_id, audit_entries.c.id)
+
+answers = sa.Table(
+    "answers",
+    metadata,
+    sa.Column("platform_id", NAME, primary_key=True),
+    sa.Column("principal", NAME, primary_key=True),
+    sa.Column("key", key(256), primary_key=True),
+    _required("fingerprint", sa.String(64)),
+    _required("created_at", Instant, index=True),
+    _required("status", sa.Integer),
+    _required("body", sa.Text),
+    sa.Column("etag", sa.String(64)),
+)
+
+operations = sa.Table(
+    "operations",
+    metadata,
+    sa.Column("id", ID, primary_key=True),
+    _required("platform_id", NAME),
+    _required("kind", sa.String(64)),
+    _required("status", Word(OperationStatus)),
+    _required("actor", Prose),
+    _required("created_at", Instant),
+    _required("updated_at", Instant),
+    _required("next_at", Instant),
+    _required("params", Json),
+    _required("total", sa.BigInteger),
+    _required("total_at_least", sa.Boolean),
+    _required("done", sa.BigInteger),
+    _required("failed", sa.BigInteger),
+    sa.Column("cursor", sa.Text),
+    _required("errors", Words),
+    sa.Column("reason", Prose),
+    sa.Column("finished_at", Instant),
+)
+running_operation = is_(operations.c.status, "running")
+sa.Index("ix_operations_platform", operations.c.platform_id, operations.c.id)
+_partial("ix_operations_running", operations.c.next_at, operations.c.id, where=running_operation)

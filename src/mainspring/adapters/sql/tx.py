@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from mainspring.adapters.sql.admin import SqlAdminTable
 from mainspring.adapters.sql.decisions import SqlDecisionTable
+from mainspring.adapters.sql.dialect import API_ROLE
 from mainspring.adapters.sql.events import SqlInboxTable, SqlOutboxTable
 from mainspring.adapters.sql.executions import SqlExecutionTable
 from mainspring.adapters.sql.jobs import SqlJobTable
 from mainspring.adapters.sql.nodes import SqlNodeTable
 from mainspring.adapters.sql.platforms import SqlPlatformTable
 from mainspring.adapters.sql.records import SqlChainTable, SqlDeadLetterTable, SqlLogTable
+from mainspring.adapters.sql.search import SqlSearchTable
 from mainspring.adapters.sql.session import Session
 from mainspring.adapters.sql.webhooks import SqlWebhookTable
 from mainspring.model.dispatch import Announcement
 from mainspring.model.ids import Ids
+from mainspring.ports.admin import AdminTable
+from mainspring.ports.search import SearchTable
 from mainspring.ports.store import (
     ChainTable,
     DeadLetterTable,
@@ -49,6 +54,13 @@ class SqlTx:
         self.webhooks: WebhookTable = SqlWebhookTable(session)
         self.nodes: NodeTable = SqlNodeTable(session)
         self.platforms: PlatformTable = SqlPlatformTable(session)
+        self.admin: AdminTable = SqlAdminTable(session)
+        self.search: SearchTable = SqlSearchTable(session)
+
+    def scope(self, platform_id: str | None) -> None:
+        confine = self._session.dialect.confine
+        if confine is not None:
+            self._session.execute(confine, {"platform": platform_id or "", "role": API_ROLE if platform_id else "none"})
 
     @property
     def now(self) -> datetime:
