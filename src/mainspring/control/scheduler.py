@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from mainspring.control.health import Health, check_health, collect_metrics
 from mainspring.control.match import Match, match_event
 from mainspring.control.payloads import announced, check_payload, with_defaults
+from mainspring.control.service import PlatformService, Told
 from mainspring.errors import NotFoundError, ValidationError
 from mainspring.model import wire
 from mainspring.model.decision import Decision
@@ -25,10 +26,7 @@ from mainspring.moves import events, jobs
 from mainspring.moves.enqueue import EnqueueRequest
 from mainspring.moves.events import Published
 from mainspring.moves.jobs import Changed
-from mainspring.moves.schedules import Schedules
-from mainspring.ports.store import ExecutionQuery, Store, Tx
-
-T = TypeVar("T")
+from mainspring.ports.store import ExecutionQuery, Tx
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +46,12 @@ class ExecutionView:
     decision: Decision | None
 
 
-class SchedulerService:
+class SchedulerService(PlatformService):
     """Everything people ask of one platform. Each method is one transaction; writes are durable when they return.
 
     Raises the errors of `mainspring.errors`: `NotFoundError` for what this platform does not have, `ValidationError`
     for input that cannot work, `ConflictError` for what the present state does not allow.
     """
-
-    def __init__(
-        self,
-        store: Store,
-        *,
-        platform_id: str = "default",
-        schedules: Schedules | None = None,
-        actor: str = "api",
-    ) -> None:
-        self._store, self.platform_id = store, platform_id
-        self._schedules, self._actor = schedules or Schedules(), actor
 
     # -- jobs ----------------------------------------------------------------------------------------------------
 
@@ -77,7 +64,7 @@ class SchedulerService:
             check_payload(row, definition.payload)
             return jobs.create_job(tx, self._schedules, self.platform_id, definition, actor=self._actor)
 
-        return await self._store.write(work)
+        return await self._change("job.create", str(fields.get("name", "")), work, after=_defined)
 
     async def get_job(self, name: str) -> JobView:
         """Return a job by name or id, with its rollups."""
@@ -134,7 +121,7 @@ class SchedulerService:
                 actor=self._actor,
             )
 
-        return await self._store.write(work)
+        return await self._change("job.update", name, work, before=self._definition(name), after=_defined)
 
     async def put_job(self, fields: Mapping[str, Any]) -> Changed:
         """Create the job, or change only the fields named, as code and job files do."""
@@ -146,28 +133,44 @@ class SchedulerService:
             named = fields if exists else with_defaults(row, fields)
             return jobs.put_job(tx, self._schedules, self.platform_id, named, actor=self._actor)
 
-        return await self._store.write(work)
+        name = str(fields.get("name", ""))
+        return await self._change("job.put", name, work, before=self._definition(name), after=_defined)
 
-    async def delete_job(self, name: str) -> Changed:
+    async def delete_job(self, name: str, *, expected_revision: int | None = None) -> Changed:
         """Archive a job: it is decided no more, its name is free, its history stays."""
-        return await self._store.write(
-            lambda tx: jobs.archive_job(tx, self._schedules, self.platform_id, name, actor=self._actor)
+        return await self._change(
+            "job.archive",
+            name,
+            lambda tx: jobs.archive_job(
+                tx,
+                self._schedules,
+                self.platform_id,
+                name,
+                expected_revision=expected_revision,
+                actor=self._actor,
+            ),
         )
 
     async def pause_job(self, name: str, *, reason: str, until: datetime | None = None) -> Changed:
         """Stop deciding a job's instants until it is resumed, or ``until``."""
-        return await self._store.write(
+        return await self._change(
+            "job.pause",
+            name,
             lambda tx: jobs.pause_job(
                 tx, self._schedules, self.platform_id, name, reason=reason, until=until, actor=self._actor
-            )
+            ),
+            after=lambda _: {"reason": reason, "until": wire.instant(until)},
         )
 
     async def resume_job(self, name: str, *, catch_up: bool = False) -> Changed:
         """Decide a paused job again; what passed is skipped, or with ``catch_up`` decided by its misfire policy."""
-        return await self._store.write(
+        return await self._change(
+            "job.resume",
+            name,
             lambda tx: jobs.resume_job(
                 tx, self._schedules, self.platform_id, name, catch_up=catch_up, actor=self._actor
-            )
+            ),
+            after=lambda _: {"catch_up": catch_up},
         )
 
     async def trigger_job(
@@ -188,7 +191,7 @@ class SchedulerService:
                 tx, self.platform_id, name, payload=payload, overlap=overlap, idempotency_key=idempotency_key
             )
 
-        return await self._store.write(work)
+        return await self._change("job.trigger", name, work, after=_made)
 
     async def handle_event(
         self,
@@ -201,7 +204,9 @@ class SchedulerService:
         chain_depth: int = 0,
     ) -> Published:
         """Accept an event once, and run the event jobs whose patterns match it."""
-        return await self._store.write(
+        return await self._change(
+            "event.publish",
+            type,
             lambda tx: events.publish(
                 tx,
                 self.platform_id,
@@ -212,7 +217,8 @@ class SchedulerService:
                 subject=subject,
                 chain_depth=chain_depth,
                 schedules=self._schedules,
-            )
+            ),
+            after=lambda done: {"id": done.event.id, "source": source, "executions": [e.id for e in done.executions]},
         )
 
     async def match_event(
@@ -254,7 +260,10 @@ class SchedulerService:
                 check_payload(announced(tx, self.platform_id, request.handler), request.payload)
             return enqueuing.enqueue(tx, [replace(r, platform_id=self.platform_id) for r in requests])
 
-        return await self._store.write(work)
+        handlers = ", ".join(sorted({request.handler for request in requests}))
+        return await self._change(
+            "execution.enqueue", handlers, work, after=lambda made: {"executions": [e.id for e in made[:100]]}
+        )
 
     async def get_execution(self, execution_id: str) -> ExecutionView:
         """Return an execution with its attempts and decision."""
@@ -289,14 +298,20 @@ class SchedulerService:
     async def cancel_execution(self, execution_id: str, *, reason: str = "cancelled", force: bool = False) -> Execution:
         """Cancel an execution: at once where it has not started; a running one is told, or by ``force`` fenced off."""
         platform_id = self.platform_id
-        return await self._store.write(
-            lambda tx: cancelling.cancel(tx, execution_id, reason=reason, force=force, platform_id=platform_id)
+        return await self._change(
+            "execution.cancel",
+            execution_id,
+            lambda tx: cancelling.cancel(tx, execution_id, reason=reason, force=force, platform_id=platform_id),
+            after=lambda _: {"reason": reason, "force": force},
         )
 
     async def retry_execution(self, execution_id: str, *, payload: Mapping[str, Any] | None = None) -> Execution:
         """Run an ended execution again, as a new one that names it."""
-        return await self._store.write(
-            lambda tx: enqueuing.again(tx, execution_id, platform_id=self.platform_id, payload=payload)
+        return await self._change(
+            "execution.retry",
+            execution_id,
+            lambda tx: enqueuing.again(tx, execution_id, platform_id=self.platform_id, payload=payload),
+            after=_made,
         )
 
     # -- dead letters --------------------------------------------------------------------------------------------
@@ -329,14 +344,20 @@ class SchedulerService:
 
     async def redrive(self, execution_id: str, *, payload: Mapping[str, Any] | None = None) -> Execution:
         """Run a dead letter's execution again, as a new one, and close the letter."""
-        return await self._store.write(
-            lambda tx: enqueuing.redrive(tx, execution_id, platform_id=self.platform_id, payload=payload)
+        return await self._change(
+            "dead_letter.redrive",
+            execution_id,
+            lambda tx: enqueuing.redrive(tx, execution_id, platform_id=self.platform_id, payload=payload),
+            after=_made,
         )
 
     async def discard(self, execution_id: str, *, reason: str) -> None:
         """Close a dead letter without running it."""
-        await self._store.write(
-            lambda tx: enqueuing.discard(tx, execution_id, platform_id=self.platform_id, reason=reason)
+        await self._change(
+            "dead_letter.discard",
+            execution_id,
+            lambda tx: enqueuing.discard(tx, execution_id, platform_id=self.platform_id, reason=reason),
+            after=lambda _: {"reason": reason},
         )
 
     # -- what an admin sets --------------------------------------------------------------------------------------
@@ -347,14 +368,24 @@ class SchedulerService:
         `mainspring.schedule.Calendar` reads dates from an ICS file or from the ``holidays`` package.
         """
         wire.name(name, "calendar")
-        await self._store.write(lambda tx: tx.platforms.put_calendar(self.platform_id, name, dates, source=source))
+        await self._change(
+            "calendar.put",
+            name,
+            lambda tx: tx.platforms.put_calendar(self.platform_id, name, dates, source=source),
+            after=lambda _: {"dates": len(dates), "source": source},
+        )
 
     async def put_limit(self, limit: Limit) -> None:
         """Set the bounds of a queue, a concurrency key or this platform; all of them None removes the row."""
         bounds = replace(limit, platform_id=self.platform_id)
         if bounds.scope not in ("queue", "key", "platform"):
             raise ValidationError(f"{bounds.scope!r} is not one of: queue, key, platform", field="scope")
-        await self._store.write(lambda tx: _put_limit(tx, bounds))
+        await self._change(
+            "limit.put",
+            f"{bounds.scope}/{bounds.name}",
+            lambda tx: _put_limit(tx, bounds),
+            after=lambda _: {f: v for f in _BOUNDS if (v := getattr(bounds, f)) is not None},
+        )
 
     # -- how it goes ---------------------------------------------------------------------------------------------
 
@@ -384,15 +415,31 @@ class SchedulerService:
             "next_run_at": view.job.next_run_at,
         }
 
-    async def read(self, work: Callable[[Tx], T]) -> T:
-        """Run a read of one's own, such as `explain`."""
-        return await self._store.read(work)
+    def _definition(self, name: str) -> Callable[[Tx], Told]:
+        """Return how to tell a job's definition as it is before a change."""
+
+        def before(tx: Tx) -> Told:
+            job = tx.jobs.get(self.platform_id, name)
+            return {"revision": job.revision, **wire.definition_to_wire(job.definition)} if job is not None else None
+
+        return before
 
     def _execution(self, tx: Tx, execution_id: str) -> Execution:
         execution = tx.executions.get(execution_id)
         if execution is None or execution.platform_id != self.platform_id:
             raise NotFoundError("execution", execution_id)
         return execution
+
+
+_BOUNDS = ("max_running", "rate", "rate_per", "max_pending", "max_jobs", "min_interval_ms")
+
+
+def _defined(changed: Changed) -> Told:
+    return {"revision": changed.job.revision, **wire.definition_to_wire(changed.job.definition)}
+
+
+def _made(execution: Execution) -> Told:
+    return {"execution": execution.id}
 
 
 def _put_limit(tx: Tx, limit: Limit) -> None:

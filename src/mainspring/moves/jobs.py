@@ -197,9 +197,19 @@ def resume_job(
     return Changed(active)
 
 
-def archive_job(tx: Tx, schedules: Schedules, platform_id: str, name: str, *, actor: str = "api") -> Changed:
+def archive_job(
+    tx: Tx,
+    schedules: Schedules,
+    platform_id: str,
+    name: str,
+    *,
+    expected_revision: int | None = None,
+    actor: str = "api",
+) -> Changed:
     """Retire a job: its instants are decided no more, its name is free, its history stays. Running work goes on."""
     job = existing(tx, platform_id, name, lock=True)
+    if expected_revision is not None and job.revision != expected_revision:
+        raise RevisionConflictError(job.name, expected=expected_revision, current=job.revision)
     if job.status is JobStatus.ARCHIVED:
         return Changed(job, changed=False)
     job = _decided(tx, schedules, job)

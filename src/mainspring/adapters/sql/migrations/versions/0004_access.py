@@ -21,9 +21,7 @@ def _key(length: int) -> sa.String:
 
 def upgrade() -> None:
     """Make the tables, and tell a platform's description and age."""
-    # SQLite writes down what it was told: only a table made anew looks like one made at once.
-    recreate = "always" if op.get_bind().dialect.name == "sqlite" else "never"
-    with op.batch_alter_table("platforms", recreate=recreate) as platforms:
+    with op.batch_alter_table("platforms") as platforms:
         platforms.add_column(sa.Column("description", sa.Text()))
         platforms.add_column(sa.Column("created_at", sa.BigInteger()))
     op.create_table(

@@ -1,0 +1,35 @@
+"""Secrets kept out of records and answers: by the name they go under, wherever they stand in plain data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+HIDDEN = "[redacted]"
+_SECRET = re.compile(
+    r"pass(?:word|wd|phrase)?|secret|token|api[_-]?key|apikey|authori[sz]ation|credential|private[_-]?key|cookie|dsn",
+    re.IGNORECASE,
+)
+_USERINFO = re.compile(r"([a-z][a-z0-9+.-]{1,20}://)[^\s/@]{1,200}@", re.IGNORECASE)
+#: Words that name no secret though they hold one of the above.
+_PLAIN = frozenset({"max_tokens", "tokens", "token_count", "input_tokens", "output_tokens", "secret_ref"})
+
+
+def redacted(value: Any) -> Any:
+    """Return plain data with what goes under a secret's name hidden, and without passwords in URLs.
+
+    >>> redacted({"password": "x", "url": "postgresql://me:pw@db/jobs", "n": 1})
+    {'password': '[redacted]', 'url': 'postgresql://[redacted]@db/jobs', 'n': 1}
+    """
+    if isinstance(value, Mapping):
+        return {key: HIDDEN if _is_secret(key, item) else redacted(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [redacted(item) for item in value]
+    return _USERINFO.sub(rf"\1{HIDDEN}@", value) if isinstance(value, str) else value
+
+
+def _is_secret(key: Any, value: Any) -> bool:
+    if not isinstance(key, str) or isinstance(value, bool | None) or key.lower() in _PLAIN:
+        return False
+    return _SECRET.search(key) is not None
