@@ -108,6 +108,11 @@ class Application:
             asyncio.run(self._open_store())
         return self.store
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the store is connected."""
+        return self._opened
+
     async def close(self) -> None:
         """Let go of the database. What was enqueued is safe."""
         store, self._store, self._opened = self._store, None, False

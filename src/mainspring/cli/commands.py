@@ -102,6 +102,16 @@ _NOUNS = {
             "transitions": ("export_transitions", "Write every move of every execution."),
         },
     ),
+    "keys": (
+        ("key",),
+        "API keys: who may ask the server, and for what.",
+        {
+            "create": ("create_key", "Make a key and print its secret, this once."),
+            "list": ("list_keys", "List keys, newest first."),
+            "revoke": ("revoke_key", "End a key at once."),
+            "rotate": ("rotate_key", "Give a key a new secret; the former one holds a while."),
+        },
+    ),
 }
 
 # Group -> {command: (where, help)}.
@@ -111,6 +121,7 @@ _COMMANDS = {
         "worker": ("run:worker", "Run attempts only, in one process or several."),
         "dispatcher": ("run:dispatcher", "Decide, promote, reap and relay only."),
         "all": ("run:all_roles", "Run every role in this process; for small boxes."),
+        "server": ("server:server", "Serve the REST API."),
     },
     "Understand": {
         "preview": ("preview:preview", "Show when a schedule will run; needs no database."),

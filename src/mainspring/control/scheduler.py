@@ -26,6 +26,7 @@ from mainspring.moves import events, jobs
 from mainspring.moves.enqueue import EnqueueRequest
 from mainspring.moves.events import Published
 from mainspring.moves.jobs import Changed
+from mainspring.moves.skip import skip_next
 from mainspring.ports.store import ExecutionQuery, Tx
 
 
@@ -135,6 +136,62 @@ class SchedulerService(PlatformService):
 
         name = str(fields.get("name", ""))
         return await self._change("job.put", name, work, before=self._definition(name), after=_defined)
+
+    async def replace_job(
+        self, whole: Mapping[str, Any], given: Mapping[str, Any], *, expected_revision: int | None = None
+    ) -> Changed:
+        """Create a job from the fields ``given``, or replace its definition: ``whole`` has null for what is not."""
+
+        def work(tx: Tx) -> Changed:
+            row = announced(tx, self.platform_id, str(given.get("handler", "")))
+            check_payload(row, given.get("payload") or {})
+            found = tx.jobs.get(self.platform_id, name)
+            if found is None or found.status is JobStatus.ARCHIVED:
+                if expected_revision is not None:
+                    raise NotFoundError("job", name)
+                definition = definition_from_wire(with_defaults(row, given))
+                return jobs.create_job(tx, self._schedules, self.platform_id, definition, actor=self._actor)
+            return jobs.update_job(
+                tx,
+                self._schedules,
+                self.platform_id,
+                name,
+                whole,
+                expected_revision=expected_revision,
+                actor=self._actor,
+            )
+
+        name = str(given.get("name", ""))
+        return await self._change("job.put", name, work, before=self._definition(name), after=_defined)
+
+    async def revert_job(self, name: str, revision: int, *, expected_revision: int | None = None) -> Changed:
+        """Let the definition of a former revision hold again, as a new revision."""
+
+        def work(tx: Tx) -> Changed:
+            job = jobs.existing(tx, self.platform_id, name, lock=True)
+            former = next((kept for number, _, _, kept in tx.jobs.revisions(job.id) if number == revision), None)
+            if former is None:
+                raise NotFoundError("revision", f"{name} r{revision}")
+            return jobs.update_job(
+                tx,
+                self._schedules,
+                self.platform_id,
+                job.id,
+                former,
+                expected_revision=expected_revision,
+                actor=self._actor,
+            )
+
+        return await self._change("job.revert", name, work, before=self._definition(name), after=_defined)
+
+    async def skip_occurrence(self, name: str, *, reason: str, at: datetime | None = None) -> Decision:
+        """Pass over a job's next instant; ``at`` names the one that is meant."""
+        return await self._change(
+            "job.skip",
+            name,
+            lambda tx: skip_next(tx, self._schedules, self.platform_id, name, reason=reason, at=at, actor=self._actor),
+            after=lambda made: {"scheduled_at": wire.instant(made.scheduled_at), "reason": reason},
+        )
 
     async def delete_job(self, name: str, *, expected_revision: int | None = None) -> Changed:
         """Archive a job: it is decided no more, its name is free, its history stays."""

@@ -23,6 +23,7 @@ class Noun(StrEnum):
     DECISIONS = "decisions"
     DEAD_LETTERS = "dead_letters"
     EVENTS = "events"
+    OUTBOX = "outbox"
     AUDIT = "audit"
     OPERATIONS = "operations"
     KEYS = "keys"
@@ -130,6 +131,7 @@ _EVENTS = {
     "subject": _text("subject"),
     "at": _instant("at", sortable=True),
 }
+_OUTBOX = {"id": _ID, "type": _text("type"), "subject": _text("subject"), "at": _instant("at")}
 _AUDIT = {
     "id": _ID,
     "actor": _text("actor", headline=True),
@@ -161,6 +163,7 @@ LISTINGS: Mapping[Noun, Listing] = {
     Noun.DECISIONS: Listing(_DECISIONS, key=("scheduled_at", "key"), order="-scheduled_at"),
     Noun.DEAD_LETTERS: Listing(_DEAD_LETTERS, key=("execution_id",), order="-execution_id"),
     Noun.EVENTS: Listing(_EVENTS, key=("source", "id"), order="-at", window="at"),
+    Noun.OUTBOX: Listing(_OUTBOX, key=("id",), order="-id"),
     Noun.AUDIT: Listing(_AUDIT, key=("id",), order="-id"),
     Noun.OPERATIONS: Listing(_OPERATIONS, key=("id",), order="-id"),
     Noun.KEYS: Listing(_KEYS, key=("id",), order="-id"),

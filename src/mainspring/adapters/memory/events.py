@@ -13,13 +13,13 @@ from mainspring.model.events import Event, PendingEvent
 
 
 class MemoryOutboxTable:
-    """`OutboxTable` in dictionaries. A published event is kept as its id and when; nobody asks for more."""
+    """`OutboxTable` in dictionaries."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._numbers = count()
         self._unpublished: dict[str, tuple[int, Event]] = {}
-        self._published: dict[str, datetime] = {}
+        self._published: dict[str, tuple[datetime, Event]] = {}
 
     def add(self, events: Sequence[Event]) -> None:
         for event in events:
@@ -33,15 +33,16 @@ class MemoryOutboxTable:
     def mark_published(self, event_ids: Sequence[str]) -> set[str]:
         marked = {event_id for event_id in event_ids if event_id in self._unpublished}
         for event_id in marked:
+            _, event = self._unpublished[event_id]
             self._journal.drop(self._unpublished, event_id)
-            self._journal.put(self._published, event_id, self._journal.now)
+            self._journal.put(self._published, event_id, (self._journal.now, event))
         return marked
 
     def oldest_unpublished_at(self) -> datetime | None:
         return min((event.at for _, event in self._unpublished.values()), default=None)
 
     def delete_published(self, before: datetime, limit: int) -> int:
-        old = sorted(event_id for event_id, at in self._published.items() if at < before)[:limit]
+        old = sorted(event_id for event_id, (at, _) in self._published.items() if at < before)[:limit]
         for event_id in old:
             self._journal.drop(self._published, event_id)
         return len(old)
@@ -49,6 +50,11 @@ class MemoryOutboxTable:
     def undelivered_subjects(self) -> set[str | None]:
         """Return what the unpublished events are about."""
         return {event.subject for _, event in self._unpublished.values()}
+
+    def every(self) -> Iterable[Event]:
+        """Return every event there is, published or not."""
+        yield from (event for _, event in self._published.values())
+        yield from (event for _, event in self._unpublished.values())
 
     def _in_order(self) -> list[Event]:
         return [event for _, event in sorted(self._unpublished.values(), key=lambda row: row[0])]

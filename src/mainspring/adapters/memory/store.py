@@ -81,6 +81,7 @@ class MemoryTx:
                 Noun.DECISIONS: decisions.every,
                 Noun.DEAD_LETTERS: letters.every,
                 Noun.EVENTS: inbox.every,
+                Noun.OUTBOX: outbox.every,
                 Noun.AUDIT: lambda: admin.trail,
                 Noun.OPERATIONS: admin.running.values,
                 Noun.KEYS: admin.keys.values,

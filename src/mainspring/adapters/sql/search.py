@@ -23,6 +23,7 @@ from mainspring.adapters.sql.tables import (
     jobs,
     kept_job,
     operations,
+    outbox,
 )
 from mainspring.model.access import ApiKey
 from mainspring.model.admin import AuditEntry, Operation
@@ -42,6 +43,7 @@ _SHAPES: Mapping[Noun, Shape[Any]] = {
     Noun.DECISIONS: shape(Decision, decisions),
     Noun.DEAD_LETTERS: shape(DeadLetter, dead_letters),
     Noun.EVENTS: shape(Event, inbox),
+    Noun.OUTBOX: shape(Event, outbox),
     Noun.AUDIT: shape(AuditEntry, audit_entries),
     Noun.OPERATIONS: shape(Operation, operations),
     Noun.KEYS: shape(ApiKey, api_keys),

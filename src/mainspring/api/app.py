@@ -1,0 +1,173 @@
+"""The application factory: routes, guard, border and streams of one server, around an open application."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mainspring._version import __version__
+from mainspring.api.border import Border, BorderSettings
+from mainspring.api.call import ApiState
+from mainspring.api.document import document
+from mainspring.api.guard import Guard, GuardSettings
+from mainspring.api.problems import CODES, of_error, problem
+from mainspring.api.routes import admin, dead_letters, events, executions, fleet, jobs, service, streams
+from mainspring.api.streams import Streams
+from mainspring.app.application import Application
+from mainspring.control.callbacks import make_secret
+from mainspring.control.operations import run_step
+from mainspring.control.platforms import make_platform
+from mainspring.errors import MainspringError
+from mainspring.ports.store import Tx
+
+logger = logging.getLogger("mainspring")
+
+_ROUTES = (service, jobs, executions, dead_letters, events, fleet, streams, admin)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """How a server guards itself."""
+
+    guard: GuardSettings = field(default_factory=GuardSettings)
+    border: BorderSettings = field(default_factory=BorderSettings)
+
+
+def create_app(app: Application, settings: ApiSettings | None = None) -> FastAPI:
+    """Return the REST API of an application as an ASGI application; it opens and closes the store itself.
+
+    Mount it, or serve it with `mainspring server`. Nothing is asked of the database before the first request.
+    """
+    settings = settings or ApiSettings()
+
+    @contextlib.asynccontextmanager
+    async def running(api: FastAPI) -> AsyncIterator[None]:
+        async with _running(app, api):
+            yield
+
+    api = FastAPI(
+        title="Mainspring",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        lifespan=running,
+    )
+    api.state.random = app.parts.random
+    api.state.guard = Guard(lambda: app.store, app.platform_id, _now, settings.guard)
+    api.state.api = ApiState(lambda: app.store, app.schedules, api.state.guard, app.platform_id)
+    api.state.streams = Streams(lambda: app.store, app.wakeups)
+    for module in _ROUTES:
+        api.include_router(module.routes)
+    api.add_middleware(Border, settings=settings.border)
+    api.add_exception_handler(RequestValidationError, _invalid)
+    api.add_exception_handler(MainspringError, _ours)
+    api.add_exception_handler(HTTPException, _http)
+    api.add_exception_handler(Exception, _defect)
+    api.openapi = lambda: document(api)  # type: ignore[method-assign]
+    return api
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+@contextlib.asynccontextmanager
+async def _running(app: Application, api: FastAPI) -> AsyncIterator[None]:
+    """Open the store, and do the steps of bulk operations, while the server runs."""
+    ours = not app.is_open
+    store = await app.open()
+
+    def first(tx: Tx) -> None:
+        make_platform(tx, app.platform_id)
+        make_secret(tx)
+
+    await store.write(first)
+    working = asyncio.create_task(_operate(app), name="mainspring:operations")
+    try:
+        yield
+    finally:
+        await api.state.streams.close()
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        if ours:
+            await app.close()
+
+
+async def _operate(app: Application) -> None:
+    ear = app.wakeups.listen("operations")
+    try:
+        while True:
+            try:
+                while await run_step(app.store, app.schedules):  # noqa: ASYNC110 - each turn is a step
+                    await asyncio.sleep(0)  # requests have their turn between two steps
+            except MainspringError as error:
+                logger.warning("operations: a step failed and is tried again: %s", error)
+            except Exception:
+                logger.exception("operations: a step failed and is tried again")
+            await ear.wait(1.0)
+    finally:
+        ear.close()
+
+
+# -- errors ------------------------------------------------------------------------------------------------------
+
+
+def _request_id(request: Request) -> str:
+    return str(request.scope.get("state", {}).get("request_id", ""))
+
+
+async def _ours(request: Request, error: Exception) -> Response:
+    assert isinstance(error, MainspringError)
+    return of_error(error, instance=request.url.path, request_id=_request_id(request))
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    """Tell what of a request does not have its shape."""
+    assert isinstance(error, RequestValidationError)
+    found = [_where(one) for one in error.errors()[:20]]
+    unknown = any(one["code"] == "unknown_field" for one in found)
+    malformed = any(one["type"] in ("json_invalid", "missing") and one["loc"] == ("body",) for one in error.errors())
+    status, code = (400, "unknown_field") if unknown else (422, "validation")
+    if malformed:
+        status, code = 400, "malformed_json"
+    detail = f"{found[0]['pointer'] or 'the request'}: {found[0]['message']}" if found else CODES[code]
+    return problem(status, code, detail, instance=request.url.path, request_id=_request_id(request), errors=found)
+
+
+def _where(error: Any) -> dict[str, Any]:
+    place = [str(part) for part in error["loc"]]
+    pointer = "".join(f"/{part}" for part in (place[1:] if place[:1] == ["body"] else place))
+    code = "unknown_field" if error["type"] == "extra_forbidden" else "validation"
+    return {"pointer": pointer[:200], "code": code, "message": str(error["msg"])[:300], "hint": None}
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "error")
+    return problem(
+        error.status_code,
+        code,
+        CODES[code],
+        instance=request.url.path,
+        request_id=_request_id(request),
+        headers=dict(error.headers or {}),
+    )
+
+
+async def _defect(request: Request, error: Exception) -> Response:
+    """Log a defect once, with the request's id; tell nothing of it."""
+    request_id = _request_id(request)
+    logger.error("request %s %s failed", request.method, request_id, exc_info=error)
+    return problem(500, "internal", CODES["internal"], instance=request.url.path, request_id=request_id)

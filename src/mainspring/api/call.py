@@ -1,0 +1,348 @@
+"""One request at work: reads confined to its platform; changes with their repeat, their dry run and their answer.
+
+The answer to a change is made inside its transaction. So it can be kept there for a repeat with the same
+``Idempotency-Key``, and thrown away with everything else where only a dry run was asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import orjson
+from fastapi import Depends, Header, Path, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mainspring.api.guard import Guard, Principal
+from mainspring.api.problems import ApiError
+from mainspring.control.keys import KeyService
+from mainspring.control.listing import ListRequest, Page, list_page
+from mainspring.control.operations import OperationService
+from mainspring.control.platforms import PlatformAdmin
+from mainspring.control.scheduler import SchedulerService
+from mainspring.control.service import PlatformService
+from mainspring.errors import ConflictError, StoreUnavailableError
+from mainspring.model.admin import Answer, Caller
+from mainspring.model.filters import Node
+from mainspring.model.nouns import Noun
+from mainspring.model.wire import instant
+from mainspring.moves.schedules import Schedules
+from mainspring.ports.store import Store, Tx, Work
+
+T = TypeVar("T")
+S = TypeVar("S", bound=PlatformService)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a request is answered with: a status, plain data (None: nothing), and its ETag."""
+
+    body: Any = None
+    status: int = 200
+    etag: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class ApiState:
+    """What every request of a server shares."""
+
+    store: Callable[[], Store]
+    schedules: Schedules
+    guard: Guard
+    default_platform: str
+
+
+class Call:
+    """One admitted request to one platform."""
+
+    def __init__(self, request: Request, state: ApiState, principal: Principal, platform_id: str) -> None:
+        self.request, self.state, self.principal, self.platform_id = request, state, principal, platform_id
+        self.dry_run = False
+        self.idempotency_key: str | None = None
+
+    @property
+    def sees_payloads(self) -> bool:
+        """Whether payloads and results may be shown."""
+        return "payloads:read" in self.principal.scopes
+
+    def require(self, scope: str, why: str) -> None:
+        """Refuse what needs more than the route itself does."""
+        from mainspring.errors import ForbiddenError
+
+        if scope not in self.principal.scopes:
+            raise ForbiddenError(scope, why=why)
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    async def read(self, work: Work[T]) -> T:
+        """Run a read that sees this platform alone."""
+        return await self.state.store().read(lambda tx: confined(tx, self.platform_id, work))
+
+    async def page(
+        self, noun: Noun, query: Paging, show: Callable[[Tx, list[Any]], list[dict[str, Any]]], *fixed: Node
+    ) -> Response:
+        """Answer with one page of a list; ``show`` makes its rows plain, in the same transaction."""
+
+        def work(tx: Tx) -> tuple[Page, list[dict[str, Any]]]:
+            page = list_page(tx, noun, self.platform_id, query.request(), *fixed)
+            return page, show(tx, list(page.rows))
+
+        page, rows = await self.read(work)
+        return self.answer(Reply(page_body(page, query.chosen(rows))))
+
+    def answer(self, reply: Reply) -> Response:
+        """Return a reply as a response; what the caller has already is not sent again."""
+        headers = dict(reply.headers)
+        if reply.etag is not None:
+            headers["ETag"] = reply.etag
+            wanted = self.request.headers.get("if-none-match", "")
+            if self.request.method == "GET" and reply.etag in (tag.strip() for tag in wanted.split(",")):
+                return Response(status_code=304, headers=headers)
+        if reply.body is None:
+            return Response(status_code=204 if reply.status == 200 else reply.status, headers=headers)
+        return Response(encoded(reply.body), reply.status, headers, "application/json")
+
+    # -- changing ------------------------------------------------------------------------------------------------
+
+    async def change(
+        self, kind: type[S], act: Callable[[S], Awaitable[T]], present: Callable[[T], Reply], *, keep: bool = True
+    ) -> Response:
+        """Let a service change something and answer with what ``present`` makes of it.
+
+        ``keep`` False: the answer holds a secret and is not kept for a repeat; then no idempotency key is taken.
+        """
+        if not keep and self.idempotency_key is not None:
+            raise ApiError(400, "idempotency_not_supported", "the answer holds a secret, which is told only once")
+        made: list[Reply] = []
+
+        def presented(result: T) -> Reply:
+            made[:] = [present(result)]
+            return made[0]
+
+        store = EffectStore(self, presented, await self._fingerprint())
+        try:
+            await act(self.service(kind, store))
+        except _RepeatedError as repeated:
+            return self._repeat(repeated.answer)
+        except _DryRunError as done:
+            return self.answer(replace(done.reply, status=200, headers={"X-Dry-Run": "true"}))
+        return self.answer(made[0])
+
+    def service(self, kind: type[S], store: Store) -> S:
+        """Return a service that acts for this request."""
+        client = self.request.client
+        caller = Caller(
+            f"key:{self.principal.id}" if self.principal.key is not None else self.principal.id,
+            "api",
+            client.host if client is not None else None,
+            self.request.scope.get("state", {}).get("request_id"),
+        )
+        return kind(store, platform_id=self.platform_id, schedules=self.state.schedules, caller=caller)
+
+    async def _fingerprint(self) -> str:
+        request = self.request
+        told = [request.method, request.url.path, *sorted(f"{k}={v}" for k, v in request.query_params.multi_items())]
+        body = await request.body()
+        return hashlib.blake2b("\n".join(told).encode() + b"\n" + body, digest_size=32).hexdigest()
+
+    def _repeat(self, answer: Answer) -> Response:
+        headers = {"Idempotency-Replayed": "true"}
+        if answer.etag is not None:
+            headers["ETag"] = answer.etag
+        if not answer.body:
+            return Response(status_code=answer.status, headers=headers)
+        return Response(answer.body, answer.status, headers, "application/json")
+
+
+class EffectStore:
+    """The store as one change sees it: confined, with the answer made, kept and, for a dry run, undone."""
+
+    def __init__(self, call: Call, present: Callable[[Any], Reply], fingerprint: str) -> None:
+        self._call, self._present, self._fingerprint = call, present, fingerprint
+        self._inner = call.state.store()
+
+    async def open(self) -> None:
+        """Do nothing: the server has opened it."""
+
+    async def close(self) -> None:
+        """Do nothing: the server closes it."""
+
+    async def write(self, work: Work[T]) -> T:
+        """Run a change whole: reserve its key, do it, keep its answer."""
+        return await self._inner.write(lambda tx: confined(tx, self._call.platform_id, lambda tx: self._run(tx, work)))
+
+    async def read(self, work: Work[T]) -> T:
+        """Run a read, confined."""
+        return await self._inner.read(lambda tx: confined(tx, self._call.platform_id, work))
+
+    def write_blocking(self, work: Work[T]) -> T:
+        """Refuse: a request runs on the event loop."""
+        raise StoreUnavailableError("a request cannot block the event loop")
+
+    read_blocking = write_blocking
+
+    def _run(self, tx: Tx, work: Work[T]) -> T:
+        call, key = self._call, self._call.idempotency_key
+        kept = Answer(call.platform_id, call.principal.id, key, self._fingerprint, tx.now) if key is not None else None
+        if kept is not None and not tx.admin.reserve_answer(kept):
+            self._repeat(tx, kept)
+        result = work(tx)
+        reply = self._present(result)
+        if call.dry_run:
+            raise _DryRunError(reply)
+        if kept is not None:
+            body = "" if reply.body is None else encoded(reply.body).decode()
+            status = 204 if reply.body is None and reply.status == 200 else reply.status
+            tx.admin.put_answer(replace(kept, status=status, body=body, etag=reply.etag))
+        return result
+
+    def _repeat(self, tx: Tx, kept: Answer) -> NoReturn:
+        stored = tx.admin.answer(kept.platform_id, kept.principal, kept.key)
+        if stored is None or not stored.status:
+            raise ConflictError("the first request with this Idempotency-Key is still running: ask again")
+        if stored.fingerprint != kept.fingerprint:
+            why = "this Idempotency-Key was used for another request: use a new one for new work"
+            raise ApiError(422, "idempotency_key_reused", why)
+        raise _RepeatedError(stored)
+
+
+class _RepeatedError(Exception):
+    """Leave the transaction: the answer is known already."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        super().__init__(answer.key)
+
+
+class _DryRunError(Exception):
+    """Leave the transaction and undo it: only its answer was wanted."""
+
+    def __init__(self, reply: Reply) -> None:
+        self.reply = reply
+        super().__init__("dry run")
+
+
+def confined(tx: Tx, platform_id: str, work: Work[T]) -> T:
+    """Run work behind the second wall. What fails leaves the transaction, and the wall goes with it."""
+    tx.scope(platform_id)
+    result = work(tx)
+    tx.scope(None)
+    return result
+
+
+def encoded(body: Any) -> bytes:
+    """Return plain data as JSON."""
+    return orjson.dumps(body, default=str)
+
+
+def page_body(page: Page, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a page as plain data."""
+    body: dict[str, Any] = {
+        "data": rows,
+        "next_page_token": page.next_page_token,
+        "prev_page_token": page.prev_page_token,
+    }
+    if page.total is not None:
+        body["total"] = {"value": page.total[0], "relation": page.total[1]}
+    if page.since is not None:
+        body["window"] = {"since": instant(page.since)}
+    return body
+
+
+# -- what routes ask for -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """The query of every list."""
+
+    filter: Annotated[str, Query(max_length=4000, description="See the filter language in the reference.")] = ""
+    sort: Annotated[str, Query(max_length=200, description="Such as `-created_at,name`.")] = ""
+    page_size: Annotated[int, Query(ge=1, le=500)] = 50
+    page_token: Annotated[str | None, Query(max_length=4096)] = None
+    count: Annotated[str, Query(pattern="^(none|bounded|exact)$", description="none, bounded or exact")] = "none"
+    fields: Annotated[str, Query(max_length=1000, description="Only these fields, separated by commas.")] = ""
+    include: Annotated[str, Query(max_length=100, description="`payload` shows payloads and results.")] = ""
+    allow_scan: Annotated[bool, Query(description="Look at fields without an index, within 24 hours.")] = False
+
+    def request(self) -> ListRequest:
+        """Return it as the list below takes it."""
+        return ListRequest(self.filter, self.sort, self.page_size, self.page_token, self.count, self.allow_scan)
+
+    def chosen(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return rows with the fields asked for alone; their id is always among them."""
+        return [chosen_fields(row, self.fields) for row in rows]
+
+
+def chosen_fields(row: dict[str, Any], fields: str) -> dict[str, Any]:
+    """Return the fields asked for, separated by commas; all of them where none are.
+
+    >>> chosen_fields({"id": "x", "name": "a", "queue": "q"}, "name")
+    {'id': 'x', 'name': 'a'}
+    """
+    wanted = {name.strip() for name in fields.split(",") if name.strip()}
+    if not wanted:
+        return row
+    unknown = sorted(wanted - row.keys())
+    if unknown:
+        raise ApiError(400, "unknown_field", f"there is no field {unknown[0][:60]!r}", field="fields")
+    return {name: value for name, value in row.items() if name in wanted or name == "id"}
+
+
+PlatformId = Annotated[str, Path(min_length=1, max_length=128, description="A platform's name, or `self`.")]
+
+
+def _state(request: Request) -> ApiState:
+    state: ApiState = request.app.state.api
+    return state
+
+
+def reading(request: Request, platform_id: PlatformId) -> Call:
+    """Return the call of a request that changes nothing."""
+    return Call(request, _state(request), request.state.principal, request.state.platform_id)
+
+
+def changing(
+    request: Request,
+    platform_id: PlatformId,
+    dry_run: Annotated[bool, Query(description="Check and answer as if it were done, and do nothing.")] = False,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            min_length=1, max_length=200, pattern=r"^[!-~]+$", description="Makes a repeat give the first answer again."
+        ),
+    ] = None,
+) -> Call:
+    """Return the call of a request that may change something."""
+    call = reading(request, platform_id)
+    call.dry_run, call.idempotency_key = dry_run, idempotency_key
+    return call
+
+
+Reading = Annotated[Call, Depends(reading)]
+Changing = Annotated[Call, Depends(changing)]
+IfMatch = Annotated[str | None, Header(max_length=100, description='The ETag the change is for, such as `"r17"`.')]
+
+__all__ = [
+    "ApiState", "Call", "Changing", "IfMatch", "KeyService", "OperationService", "Paging", "PlatformAdmin", "Reading",
+    "Reply", "SchedulerService",
+]  # fmt: skip
+
+
+def revision_of(if_match: str | None) -> int | None:
+    """Return the revision an If-Match names; None for none, or for any.
+
+    >>> revision_of('"r17"'), revision_of("*"), revision_of(None)
+    (17, None, None)
+    """
+    if if_match is None or if_match.strip() == "*":
+        return None
+    tag = if_match.strip()
+    digits = tag[2:-1]
+    if len(tag) > 3 and tag[:2] == '"r' and tag[-1] == '"' and digits.isascii() and digits.isdecimal():
+        return int(digits[:18])
+    return -1  # no revision has it: the change is refused as one for an outdated revision

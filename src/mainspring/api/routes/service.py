@@ -1,0 +1,94 @@
+"""The server itself: probes, who asks, what it is, and schedules to try."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mainspring._version import __version__
+from mainspring.api.call import encoded
+from mainspring.api.guard import ANY, PUBLIC, Principal
+from mainspring.api.routing import Routes
+from mainspring.api.shapes import admin, jobs
+from mainspring.api.show import as_utc
+from mainspring.api.strict import BODY_LIMIT, DEPTH
+from mainspring.control.listing import PAGE_MOST
+from mainspring.model.wire import PAYLOAD_LIMIT, RESULT_LIMIT, instant
+from mainspring.ports.store import Tx
+from mainspring.schedule import preview, tzdb_version
+
+routes = Routes("service")
+
+
+@routes.on("GET", "/livez", scope=PUBLIC, answers=admin.Probe)
+async def live(request: Request) -> Response:
+    """Tell that the process turns; the database is not asked."""
+    return _json({"status": "pass"})
+
+
+@routes.on("GET", "/readyz", scope=PUBLIC, answers=admin.Probe)
+async def ready(request: Request) -> Response:
+    """Tell whether requests can be served: the database answers."""
+    await request.app.state.api.store().read(_ask)
+    return _json({"status": "pass"})
+
+
+@routes.on("GET", "/api/v1/me", scope=ANY, answers=admin.Me)
+async def get_me(request: Request) -> Response:
+    """Tell who asks, and what they may."""
+    principal: Principal = request.state.principal
+    return _json(
+        {
+            "id": principal.id,
+            "name": principal.name,
+            "platform_id": principal.platform_id or "*",
+            "scopes": sorted(principal.scopes),
+        }
+    )
+
+
+@routes.on("GET", "/api/v1/meta", scope=ANY, answers=admin.Meta)
+async def get_meta(request: Request) -> Response:
+    """Tell what this server is, and its limits."""
+    limits = {
+        "body_bytes": BODY_LIMIT,
+        "json_depth": DEPTH,
+        "page_size": PAGE_MOST,
+        "payload_bytes": PAYLOAD_LIMIT,
+        "result_bytes": RESULT_LIMIT,
+    }
+    return _json({"version": __version__, "api": "v1", "tzdb_version": tzdb_version(), "limits": limits})
+
+
+@routes.on("GET", "/api/v1/openapi.json", scope=ANY, answers=dict[str, Any])
+async def get_openapi(request: Request) -> Response:
+    """Return this document."""
+    return _json(request.app.openapi())
+
+
+@routes.on("POST", "/api/v1/schedules:preview", scope=ANY, answers=jobs.Preview)
+async def preview_schedule(request: Request, body: jobs.PreviewRequest) -> Response:
+    """Tell when a schedule would run, by the dispatcher's own code; nothing is stored."""
+    after = as_utc(body.after) or await request.app.state.api.store().read(_ask)
+    runs = preview(body.schedule, timezone=body.timezone, after=after, count=body.count)
+    return _json(
+        {
+            "timezone": runs.timezone,
+            "sentence": runs.sentence,
+            "warnings": list(runs.warnings),
+            "instants": [
+                {"at": run.at.isoformat(), "utc": instant(run.utc), "notes": list(run.notes), "excluded_by": None}
+                for run in runs
+            ],
+        }
+    )
+
+
+def _ask(tx: Tx) -> Any:
+    return tx.now
+
+
+def _json(body: Any) -> Response:
+    return Response(encoded(body), media_type="application/json")

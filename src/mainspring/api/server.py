@@ -1,0 +1,129 @@
+"""Serving the API: an address it may be bound to, one process, and an end in under a second with streams open."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+
+from mainspring.api.app import ApiSettings, create_app
+from mainspring.api.guard import is_loopback
+from mainspring.errors import SettingsError
+
+if TYPE_CHECKING:
+    from mainspring.app.application import Application
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Where to listen, and with which certificate. ``stop_grace``: seconds that running requests have at the end."""
+
+    host: str = "127.0.0.1"
+    port: int = 8700
+    certificate: str | None = None
+    certificate_key: str | None = None
+    stop_grace: float = 0.7
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn, which ends open streams as soon as it is told to stop."""
+
+    def __init__(self, config: uvicorn.Config, api: Any) -> None:
+        super().__init__(config)
+        self._api = api
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Begin to stop."""
+        self._api.state.streams.stopping.set()
+        super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, then the connections."""
+        self._api.state.streams.stopping.set()
+        await super().shutdown(sockets)
+
+
+async def serve(
+    app: Application,
+    settings: ServerSettings,
+    api_settings: ApiSettings | None = None,
+    *,
+    started: asyncio.Future[str] | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT. ``started`` is given the URL once requests are taken.
+
+    Raises:
+        SettingsError: Where no key has been made and the host is reachable from other machines, or the port is taken.
+    """
+    await app.open()
+    try:
+        if not is_loopback(settings.host) and not await app.store.read(lambda tx: tx.admin.any_key()):
+            raise SettingsError(
+                f"host {settings.host} can be reached from other machines, and no key has been made: anybody could do "
+                "anything. Make one first: mainspring keys create --role admin. Or listen on 127.0.0.1"
+            )
+        with _bound(settings) as listening:
+            await _run(app, settings, api_settings, listening, started)
+    finally:
+        await app.close()
+
+
+async def _run(
+    app: Application,
+    settings: ServerSettings,
+    api_settings: ApiSettings | None,
+    listening: socket.socket,
+    started: asyncio.Future[str] | None,
+) -> None:
+    api = create_app(app, api_settings)
+    config = uvicorn.Config(
+        api,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        proxy_headers=False,
+        timeout_graceful_shutdown=max(1, round(settings.stop_grace)),
+        timeout_keep_alive=30,
+        h11_max_incomplete_event_size=32_768,
+        ssl_certfile=settings.certificate,
+        ssl_keyfile=settings.certificate_key,
+        ws="none",
+        lifespan="on",
+    )
+    server = _Server(config, api)
+    telling = asyncio.create_task(_tell(server, url_of(settings, listening), started))
+    try:
+        await server.serve(sockets=[listening])
+    finally:
+        telling.cancel()
+
+
+async def _tell(server: _Server, url: str, started: asyncio.Future[str] | None) -> None:
+    while not server.started and not server.should_exit:  # noqa: ASYNC110 - uvicorn has an attribute and no event
+        await asyncio.sleep(0.01)
+    if started is not None and not started.done():
+        started.set_result(url)
+
+
+def url_of(settings: ServerSettings, listening: socket.socket) -> str:
+    """Return where a server is found."""
+    scheme = "https" if settings.certificate else "http"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"{scheme}://{host}:{listening.getsockname()[1]}"
+
+
+def _bound(settings: ServerSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.host, settings.port))
+    except OSError as error:
+        listening.close()
+        raise SettingsError(f"cannot listen on {settings.host} port {settings.port}: {error.strerror}") from error
+    listening.set_inheritable(True)
+    return listening

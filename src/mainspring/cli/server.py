@@ -1,0 +1,50 @@
+"""`server`: the REST API in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from mainspring.cli.exits import Exit
+from mainspring.cli.output import say
+from mainspring.cli.run import LogLevel
+from mainspring.cli.target import Target
+from mainspring.errors import SettingsError
+
+
+def server(
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8700,
+    certificate: str | None = None,
+    certificate_key: str | None = None,
+    log_level: LogLevel = "info",
+    target: Target | None = None,
+) -> int:
+    """Serve the REST API until SIGTERM or Ctrl-C.
+
+    Without any API key it listens on this machine alone, and whoever calls from here is admin. Once a key has been made
+    (`mainspring keys create`) every request needs one.
+
+    Args:
+        host: Address to listen on; another than this machine's own needs a key to have been made.
+        port: Port to listen on; 0 for any free one.
+        certificate: PEM file of a certificate, to serve HTTPS.
+        certificate_key: PEM file of its key.
+        log_level: Log records shown: this level and above.
+    """
+    try:
+        from mainspring.api.server import ServerSettings, serve
+    except ImportError as error:
+        raise SettingsError("the server needs more packages: pip install 'mainspring[server]'") from error
+    target = target or Target()
+    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    settings = ServerSettings(host, port, certificate, certificate_key)
+
+    async def run() -> None:
+        started: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        started.add_done_callback(lambda url: say(f"listening on {url.result()}"))
+        await serve(target.app(), settings, started=started)
+
+    asyncio.run(run())
+    return Exit.DONE
