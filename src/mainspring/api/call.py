@@ -63,6 +63,13 @@ class Call:
         self.request, self.state, self.principal, self.platform_id = request, state, principal, platform_id
         self.dry_run = False
         self.idempotency_key: str | None = None
+        #: Whether the second wall stands around what this request does; False only for keys of every platform.
+        self.walled = True
+
+    @property
+    def wall(self) -> str | None:
+        """The platform everything is confined to."""
+        return self.platform_id if self.walled else None
 
     @property
     def sees_payloads(self) -> bool:
@@ -80,7 +87,7 @@ class Call:
 
     async def read(self, work: Work[T]) -> T:
         """Run a read that sees this platform alone."""
-        return await self.state.store().read(lambda tx: confined(tx, self.platform_id, work))
+        return await self.state.store().read(lambda tx: confined(tx, self.wall, work))
 
     async def page(
         self, noun: Noun, query: Paging, show: Callable[[Tx, list[Any]], list[dict[str, Any]]], *fixed: Node
@@ -173,11 +180,11 @@ class EffectStore:
 
     async def write(self, work: Work[T]) -> T:
         """Run a change whole: reserve its key, do it, keep its answer."""
-        return await self._inner.write(lambda tx: confined(tx, self._call.platform_id, lambda tx: self._run(tx, work)))
+        return await self._inner.write(lambda tx: confined(tx, self._call.wall, lambda tx: self._run(tx, work)))
 
     async def read(self, work: Work[T]) -> T:
         """Run a read, confined."""
-        return await self._inner.read(lambda tx: confined(tx, self._call.platform_id, work))
+        return await self._inner.read(lambda tx: confined(tx, self._call.wall, work))
 
     def write_blocking(self, work: Work[T]) -> T:
         """Refuse: a request runs on the event loop."""
@@ -226,8 +233,10 @@ class _DryRunError(Exception):
         super().__init__("dry run")
 
 
-def confined(tx: Tx, platform_id: str, work: Work[T]) -> T:
+def confined(tx: Tx, platform_id: str | None, work: Work[T]) -> T:
     """Run work behind the second wall. What fails leaves the transaction, and the wall goes with it."""
+    if platform_id is None:
+        return work(tx)
     tx.scope(platform_id)
     result = work(tx)
     tx.scope(None)

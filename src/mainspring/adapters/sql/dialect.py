@@ -92,12 +92,18 @@ class _Sqlite(Dialect):
         return sa.func.lower(sa.type_coerce(column, sa.Text), type_=sa.Text)
 
 
+_ROLES = sa.table("pg_roles", sa.column("rolname"), sa.column("oid"))
+
+
 class _Postgres(Dialect):
     # Until the end of the transaction. Where the role is missing or not ours to take, only the queries' own conditions
     # hold; `walls` says so when the server starts.
-    confine = sa.text(
-        "SELECT set_config('mainspring.platform', :platform, true), (SELECT set_config('role', :role, true)"
-        " FROM pg_roles WHERE rolname = 'mainspring_api' AND pg_has_role(session_user, oid, 'MEMBER'))"
+    confine = sa.select(
+        sa.func.set_config("mainspring.platform", sa.bindparam("platform", type_=sa.Text), sa.true(), type_=sa.Text),
+        sa.select(sa.func.set_config("role", sa.bindparam("role", type_=sa.Text), sa.true(), type_=sa.Text))
+        .select_from(_ROLES)
+        .where(_ROLES.c.rolname == API_ROLE, sa.func.pg_has_role(sa.text("session_user"), _ROLES.c.oid, "MEMBER"))
+        .scalar_subquery(),
     )
 
     def insert(self, table: sa.Table) -> postgresql.Insert:

@@ -23,6 +23,7 @@ from mainspring.adapters.sql.session import Session
 from mainspring.adapters.sql.statements import Statements
 from mainspring.adapters.sql.telegraph import Telegraph
 from mainspring.adapters.sql.tx import SqlTx
+from mainspring.adapters.sql.walls import raise_walls
 from mainspring.errors import SchemaError
 from mainspring.model.ids import Ids
 from mainspring.ports.clock import Wakeups
@@ -209,6 +210,7 @@ def _migrate(connection: sa.Connection) -> str | None:
     connection.execute(_MIGRATING)
     before = current(connection)
     upgrade(connection)
+    raise_walls(connection)
     return before
 
 

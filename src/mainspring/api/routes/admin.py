@@ -77,6 +77,7 @@ async def revoke_key(call: Changing, key_id: KeyId) -> Response:
 
 
 async def _change_key(call: Call, act: Any, present: Any, *, keep: bool = True) -> Response:
+    call.walled = call.principal.platform_id is not None
     answer = await call.change(KeyService, lambda service: act(_everywhere(call, service)), present, keep=keep)
     call.state.guard.forget()
     return answer

@@ -11,10 +11,13 @@ from mainspring.api.call import Changing, Paging, Reading, Reply
 from mainspring.api.routing import Routes
 from mainspring.api.shapes import base, work
 from mainspring.api.show import event_row, refuse_hidden
+from mainspring.control.match import match_event
 from mainspring.control.scheduler import SchedulerService
-from mainspring.errors import NotFoundError
+from mainspring.errors import NotFoundError, ValidationError
+from mainspring.model.events import Event
 from mainspring.model.nouns import Noun
-from mainspring.moves.events import Published
+from mainspring.moves.events import Published, check_event
+from mainspring.ports.store import Tx
 from mainspring.schedule import validate_event_schedule
 
 routes = Routes("events", "/api/v1/platforms/{platform_id}/events")
@@ -43,10 +46,21 @@ async def publish_event(call: Changing, body: work.NewEvent) -> Response:
 @routes.on("POST", ":test", scope="events:read", answers=work.MatchResult)
 async def test_match(call: Reading, body: work.MatchTest) -> Response:
     """Tell whether an event would start a job with a schedule, and if not, why not; nothing is stored."""
-    schedule = validate_event_schedule(body.schedule)
-    matches = schedule.matches(body.event.type)
-    why = "the type matches" if matches else f"no pattern of {', '.join(schedule.events)} matches {body.event.type}"
-    return call.answer(Reply({"matches": matches, "reason": why}))
+    given = body.event
+    if (body.job is None) == (body.schedule is None):
+        raise ValidationError("give a job or a schedule, not both", field="job")
+
+    def tried(tx: Tx) -> dict[str, Any]:
+        event = Event(given.id or "test", given.type, call.platform_id, tx.now, given.source, given.subject, given.data)
+        if body.job is not None:
+            return match_event(tx, call.state.schedules, body.job, event).to_wire()
+        check_event(event)
+        objection = validate_event_schedule(body.schedule or {}).objection(event)
+        if objection is None:
+            return {"job": None, "matches": True, "why": "type and filter match", "path": None}
+        return {"job": None, "matches": False, "why": objection.why, "path": objection.path}
+
+    return call.answer(Reply(await call.read(tried)))
 
 
 @routes.on("GET", "/{event_id}", scope="events:read", answers=work.Event)

@@ -273,14 +273,17 @@ class Event(Shape):
 
 
 class MatchTest(Request):
-    """An event, and the schedule of an event job to try it on."""
+    """An event, and what to try it on: an event job by name or id, or the schedule of one."""
 
     event: NewEvent
-    schedule: Data
+    job: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
+    schedule: Data | None = None
 
 
 class MatchResult(Shape):
-    """Whether the job would start, and if not, why not."""
+    """Whether the job would start; if not, why not and the path of the first condition that fails."""
 
+    job: str | None
     matches: bool
-    reason: str
+    why: str
+    path: str | None

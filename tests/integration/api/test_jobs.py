@@ -1,0 +1,232 @@
+"""Jobs over the API."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from tests.integration.api.conftest import Api
+
+
+async def test_a_job_is_created_shown_changed_and_archived(api: Api) -> None:
+    made = await api.job(labels={"team": "growth"}, payload={"region": "tr"})
+    assert (made["revision"], made["status"], made["payload"]) == (1, "active", {"region": "tr"})
+    shown = await api.get("jobs/nightly")
+    assert shown.headers["etag"] == '"r1"'
+    assert shown.json()["id"] == made["id"]
+    changed = await api.call("PATCH", "jobs/nightly", json={"priority": 8}, headers={"If-Match": '"r1"'})
+    assert (changed.status_code, changed.json()["revision"], changed.json()["labels"]) == (200, 2, {"team": "growth"})
+    stale = await api.call("PATCH", "jobs/nightly", json={"priority": 1}, headers={"If-Match": '"r1"'})
+    assert (stale.status_code, stale.json()["code"], stale.json()["current_revision"]) == (412, "revision", 2)
+    gone = await api.call("DELETE", "jobs/nightly")
+    assert gone.json()["status"] == "archived"
+    assert (await api.get("jobs")).json()["data"] == []
+    listed = (await api.get("jobs", params={"filter": "status = archived"})).json()["data"]
+    assert [job["name"] for job in listed] == ["nightly"]
+
+
+async def test_what_the_caller_has_already_is_not_sent_again(api: Api) -> None:
+    await api.job()
+    answer = await api.get("jobs/nightly", headers={"If-None-Match": '"r1"'})
+    assert (answer.status_code, answer.content) == (304, b"")
+
+
+async def test_put_creates_or_replaces_and_asks_which_revision(api: Api) -> None:
+    body = {"name": "x", "type": "manual", "handler": "h", "priority": 9}
+    assert (await api.call("PUT", "jobs/x", json=body)).status_code == 428
+    made = await api.call("PUT", "jobs/x", json=body, headers={"If-Match": "*"})
+    assert (made.status_code, made.json()["priority"]) == (201, 9)
+    del body["priority"]
+    replaced = await api.call("PUT", "jobs/x", json=body, headers={"If-Match": '"r1"'})
+    assert (replaced.status_code, replaced.json()["priority"], replaced.json()["revision"]) == (200, 5, 2)
+
+
+async def test_an_unknown_field_and_an_unknown_parameter_are_refused_by_name(api: Api) -> None:
+    answer = await api.post("jobs", {"name": "x", "type": "manual", "handler": "h", "queu": "a"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "unknown_field")
+    assert answer.json()["errors"][0]["pointer"] == "/queu"
+    answer = await api.get("jobs", params={"filtr": "x"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "unknown_parameter")
+
+
+async def test_a_bad_schedule_says_what_where_and_how_to_mend_it(api: Api) -> None:
+    body = {"name": "x", "type": "cron", "handler": "h", "schedule": {"cron": "0 0 31 2 *"}}
+    answer = await api.post("jobs", body)
+    told = answer.json()
+    assert (answer.status_code, told["code"], answer.headers["content-type"]) == (
+        422,
+        "schedule",
+        "application/problem+json",
+    )
+    assert told["errors"][0]["pointer"].startswith("/")
+    assert told["request_id"] == answer.headers["x-request-id"]
+
+
+async def test_lists_are_filtered_sorted_paged_and_counted(api: Api) -> None:
+    for number in range(7):
+        await api.job(f"job-{number}", queue="even" if number % 2 == 0 else "odd")
+    first = (
+        await api.get("jobs", params={"filter": "queue = even", "sort": "-name", "page_size": 3, "count": "bounded"})
+    ).json()
+    assert [job["name"] for job in first["data"]] == ["job-6", "job-4", "job-2"]
+    assert first["total"] == {"value": 4, "relation": "eq"}
+    token = first["next_page_token"]
+    second = (
+        await api.get("jobs", params={"filter": "queue = even", "sort": "-name", "page_size": 3, "page_token": token})
+    ).json()
+    assert [job["name"] for job in second["data"]] == ["job-0"]
+    assert second["next_page_token"] is None
+    back = (
+        await api.get(
+            "jobs",
+            params={
+                "filter": "queue = even",
+                "sort": "-name",
+                "page_size": 3,
+                "page_token": second["prev_page_token"],
+            },
+        )
+    ).json()
+    assert [job["name"] for job in back["data"]] == ["job-6", "job-4", "job-2"]
+    other = await api.get("jobs", params={"filter": "queue = odd", "page_token": token})
+    assert (other.status_code, other.json()["errors"][0]["pointer"]) == (422, "/page_token")
+    narrow = (await api.get("jobs", params={"fields": "name"})).json()["data"][0]
+    assert set(narrow) == {"id", "name"}
+
+
+async def test_a_filter_that_cannot_be_read_says_where(api: Api) -> None:
+    answer = await api.get("jobs", params={"filter": "name = a OR name = b AND name = c"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "ambiguous_filter")
+    answer = await api.get("jobs", params={"filter": "nam = a"})
+    assert "Did you mean 'name'" in answer.json()["errors"][0]["hint"]
+    answer = await api.get("executions", params={"filter": "payload.user = 1"})
+    assert answer.json()["code"] == "filter_not_indexed"
+
+
+async def test_pause_resume_trigger_and_explain(api: Api) -> None:
+    await api.job()
+    assert (await api.post("jobs/nightly:pause", {"reason": " "})).status_code == 422
+    paused = await api.post("jobs/nightly:pause", {"reason": "deploy", "until": "2999-01-01T00:00:00Z"})
+    assert (paused.json()["status"], paused.json()["status_reason"]) == ("paused", "deploy")
+    assert (await api.post("jobs/nightly:resume")).json()["status"] == "active"
+    run = await api.post("jobs/nightly:trigger")
+    assert (run.status_code, run.json()["cause"]) == (201, "manual")
+    again = await api.post("jobs/nightly:trigger")
+    assert (again.status_code, again.json()["code"], again.json()["running"]) == (409, "overlap", run.json()["id"])
+    explained = (await api.get("jobs/nightly/explain")).json()
+    assert explained["checks"]
+    listed = (await api.get("jobs/nightly/executions")).json()
+    assert [one["id"] for one in listed["data"]] == [run.json()["id"]]
+    assert "since" in listed["window"]
+
+
+async def test_the_next_instant_can_be_skipped_once(api: Api) -> None:
+    await api.job()
+    runs = (await api.get("jobs/nightly/next", params={"count": 2})).json()["instants"]
+    wrong = await api.post("jobs/nightly:skip", {"reason": "holiday", "occurrence": runs[1]["utc"]})
+    assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/occurrence")
+    skipped = await api.post("jobs/nightly:skip", {"reason": "holiday", "occurrence": runs[0]["utc"]})
+    assert (skipped.status_code, skipped.json()["decision"]) == (200, "skipped_paused")
+    assert (await api.get("jobs/nightly")).json()["next_run_at"] == runs[1]["utc"]
+    ledger = (await api.get("jobs/nightly/occurrences")).json()["data"]
+    assert [row["reason"]["reason"] for row in ledger] == ["holiday"]
+
+
+async def test_a_backfill_runs_what_was_never_decided_and_nothing_twice(api: Api) -> None:
+    await api.job(schedule={"cron": "0 * * * *"})
+    now = await api.app.store.read(lambda tx: tx.now)
+    hours = {"from": now.replace(year=now.year - 1, minute=0).isoformat(), "to": now.isoformat()}
+    body: dict[str, Any] = {**hours, "to": now.replace(year=now.year - 1, minute=30, hour=now.hour).isoformat()}
+    body["from"] = now.replace(year=now.year - 1, minute=0, hour=0).isoformat()
+    dry = await api.post("jobs/nightly:backfill?dry_run=true", body)
+    assert dry.status_code == 200, dry.text
+    assert dry.headers["x-dry-run"] == "true"
+    assert (await api.get("jobs/nightly/occurrences")).json()["data"] == []
+    done = await api.post("jobs/nightly:backfill", body)
+    told = done.json()
+    assert (done.status_code, told["status"], told["done"]) == (202, "finished", len(told["instants"]))
+    assert [one["reason"] for one in told["instants"]] == ["not decided before"] * len(told["instants"])
+    assert len(told["instants"]) == len(dry.json()["instants"]) >= 1
+    again = (await api.post("jobs/nightly:backfill", body)).json()
+    assert not any(one["runs"] for one in again["instants"])
+    ledger = (await api.get("jobs/nightly/occurrences", params={"filter": "decision = backfilled"})).json()["data"]
+    assert len(ledger) == len(told["instants"])
+
+
+async def test_a_dry_run_answers_as_if_and_changes_nothing(api: Api) -> None:
+    body = {"name": "x", "type": "manual", "handler": "h"}
+    answer = await api.post("jobs?dry_run=true", body)
+    assert (answer.status_code, answer.json()["name"]) == (200, "x")
+    assert (await api.get("jobs/x")).status_code == 404
+    assert (await api.get("audit")).json()["data"] == []
+
+
+async def test_a_repeat_with_the_same_key_gives_the_first_answer(api: Api) -> None:
+    body = {"name": "x", "type": "manual", "handler": "h"}
+    headers = {"Idempotency-Key": "k-1"}
+    first = await api.post("jobs", body, headers=headers)
+    again = await api.post("jobs", body, headers=headers)
+    assert (again.status_code, again.content, again.headers["idempotency-replayed"]) == (201, first.content, "true")
+    assert again.headers["etag"] == first.headers["etag"]
+    other = await api.post("jobs", {**body, "name": "y"}, headers=headers)
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+
+
+async def test_fifty_equal_requests_at_once_make_one_execution(api: Api) -> None:
+    await api.job(overlap="allow_all")
+    headers = {"Idempotency-Key": "once"}
+    answers = await asyncio.gather(*(api.post("jobs/nightly:trigger", headers=headers) for _ in range(50)))
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert sum("idempotency-replayed" not in answer.headers for answer in answers) == 1
+    assert len((await api.get("executions")).json()["data"]) == 1
+
+
+async def test_a_failed_request_keeps_its_key_free(api: Api) -> None:
+    headers = {"Idempotency-Key": "k-2"}
+    assert (await api.post("jobs/x:trigger", headers=headers)).status_code == 404
+    await api.job("x")
+    assert (await api.post("jobs/x:trigger", headers=headers)).status_code == 201
+
+
+async def test_a_former_revision_holds_again(api: Api) -> None:
+    await api.job(priority=3)
+    await api.call("PATCH", "jobs/nightly", json={"priority": 8})
+    reverted = await api.post("jobs/nightly:revert", {"revision": 1})
+    assert (reverted.json()["priority"], reverted.json()["revision"]) == (3, 3)
+    revisions = (await api.get("jobs/nightly/revisions")).json()["data"]
+    assert [(row["revision"], row["definition"]["priority"]) for row in revisions] == [(3, 3), (2, 8), (1, 3)]
+    assert (await api.post("jobs/nightly:revert", {"revision": 9})).status_code == 404
+
+
+async def test_stats_and_heatmap_count_what_ran(api: Api) -> None:
+    await api.job()
+    await api.post("jobs/nightly:trigger")
+    stats = (await api.get("jobs/nightly/stats")).json()
+    assert (stats["executions"], stats["outcomes"], stats["complete"]) == (1, {"queued": 1}, True)
+    cells = (await api.get("jobs/nightly/heatmap", params={"tz": "Europe/Istanbul"})).json()["cells"]
+    assert sum(cell["count"] for cell in cells) == 1
+    long = await api.get("jobs/nightly/heatmap", params={"from": "2001-01-01T00:00:00Z"})
+    assert (long.status_code, long.json()["errors"][0]["pointer"]) == (422, "/from")
+
+
+async def test_every_change_is_in_the_audit_trail(api: Api) -> None:
+    await api.job(payload={"password": "hunter2", "region": "tr"})
+    await api.call("PATCH", "jobs/nightly", json={"priority": 8})
+    await api.post("jobs/nightly:trigger", headers={"X-Request-Id": "req-7"})
+    entries = (await api.get("audit")).json()["data"]
+    assert [one["action"] for one in entries] == ["job.trigger", "job.update", "job.create"]
+    assert (entries[0]["request_id"], entries[0]["actor"], entries[0]["address"]) == ("req-7", "local", "127.0.0.1")
+    assert (entries[1]["before"], entries[1]["after"]) == (
+        {"revision": 1, "priority": 5},
+        {"revision": 2, "priority": 8},
+    )
+    assert entries[2]["after"]["payload"] == {"password": "[redacted]", "region": "tr"}
+
+
+async def test_secrets_are_not_shown_and_their_placeholder_is_not_taken(api: Api) -> None:
+    await api.job(payload={"api_key": "hunter2"})
+    shown = (await api.get("jobs/nightly")).json()["payload"]
+    assert shown == {"api_key": "[redacted]"}
+    back = await api.call("PATCH", "jobs/nightly", json={"payload": shown})
+    assert (back.status_code, back.json()["errors"][0]["pointer"]) == (422, "/payload/api_key")
