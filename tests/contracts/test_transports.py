@@ -85,7 +85,7 @@ class ByRedis:
         deliveries: Any = worker.deliveries
         assert isinstance(deliveries, RedisDeliveries)
         async with asyncio.timeout(WITHIN):
-            while sum(line.waiting for line in deliveries._lines) < count:  # noqa: ASYNC110 - a look from outside
+            while sum(line.waiting for line in deliveries._offers.lines) < count:  # noqa: ASYNC110 - a look from outside
                 await asyncio.sleep(0.001)
 
     @pytest.fixture

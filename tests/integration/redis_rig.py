@@ -110,4 +110,4 @@ def lines_of(worker: Taker) -> dict[str, Any]:
     """The buffers of a worker, by stream."""
     deliveries = worker.deliveries
     assert isinstance(deliveries, RedisDeliveries)
-    return {line.stream: line for line in deliveries._lines}
+    return {line.stream: line for line in deliveries._offers.lines}

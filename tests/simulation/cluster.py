@@ -142,6 +142,7 @@ class Node(Process):
                 self.wakeups,
                 DispatcherSettings(),
                 random=random,
+                transport=self.transport,
             )
             await self._insist(self.dispatcher.start)
         if works:
@@ -152,6 +153,7 @@ class Node(Process):
                 self.wakeups,
                 WorkerSettings(queues=self.slots),
                 random=random,
+                transport=self.transport,
                 threads=InlineThreads,
                 children=InlineChildren,
             )

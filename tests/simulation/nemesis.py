@@ -54,6 +54,9 @@ class Nemesis:
     async def rage(self, seconds: float) -> None:
         """Let things go wrong for a while."""
         self.world.rates = self.rates()
+        if self.world.streams is not None:
+            mischief = Process.spawn(self._hand, self.world.streams.rage(seconds))
+            self._background.add(mischief)
         end = self.world.loop.time() + seconds
         while self._kinds and self.world.loop.time() < end:
             await asyncio.sleep(self.random.expovariate(1 / self._every))
@@ -64,6 +67,8 @@ class Nemesis:
         """Stop: wake what sleeps, and see that every role has a node that lives."""
         world = self.world
         world.rates, world.down = Rates(), False
+        if world.streams is not None:
+            world.streams.relent()
         for node in list(self._paused.values()):
             self._wake(node)
         for process in self.nodes:

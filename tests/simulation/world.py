@@ -18,9 +18,11 @@ from mainspring.adapters.memory import InProcessWakeups, MemoryStore
 from mainspring.errors import StoreUnavailableError
 from mainspring.model.events import Event
 from mainspring.ports.store import Tx, Work
+from mainspring.ports.transport import DatabaseTransport, Transport
 from mainspring.testing.loop import VirtualClock
 from tests.simulation.auditor import Auditor
 from tests.simulation.loop import LIFE, Life, SimLoop
+from tests.simulation.streams import Streams, StreamTransport
 
 T = TypeVar("T")
 NOBODY = contextvars.Context()
@@ -71,7 +73,11 @@ class World:
         self.lives: list[Life] = []
         self.ears: list[tuple[Life, InProcessWakeups]] = []
         self.faults = self.random("faults")
-        self.base = MemoryStore(self.clock, random=self.random("ids"), wakeups=self, record_transitions=True)
+        #: In half of the runs work is announced over streams, in the others by waking whoever listens.
+        self.streams = Streams(self) if self.random("transport").random() < 0.5 else None
+        self.base = MemoryStore(
+            self.clock, random=self.random("ids"), wakeups=self, announcer=self.streams, record_transitions=True
+        )
         #: The record itself, past its doors: for the auditor, and for planting faults.
         self.tables: Any = self.base._tx
         self.auditor = Auditor(self)
@@ -240,6 +246,8 @@ class Process:
         self.world.lives.append(self.life)
         self.world.ears.append((self.life, self.wakeups))
         self.store = NodeStore(self.world, self.life)
+        streams = self.world.streams
+        self.transport: Transport = DatabaseTransport() if streams is None else StreamTransport(streams, self)
 
     def spawn(self, coroutine: Any) -> asyncio.Task[None]:
         """Run a coroutine as part of this process."""

@@ -20,13 +20,13 @@ from redis.exceptions import RedisError
 
 from mainspring.adapters.redis.commands import Command, call, call_all
 from mainspring.adapters.redis.connection import AWAY
-from mainspring.adapters.redis.line import Entry, Line
+from mainspring.adapters.redis.line import Line
 from mainspring.adapters.redis.link import FIRST_TRY, LAST_TRY, Link
+from mainspring.adapters.redis.offers import Offers
 from mainspring.adapters.redis.sender import TransportStats
 from mainspring.adapters.redis.streams import GROUP, to_entries
 from mainspring.adapters.redis.tasks import end
 from mainspring.adapters.redis.upkeep import letting_go, make_group, owned_entries, remove_idle_consumers, take_over
-from mainspring.model.dispatch import Band
 from mainspring.ports.clock import Wakeups
 from mainspring.ports.transport import Offer
 
@@ -70,20 +70,17 @@ class RedisDeliveries:
         self.topic = f"delivered:{worker_id}"
         self._consumer, self._client, self._reader, self._link = worker_id, client, reader, link
         self._wakeups, self._stats, self._random = wakeups, stats, random
-        self._settings, self._poll = settings, poll
-        self._lines = [Line(queue, band, slots) for band in Band for queue, slots in queues.items()]
-        self._offered: list[tuple[Line, Entry, str]] = []
-        self._behind = True  # what was queued before this worker came may be in no stream
-        self._polled = -poll
-        self._turn = 0
+        self._settings = settings
         self._done: dict[str, list[bytes]] = {}
         self._ended = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        look = settings.look.total_seconds()
+        self._offers = Offers(queues, time=self._loop.time, poll=poll, look=look)
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin to read."""
-        for line in self._lines:
+        for line in self._offers.lines:
             self._spawn(self._read(line), f"read:{line.stream}")
         self._spawn(self._acknowledge(), "acknowledge")
         self._spawn(self._keep_up(), "upkeep")
@@ -91,49 +88,19 @@ class RedisDeliveries:
     # -- what the worker asks --------------------------------------------------------------------------------------
 
     def offer(self, room: Mapping[str, int], limit: int) -> Offer | None:
-        now, since = self._loop.time(), self._loop.time() - self._polled
-        # A timer may fire a little early: nine tenths of the interval are the interval.
-        if not self._link.up or self._behind or since >= self._settings.look.total_seconds():
-            self._polled = now
-            return Offer()
-        self._offered = self._take(room, limit)
-        if self._offered:
-            return Offer(tuple(execution_id for _, _, execution_id in self._offered))
-        if since >= self._poll * 0.9:
-            self._polled = now
-            return Offer()
-        return None
-
-    def _take(self, room: Mapping[str, int], limit: int) -> list[tuple[Line, Entry, str]]:
-        """Take ids up to each queue's room: high before normal before low, the queues of a band in turn."""
-        left, taken = dict(room), list[tuple[Line, Entry, str]]()
-        self._turn += 1
-        for band in Band:
-            lines = [line for line in self._lines if line.band is band and line.waiting]
-            for number in range(len(lines)):
-                line = lines[(number + self._turn) % len(lines)]
-                found = line.take(min(left.get(line.queue, 0), limit - len(taken)))
-                left[line.queue] = left.get(line.queue, 0) - len(found)
-                taken += [(line, entry, execution_id) for entry, execution_id in found]
-        return taken
+        return self._offers.next(room, limit, away=not self._link.up)
 
     def tried(self, offer: Offer, claimed: int, limit: int) -> bool:
-        if offer.ids is None:
-            # As long as looking fills every free slot, the database has more than the streams have told.
-            self._behind = claimed == limit
-            return self._behind or any(line.waiting for line in self._lines)
-        self._stats.claimed += claimed
-        self._stats.stale += len(offer.ids) - claimed
-        for line, entry, _ in self._offered:
-            if line.tried(entry):
-                self._let_go(line.stream, [entry.id])
-        self._offered = []
-        return True
+        if offer.ids is not None:
+            self._stats.claimed += claimed
+            self._stats.stale += len(offer.ids) - claimed
+        more, done = self._offers.tried(offer, claimed, limit)
+        for line, entry_id in done:
+            self._let_go(line.stream, [entry_id])
+        return more
 
     def failed(self, offer: Offer) -> None:
-        for line, entry, execution_id in reversed(self._offered):
-            line.put_back(entry, execution_id)
-        self._offered = []
+        self._offers.failed()
 
     async def close(self) -> None:
         await end(self._tasks)
@@ -146,7 +113,7 @@ class RedisDeliveries:
 
     async def _hand_back(self) -> None:
         """Add what was not tried to the streams again, for others, and remove this consumer."""
-        for line in self._lines:
+        for line in self._offers.lines:
             done = self._done.get(line.stream, [])
             # Asked, not remembered: the read that was cut off may have been answered. What a removed consumer still
             # owned would lie in the stream for ever, pending with nobody.
@@ -235,12 +202,12 @@ class RedisDeliveries:
             await asyncio.sleep(self._settings.abandoned.total_seconds() * self._random.uniform(0.8, 1.2))
             await self._link.wait_up()
             with contextlib.suppress(RedisError, OSError):
-                for line in self._lines:
+                for line in self._offers.lines:
                     if line.hungry.is_set():
                         await self._take_over(line)
                 if self._loop.time() - swept >= self._settings.consumer_sweep.total_seconds():
                     swept = self._loop.time()
-                    streams = [line.stream for line in self._lines]
+                    streams = [line.stream for line in self._offers.lines]
                     removed = await remove_idle_consumers(
                         self._client, streams, self._settings.consumer_idle, keep=self._consumer
                     )

@@ -1,0 +1,181 @@
+"""Two workers and a dispatcher over PostgreSQL and Redis Streams, whose server forgets everything again and again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
+from pathlib import Path
+from random import Random
+
+import pytest
+import redis
+
+from mainspring import Mainspring
+from mainspring.adapters.sql.postgres import PostgresStore
+from mainspring.model.execution import Execution
+from mainspring.moves.enqueue import EnqueueRequest, enqueue
+from mainspring.ports.store import ExecutionQuery
+from tests import servers
+
+pytestmark = [pytest.mark.servers, pytest.mark.slow]
+
+APP = """
+    import asyncio, os, sys
+    from mainspring import Context, Mainspring
+    from mainspring.app.wiring import Roles
+
+    ms = Mainspring(
+        os.environ["URL"], redis_url=os.environ["REDIS"], lease_ms=3000, heartbeat_ms=800, reap_ms=300,
+        reconcile_ms=500, queues="default:20,mail:5",
+    )
+
+    def note(*words):
+        with open("ledger.txt", "a") as file:
+            file.write(" ".join(map(str, words)) + "\\n")
+
+    @ms.handler()
+    async def work(ctx: Context, n: int) -> int:
+        note("start", n, ctx.fence)
+        await asyncio.sleep(0.005)
+        return n
+
+    @ms.handler()
+    async def mail(ctx: Context, n: int) -> int:
+        note("start", n, ctx.fence)
+        return n
+
+    if __name__ == "__main__":
+        note("up")
+        ms.run(Roles(dispatcher=sys.argv[1] == "dispatcher", worker=sys.argv[1] == "worker"))
+"""
+
+
+class Fleet:
+    """The processes of one test, their database, and the ledger their handlers write."""
+
+    def __init__(self, where: Path, environ: dict[str, str], store: PostgresStore) -> None:
+        self._where, self._environ, self.store = where, environ, store
+        self.nodes: list[subprocess.Popen[bytes]] = []
+
+    def start(self, role: str) -> subprocess.Popen[bytes]:
+        node = subprocess.Popen([sys.executable, "app.py", role], cwd=self._where, env=self._environ)
+        self.nodes.append(node)
+        return node
+
+    def ledger(self) -> list[list[str]]:
+        file = self._where / "ledger.txt"
+        return [line.split() for line in file.read_text().splitlines()] if file.exists() else []
+
+    async def up(self, nodes: int) -> None:
+        await until(lambda: sum(row[0] == "up" for row in self.ledger()) == nodes)
+
+    async def put(self, first: int, count: int) -> None:
+        requests = [
+            EnqueueRequest("mail", {"n": n}, queue="mail", priority=n % 10)
+            if n % 5 == 0
+            else EnqueueRequest("work", {"n": n}, priority=n % 10)
+            for n in range(first, first + count)
+        ]
+        await self.store.write(partial(enqueue, requests=requests))
+
+    async def executions(self) -> list[Execution]:
+        query = ExecutionQuery(limit=10_000)
+        return await self.store.read(lambda tx: tx.executions.find(query))
+
+    async def done(self, count: int) -> bool:
+        found = await self.executions()
+        return Counter(execution.status for execution in found) == {"success": count}
+
+    def nothing_lost_or_doubled(self, executions: list[Execution], count: int) -> None:
+        assert sorted(execution.result for execution in executions) == list(range(count))
+        starts = [(row[1], row[2]) for row in self.ledger() if row[0] == "start"]
+        assert max(Counter(starts).values()) == 1, "no fence started twice"
+        tries = Counter(n for n, _ in starts)
+        assert all(tries[str(execution.result)] <= 1 + execution.losses for execution in executions)
+
+
+async def until(condition: Callable[[], bool | Awaitable[bool]], within: float = 90) -> None:
+    end = time.monotonic() + within
+    while True:
+        answer = condition()
+        if answer if isinstance(answer, bool) else await answer:
+            return
+        assert time.monotonic() < end
+        await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+def valkey() -> Iterator[servers.Server]:
+    with servers.valkey() as server:
+        yield server
+
+
+@pytest.fixture
+async def fleet(postgres18_url: str, valkey: servers.Server, tmp_path: Path) -> AsyncIterator[Fleet]:
+    (tmp_path / "app.py").write_text(textwrap.dedent(APP))
+    with servers.new_database(postgres18_url) as url:
+        store = PostgresStore(url, random=Random(1))
+        await store.migrate()
+        ms = Mainspring(url, redis_url=valkey.url)
+        assert ms.settings.chosen_transport == "redis"
+        announcing = PostgresStore(url, random=Random(1), announcer=ms.transport)
+        await announcing.open()
+        await ms.transport.open()
+        fleet = Fleet(tmp_path, {**os.environ, "URL": url, "REDIS": valkey.url}, announcing)
+        try:
+            yield fleet
+        finally:
+            for node in fleet.nodes:
+                if node.poll() is None:
+                    node.kill()
+                node.wait()
+            await announcing.close()
+            await ms.close()
+
+
+async def test_a_server_that_is_flushed_again_and_again_loses_and_doubles_nothing(
+    fleet: Fleet, valkey: servers.Server
+) -> None:
+    for role in ("worker", "worker", "dispatcher"):
+        fleet.start(role)
+    await fleet.up(3)
+    with contextlib.closing(redis.Redis.from_url(valkey.url)) as client:
+        for batch in range(10):
+            await fleet.put(batch * 200, 200)
+            client.flushall()
+            await asyncio.sleep(0.1)
+            client.flushall()
+        await until(partial(fleet.done, 2000))
+        await fleet.put(2000, 1)
+        await until(partial(fleet.done, 2001))
+        assert client.exists("stream:scheduler:job.dispatch"), "the streams were used to the end"
+    for node in fleet.nodes:
+        node.send_signal(signal.SIGTERM)
+    assert [node.wait(40) for node in fleet.nodes] == [0, 0, 0]
+    fleet.nothing_lost_or_doubled(await fleet.executions(), 2001)
+
+
+async def test_a_server_that_is_killed_and_a_worker_that_is_killed_with_it_lose_nothing(
+    fleet: Fleet, valkey: servers.Server
+) -> None:
+    doomed, _, _ = fleet.start("worker"), fleet.start("worker"), fleet.start("dispatcher")
+    await fleet.up(3)
+    await fleet.put(0, 400)
+    await until(lambda: sum(row[0] == "start" for row in fleet.ledger()) > 20)
+    valkey.kill()
+    doomed.kill()
+    await fleet.put(400, 400)
+    await until(lambda: sum(row[0] == "start" for row in fleet.ledger()) > 400)
+    valkey.start()
+    await fleet.put(800, 200)
+    await until(partial(fleet.done, 1000))
+    fleet.nothing_lost_or_doubled(await fleet.executions(), 1000)
