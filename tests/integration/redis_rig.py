@@ -53,10 +53,11 @@ class Rig:
         self.announcing = Announcing(self.transport)
         self.store = MemoryStore(SystemClock(), random=Random(1), wakeups=self.wakeups, announcer=self.announcing)
 
-    def another(self, **settings: Any) -> RedisTransport:
+    def another(self, url: str | None = None, **settings: Any) -> RedisTransport:
         """Return another process's transport to the same server."""
         streams = replace(StreamSettings(delivery=FAST), **settings)
-        return RedisTransport(self.settings, wakeups=self.wakeups, random=Random(2), settings=streams)
+        redis = replace(self.settings, url=url or self.url)
+        return RedisTransport(redis, wakeups=self.wakeups, random=Random(2), settings=streams)
 
     async def worker(
         self, name: str = "w", slots: dict[str, int] | None = None, *, poll: float = MINUTE, look: bool = True

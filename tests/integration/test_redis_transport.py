@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import signal
 import threading
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -414,6 +416,29 @@ async def test_a_key_evicted_or_deleted_under_load_loses_nothing(rig: Rig) -> No
         await reconcile(rig)
         taken += await worker.take(min(5, len(queued) - len(taken)))
     assert sorted(ids(taken)) == sorted(queued)
+
+
+async def test_a_user_with_the_rights_the_documentation_names_can_do_everything(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operate" / "redis.md").read_text()
+    found = re.search(r"An ACL user needs `([^`]*)` and `([^`]*)`", page)
+    assert found is not None
+    rules = " ".join(found.groups()).split()
+    await rig.redis.execute_command("ACL", "SETUSER", "limited", "reset", "on", ">secret", *rules)
+    url = re.sub(r"//[^@]*@", "//limited:secret@", rig.url)
+    usual, limited = rig.transport, rig.another(url=url)
+    rig.transport = rig.announcing.transport = limited
+    await limited.open()
+    worker = await rig.worker()
+    queued = await put(rig.store, 3)
+    assert ids(await worker.take(3)) == queued
+    await rig.is_so(lambda: empty(rig))
+    await worker.deliveries.close()
+    await limited.close()
+    rig.transport = usual
+    assert "refuse" not in caplog.text
+    assert limited.stats.dropped == 0
 
 
 # -- who announces -----------------------------------------------------------------------------------------------------

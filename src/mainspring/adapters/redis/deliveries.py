@@ -184,6 +184,7 @@ class RedisDeliveries:
             self._ended.set()
 
     async def _acknowledge(self) -> None:
+        refused = ""
         while True:
             await self._ended.wait()
             self._ended.clear()
@@ -193,6 +194,10 @@ class RedisDeliveries:
                 await call_all(self._client, commands, together=True)
             except AWAY as error:  # they come again, are refused by the claim, and are let go of then
                 self._link.failed(error)
+            except RedisError as error:
+                if str(error) != refused:
+                    logger.warning("Redis refuses to delete what was tried, it will be delivered again: %s", error)
+                refused = str(error)
 
     # -- upkeep ----------------------------------------------------------------------------------------------------
 
