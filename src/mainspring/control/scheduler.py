@@ -9,7 +9,7 @@ from typing import Any
 
 from mainspring.control.health import Health, check_health, collect_metrics
 from mainspring.control.match import Match, match_event
-from mainspring.control.payloads import announced, check_payload, with_defaults
+from mainspring.control.payloads import announced, check_payload, payload_check, with_defaults
 from mainspring.control.service import PlatformService, Told
 from mainspring.errors import NotFoundError, ValidationError
 from mainspring.model import wire
@@ -313,8 +313,11 @@ class SchedulerService(PlatformService):
         """Make executions of handlers, without a job; all of them or none."""
 
         def work(tx: Tx) -> list[Execution]:
+            checks = {
+                name: payload_check(announced(tx, self.platform_id, name)) for name in {r.handler for r in requests}
+            }
             for request in requests:
-                check_payload(announced(tx, self.platform_id, request.handler), request.payload)
+                checks[request.handler](request.payload)
             return enqueuing.enqueue(tx, [replace(r, platform_id=self.platform_id) for r in requests])
 
         handlers = ", ".join(sorted({request.handler for request in requests}))
