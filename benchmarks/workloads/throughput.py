@@ -13,6 +13,8 @@ from benchmarks.place import Place, place
 from benchmarks.processes import Meter, Program
 from benchmarks.run import Run
 
+#: Part of the jobs that must be done while the clock runs.
+ENOUGH = 0.5
 #: Concurrent callers of the one-at-a-time enqueue.
 CALLERS = 32
 #: Jobs a single caller enqueues one at a time.
@@ -21,14 +23,23 @@ ONE_AT_A_TIME = 500
 
 def measure(peer: Peer, run: Run) -> dict[str, float]:
     """Return W1's figures of a peer."""
-    jobs = run.jobs(peer.jobs)
-    found = _drain(peer, run, jobs, workers=1)
+    found = _drain(peer, run, run.jobs(peer.jobs), workers=1)
     if peer.workers > 1:
-        two = _drain(peer, run, jobs, workers=2)
+        two = _drain_by_two(peer, run)
         found |= {f"{name}_2": value for name, value in two.items() if name != "enqueue_per_s"}
+    del found["share"]
     if peer.is_ours:
         found |= _one_at_a_time(peer, run)
     return found
+
+
+def _drain_by_two(peer: Peer, run: Run) -> dict[str, float]:
+    """Return the rates of two workers, with more jobs where the first had done most before the second had begun."""
+    for more in (1, 3, 9):
+        found = _drain(peer, run, more * run.jobs(peer.jobs), workers=2)
+        if found.pop("share") >= ENOUGH:
+            return found
+    return {}
 
 
 def _drain(peer: Peer, run: Run, jobs: int, *, workers: int) -> dict[str, float]:
@@ -51,7 +62,7 @@ def _drain_at_a_word(here: Place, jobs: int) -> dict[str, float]:
     for worker in here.workers:
         worker.say()
     here.wait(lambda counts: sum(counts) >= jobs)
-    return _rates(meter, jobs, time.monotonic() - begun)
+    return _rates(meter, jobs, time.monotonic() - begun) | {"share": 1.0}
 
 
 def drain(here: Place, jobs: int, judge: Program) -> dict[str, float]:
@@ -62,7 +73,8 @@ def drain(here: Place, jobs: int, judge: Program) -> dict[str, float]:
     here.wait(lambda counts: sum(counts) >= jobs)
     judge.say()
     ended = judge.json()["at_ns"] / 1e9
-    return _rates(meter, max(1, jobs - already), ended - begun)
+    done = max(1, jobs - already)
+    return _rates(meter, done, ended - begun) | {"share": done / jobs}
 
 
 def _rates(meter: Meter, done: int, seconds: float) -> dict[str, float]:
