@@ -60,6 +60,8 @@ class Settings:
     record_transitions: bool = False
     started_events: bool = False
     webhook_allow: str = ""
+    events_in: str | None = None
+    events_in_group: str = "mainspring"
     origin: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -163,6 +165,9 @@ def _check_transport(settings: Settings) -> None:
         raise SettingsError(f"{source}: transport must be database or redis, got {chosen!r}")
     if chosen == "redis" and settings.redis_url is None:
         raise SettingsError(f"{source}: transport is redis and there is no redis_url. Set {PREFIX}REDIS_URL")
+    if settings.events_in is not None and settings.redis_url is None:
+        where = settings.origin.get("events_in", "argument")
+        raise SettingsError(f"{where}: events_in names a Redis stream and there is no redis_url. Set {PREFIX}REDIS_URL")
     if chosen == "redis" and settings.on_sqlite:
         raise SettingsError(
             f"{source}: transport is redis and the database a SQLite file, whose one engine needs no transport. Leave "

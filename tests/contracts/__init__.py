@@ -7,6 +7,7 @@ pytest.register_assert_rewrite(
     *(
         f"{__name__}.{module}"
         for module in (
+            "bus_contract",
             "store_contract",
             "store_decisions",
             "store_events",

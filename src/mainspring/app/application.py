@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mainspring.app.enqueuing import Enqueuer
-from mainspring.app.wiring import SystemParts, open_store, open_transport
+from mainspring.app.wiring import SystemParts, open_bus, open_store, open_transport
 from mainspring.control.scheduler import SchedulerService
 from mainspring.engine.context import next_depth
 from mainspring.engine.registry import JobHandlerRegistry
@@ -21,6 +21,7 @@ from mainspring.moves import events
 from mainspring.moves.enqueue import EnqueueRequest
 from mainspring.moves.events import Published
 from mainspring.moves.schedules import Schedules
+from mainspring.ports.bus import Bus
 from mainspring.ports.clock import Wakeups
 from mainspring.ports.store import Store
 from mainspring.ports.transport import Transport
@@ -55,6 +56,7 @@ class Application:
         self._parts = parts or SystemParts()
         self._store: Store | None = None
         self._transport: Transport | None = None
+        self._bus: Bus | None = None
         self._opened = False
         self._enqueuer: Enqueuer | None = None
         self._lock = threading.Lock()
@@ -87,6 +89,14 @@ class Application:
         assert self._transport is not None, "they are made together"
         return self._transport
 
+    @property
+    def bus(self) -> Bus:
+        """Where events go; nothing is connected before something is published or subscribed."""
+        with self._lock:
+            if self._bus is None:
+                self._bus = open_bus(self.settings, self._parts)
+            return self._bus
+
     async def open(self) -> Store:
         """Connect, once; return the store."""
         store = await self._open_store()
@@ -117,6 +127,9 @@ class Application:
         """Let go of the database. What was enqueued is safe."""
         store, self._store, self._opened = self._store, None, False
         transport, self._transport = self._transport, None
+        bus, self._bus = self._bus, None
+        if bus is not None:
+            await bus.close()
         if store is not None:
             await store.close()
         if transport is not None:
@@ -125,12 +138,13 @@ class Application:
     @contextlib.contextmanager
     def using(self, parts: SystemParts) -> Iterator[None]:
         """Use other parts while the block runs, as tests do; what was in use before comes back untouched."""
-        kept = self._parts, self._store, self._transport, self._opened, self.schedules
-        self._parts, self._store, self._transport, self._opened, self.schedules = parts, None, None, False, Schedules()
+        kept = self._parts, self._store, self._transport, self._bus, self._opened, self.schedules
+        self._parts, self._store, self._transport, self._bus = parts, None, None, None
+        self._opened, self.schedules = False, Schedules()
         try:
             yield
         finally:
-            self._parts, self._store, self._transport, self._opened, self.schedules = kept
+            self._parts, self._store, self._transport, self._bus, self._opened, self.schedules = kept
 
     async def aenqueue(self, request: EnqueueRequest) -> Execution:
         """Make an execution; durable when this returns. Concurrent callers of one event loop share transactions."""

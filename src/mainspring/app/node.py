@@ -9,7 +9,7 @@ from collections.abc import Callable
 from mainspring._version import __version__
 from mainspring.app.application import Application
 from mainspring.app.declared import register_code
-from mainspring.app.wiring import Roles, webhook_sender
+from mainspring.app.wiring import Roles, open_inbound, webhook_sender
 from mainspring.engine.dispatcher import JobDispatcherWorker
 from mainspring.engine.executor import Attempt
 from mainspring.engine.heartbeat import HeartbeatThread
@@ -99,13 +99,15 @@ class Node:
         dispatcher = JobDispatcherWorker(
             f"dispatcher-{self.id}",
             store,
-            parts.bus,
+            app.bus,
             parts.wakeups,
             app.settings.dispatcher(),
             random=parts.random,
             transport=app.transport,
             schedules=app.schedules,
             sender=webhook_sender(app.settings, parts),
+            inbound=open_inbound(app.settings, f"dispatcher-{self.id}") if self.roles.dispatcher else None,
+            platform_id=app.platform_id,
             version=__version__,
         )
         if hasattr(store, "become_engine"):

@@ -13,6 +13,7 @@ from mainspring.errors import SettingsError
 from mainspring.ports.bus import Bus
 from mainspring.ports.clock import Clock, Wakeups
 from mainspring.ports.http import HttpClient
+from mainspring.ports.inbound import Inbound
 from mainspring.ports.store import Store
 from mainspring.ports.transport import Announcer, DatabaseTransport, Transport
 from mainspring.ports.webhooks import WebhookSender
@@ -37,7 +38,7 @@ class SystemParts:
     clock: Clock = field(default_factory=SystemClock)
     random: random.Random = field(default_factory=system_random)
     wakeups: Wakeups = field(default_factory=InProcessWakeups)
-    bus: Bus = field(default_factory=InProcessBus)
+    bus: Bus | None = None
     store: Store | None = None
     transport: Transport | None = None
 
@@ -48,15 +49,44 @@ def open_transport(settings: Settings, parts: SystemParts) -> Transport:
         return parts.transport
     if settings.chosen_transport == "database":
         return DatabaseTransport()
-    try:
-        import redis  # noqa: F401 - asked for here, so that its absence is told in our words
-    except ImportError as error:
-        raise SettingsError("Redis needs its driver: pip install 'mainspring[redis]'") from error
+    _need_redis()
     from mainspring.adapters.redis.connection import RedisSettings
     from mainspring.adapters.redis.transport import RedisTransport
 
     assert settings.redis_url is not None, "the settings were checked"
     return RedisTransport(RedisSettings(settings.redis_url), wakeups=parts.wakeups, random=parts.random)
+
+
+def open_bus(settings: Settings, parts: SystemParts) -> Bus:
+    """Return where events go: a Redis stream where there is a ``redis_url``, else the subscribers of this process."""
+    if parts.bus is not None:
+        return parts.bus
+    if settings.redis_url is None:
+        return InProcessBus()
+    _need_redis()
+    from mainspring.adapters.redis.bus import RedisBus
+    from mainspring.adapters.redis.connection import RedisSettings
+
+    return RedisBus(RedisSettings(settings.redis_url), random=parts.random)
+
+
+def open_inbound(settings: Settings, consumer: str) -> Inbound | None:
+    """Return the stream events come in by; None where no setting names one."""
+    if settings.events_in is None or settings.redis_url is None:
+        return None
+    _need_redis()
+    from mainspring.adapters.redis.connection import RedisSettings
+    from mainspring.adapters.redis.inbound import InboundSettings, RedisInbound
+
+    where = InboundSettings(settings.events_in, settings.events_in_group)
+    return RedisInbound(RedisSettings(settings.redis_url), where, consumer=consumer)
+
+
+def _need_redis() -> None:
+    try:
+        import redis  # noqa: F401 - asked for here, so that its absence is told in our words
+    except ImportError as error:
+        raise SettingsError("Redis needs its driver: pip install 'mainspring[redis]'") from error
 
 
 def webhook_sender(settings: Settings, parts: SystemParts) -> WebhookSender:

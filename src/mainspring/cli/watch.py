@@ -63,7 +63,7 @@ class Watch:
         node.on_attempt = self._on_attempt
         if not self._roles.dispatcher:
             node.on_end = self._on_end  # the events that tell of ends are relayed by another process
-        self._unsubscribe = self._app.parts.bus.subscribe("**", self._on_event)
+        self._unsubscribe = self._app.bus.subscribe("**", self._on_event)
 
     async def run(self, node: Node) -> None:
         """Show the head once the node runs, then keep how it stands up to date."""

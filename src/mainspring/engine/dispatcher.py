@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from mainspring.engine.deliver import Deliverer
+from mainspring.engine.inbound import InboundReader
 from mainspring.engine.reaper import Reaper
 from mainspring.engine.reconcile import Reconciler
 from mainspring.engine.relay import Relay
@@ -27,6 +28,7 @@ from mainspring.moves.retain import Retention, retain
 from mainspring.moves.schedules import Schedules
 from mainspring.ports.bus import Bus
 from mainspring.ports.clock import Wakeups
+from mainspring.ports.inbound import Inbound
 from mainspring.ports.store import Store, Tx
 from mainspring.ports.transport import Transport
 from mainspring.ports.webhooks import WebhookSender
@@ -83,6 +85,8 @@ class JobDispatcherWorker:
         transport: Transport | None = None,
         schedules: Schedules | None = None,
         sender: WebhookSender | None = None,
+        inbound: Inbound | None = None,
+        platform_id: str = "default",
         version: str = "",
     ) -> None:
         self.worker_id, self.settings = worker_id, settings or DispatcherSettings()
@@ -107,6 +111,11 @@ class JobDispatcherWorker:
         self._deliverer = None if sender is None else Deliverer(store, sender, wakeups, random=random)
         if self._deliverer is not None:
             self._loops.append(self._loop("deliver", self._deliverer.step, ("deliveries",), poll))
+        self._inbound = (
+            None if inbound is None else InboundReader(store, inbound, self._schedules, platform_id=platform_id)
+        )
+        if self._inbound is not None:
+            self._loops.append(self._loop("inbound", self._inbound.step, (), poll))
         if transport is not None and transport.may_lose:
             reconciler = Reconciler(store, transport, after=self.settings.reconcile)
             self._loops.append(self._loop("reconcile", reconciler.step, (), self.settings.reconcile.total_seconds()))
@@ -129,6 +138,8 @@ class JobDispatcherWorker:
             await self._relay.stop()
             if self._deliverer is not None:
                 await self._deliverer.stop()
+            if self._inbound is not None:
+                await self._inbound.close()
             await self._store.write(self._put_node)
 
     def get_stats(self) -> DispatchStats:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mainspring.errors import ScheduleError, ValidationError
+from mainspring.model.cloudevents import from_cloudevent
 from mainspring.model.events import Event
 from mainspring.model.execution import Execution
 from mainspring.model.job import ActiveExecution, Job, JobStatus, JobType
@@ -68,6 +69,15 @@ def publish(
         dict(data or {}),
         more,
     )
+    check_event(event)
+    if not tx.inbox.accept(event):
+        return Published(event, duplicate=True)
+    return decide_accepted(tx, schedules or Schedules(), event)
+
+
+def accept(tx: Tx, platform_id: str, content: object, *, schedules: Schedules | None = None) -> Published:
+    """Accept a CloudEvent that came in for a platform, as `publish` does. Raises `ValidationError` for what is none."""
+    event = from_cloudevent(content, platform_id=platform_id, at=tx.now)
     check_event(event)
     if not tx.inbox.accept(event):
         return Published(event, duplicate=True)

@@ -141,7 +141,7 @@ class SteppedEngine:
     async def _publish(self) -> int:
         events = self._store.read_blocking(take_unpublished)
         if events:
-            await self._app.parts.bus.publish(events)
+            await self._app.bus.publish(events)
             for problem in self._store.write_blocking(lambda tx: mark_published(tx, self._app.schedules, events)):
                 logger.warning("%s", problem)
         return len(events)
