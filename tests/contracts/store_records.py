@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from mainspring.model.execution import DeadLetter, Execution, Failure, LogLine, Status
-from mainspring.ports.store import Store
+from mainspring.ports.store import LetterQuery, Store
 from tests.contracts.store_rows import MINUTE, PLATFORM, a_job, a_letter, add, add_job, an_execution, lines, new_id
 
 
@@ -171,6 +171,35 @@ class RecordContract:
         found = await store.read(lambda tx: tx.dead_letters.get(letter.execution_id))
         assert found is not None
         assert found.error == {"type": "E", "tags": ["a"]}
+
+    async def test_open_dead_letters_are_found_oldest_first_by_every_field_given(
+        self, store: Store, now: datetime
+    ) -> None:
+        job = await add_job(store, a_job(now))
+        executions = [an_execution(now, Status.FAILED) for _ in range(4)]
+        await add(store, *executions)
+        first, second, third, closed = (a_letter(execution) for execution in executions)
+        first = replace(first, job_id=job.id, failure=Failure.TIMEOUT, created_at=now - MINUTE)
+        second = replace(second, handler="other", fingerprint="f-2", created_at=now)
+        third = replace(third, created_at=now + MINUTE, platform_id="other")
+        closed = replace(closed, status="discarded")
+        await store.write(lambda tx: tx.dead_letters.add([second, closed, third, first]))
+
+        async def found(query: LetterQuery, **more: Any) -> list[DeadLetter]:
+            options = {"limit": 10, **more}
+            return await store.write(lambda tx: tx.dead_letters.open(PLATFORM, query, **options))
+
+        every = LetterQuery()
+        assert await found(every) == await found(every, lock=True) == [first, second]
+        assert await found(every, limit=1) == [first]
+        assert await found(every, after_id=first.execution_id) == [second]
+        assert await found(LetterQuery(job_id=job.id)) == [first]
+        assert await found(LetterQuery(failure=Failure.TIMEOUT)) == [first]
+        assert await found(LetterQuery(handler="other")) == [second]
+        assert await found(LetterQuery(fingerprint="f-2")) == [second]
+        assert await found(LetterQuery(since=now)) == [second]
+        assert await found(LetterQuery(until=now)) == [first]
+        assert await found(LetterQuery(handler="other", until=now)) == []
 
 
 async def texts(store: Store, execution_id: str, *, after: int = 0, limit: int = 1000) -> list[tuple[int, str]]:

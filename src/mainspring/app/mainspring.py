@@ -121,9 +121,30 @@ class Mainspring(Application):
         """Run the function once, at an instant or at a wall time in ``tz``."""
         return self._job(JobType.ONE_TIME, {"run_at": plain_instant(run_at)}, name, policies)
 
-    def on(self, *patterns: str, name: str | None = None, **policies: Unpack[Policies]) -> Decorator:
-        """Run the function for each event whose type matches a pattern (``*`` one segment, ``**`` the tail)."""
-        return self._job(JobType.EVENT, {"events": list(patterns)}, name, policies)
+    def on(
+        self,
+        *patterns: str,
+        name: str | None = None,
+        filter: Mapping[str, Any] | None = None,
+        debounce: Span | None = None,
+        throttle: tuple[int, Span] | None = None,
+        **policies: Unpack[Policies],
+    ) -> Decorator:
+        """Run the function for each event whose type matches a pattern (``*`` one segment, ``**`` the tail).
+
+        ``filter`` narrows by what the event says: ``{"data": {"total": [{"numeric": [">", 100]}]}}``. With
+        ``debounce`` only the last event of a burst counts, once it has been quiet for so long. ``throttle=(10, "1m")``
+        lets ten through in any minute.
+        """
+        schedule: dict[str, Any] = {"events": list(patterns)}
+        if filter is not None:
+            schedule["filter"] = dict(filter)
+        if debounce is not None:
+            schedule["debounce_ms"] = milliseconds(duration(debounce, "debounce"))
+        if throttle is not None:
+            limit, per = throttle
+            schedule["throttle"] = {"limit": limit, "per_ms": milliseconds(duration(per, "throttle"))}
+        return self._job(JobType.EVENT, schedule, name, policies)
 
     def _job(
         self, kind: JobType, schedule: Mapping[str, Any], name: str | None, policies: Mapping[str, Any]

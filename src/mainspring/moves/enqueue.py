@@ -215,16 +215,27 @@ def again(
         raise NotFoundError("execution", execution_id)
     if not old.status.terminal:
         raise ConflictError(f"execution {execution_id} is {old.status}: only an ended one can be run again")
-    new_id = tx.new_id()
-    fresh = Execution(
+    return add_executions(tx, [repeated(old, tx.new_id(), tx.now, payload=payload)])[0]
+
+
+def repeated(
+    old: Execution,
+    new_id: str,
+    now: datetime,
+    *,
+    payload: Mapping[str, Any] | None = None,
+    available_at: datetime | None = None,
+) -> Execution:
+    """Return a new execution that repeats an ended one, under the policies that was made under."""
+    return Execution(
         id=new_id,
         platform_id=old.platform_id,
         handler=old.handler,
         handler_type=old.handler_type,
         status=Status.PENDING,
         cause=Cause.RETRY,
-        created_at=tx.now,
-        available_at=tx.now,
+        created_at=now,
+        available_at=available_at or now,
         job_id=old.job_id,
         job_name=old.job_name,
         job_revision=old.job_revision,
@@ -243,7 +254,6 @@ def again(
         # The same key as the first try: whoever deduplicates outside must see that it is the same work.
         idempotency_key=old.idempotency_key,
     )
-    return add_executions(tx, [fresh])[0]
 
 
 def redrive(tx: Tx, execution_id: str, *, platform_id: str, payload: Mapping[str, Any] | None = None) -> Execution:

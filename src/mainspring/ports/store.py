@@ -19,7 +19,7 @@ from mainspring.model.chain import Chained
 from mainspring.model.decision import Decision
 from mainspring.model.dispatch import Announcement, Dispatch
 from mainspring.model.events import Event, PendingEvent
-from mainspring.model.execution import Attempt, DeadLetter, Execution, LogLine, Move, Status, Transition
+from mainspring.model.execution import Attempt, DeadLetter, Execution, Failure, LogLine, Move, Status, Transition
 from mainspring.model.job import ActiveExecution, Job, JobCursor, JobStats, JobStatus, JobType
 from mainspring.model.node import DispatcherNode, HandlerRow, Limit, WorkerNode
 from mainspring.model.webhook import DeliveryState, Webhook, WebhookDelivery
@@ -274,6 +274,18 @@ class LogTable(Protocol):
         """Return lines with a number above ``after``, in order."""
 
 
+@dataclass(frozen=True, slots=True)
+class LetterQuery:
+    """Which dead letters; every field given must match. ``since`` inclusive and ``until`` exclusive: when they died."""
+
+    job_id: str | None = None
+    handler: str | None = None
+    failure: Failure | None = None
+    fingerprint: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
 class DeadLetterTable(Protocol):
     """Executions given up on."""
 
@@ -295,6 +307,11 @@ class DeadLetterTable(Protocol):
         limit: int = 50,
     ) -> list[DeadLetter]:
         """Return dead letters, newest execution id first."""
+
+    def open(
+        self, platform_id: str, query: LetterQuery, *, after_id: str | None = None, limit: int, lock: bool = False
+    ) -> list[DeadLetter]:
+        """Return open dead letters, oldest execution id first, after one; with ``lock`` others' locks are skipped."""
 
     def resolve(
         self, execution_id: str, *, status: str, reason: str | None = None, redriven_as: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from mainspring.cli.commands import run
+from mainspring.errors import ExecutionFailedError
 
 
 @pytest.fixture
@@ -58,3 +60,32 @@ def test_a_test_of_a_forbidden_target_says_so_and_fails(cli):
     answer = cli("webhooks", "test", made["id"], code=1)
     assert answer["reception"] == "forbidden"
     assert "must not be called" in answer["detail"]
+
+
+def test_dead_letters_are_counted_redriven_and_discarded_by_filter(cli, tmp_path):
+    from mainspring import Mainspring
+    from mainspring.model.outcome import Fail
+
+    ms = Mainspring(f"sqlite:///{tmp_path}/jobs.db", poll_ms=50)
+
+    @ms.handler(retry=0)
+    async def breaks() -> None:
+        raise Fail("broken")
+
+    async def die() -> None:
+        async with ms.running():
+            for _ in range(3):
+                run = await breaks.aenqueue()
+                with pytest.raises(ExecutionFailedError):
+                    await run.aresult(timeout=10)
+
+    asyncio.run(die())
+    assert cli("dead", "redrive", "--handler", "breaks", "--dry-run")["count"] == 3
+    assert cli("dead", "redrive", "--handler", "nobody")["count"] == 0
+    redriven = cli("dead", "redrive", "--handler", "breaks", "--limit", "2", "--rate", "1")
+    assert (redriven["count"], redriven["more"]) == (2, True)
+    assert cli("dead", "discard", "--all", "--reason", "done with")["count"] == 1
+    assert cli("dead", "list")["data"] == []
+    cli("dead", "redrive", code=2)
+    cli("dead", "redrive", "x", "--handler", "breaks", code=2)
+    cli("dead", "redrive", "--all", "--payload", "{}", code=2)

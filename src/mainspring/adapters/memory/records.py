@@ -12,6 +12,7 @@ from mainspring.adapters.memory.values import each_isolated, isolated
 from mainspring.errors import ConflictError
 from mainspring.model.chain import Chained
 from mainspring.model.execution import DeadLetter, LogLine
+from mainspring.ports.store import LetterQuery
 
 
 class MemoryLogTable:
@@ -91,6 +92,25 @@ class MemoryDeadLetterTable:
             and (before_id is None or letter.execution_id < before_id)
         ]
         return each_isolated(sorted(found, key=lambda letter: letter.execution_id, reverse=True)[:limit])
+
+    def open(
+        self, platform_id: str, query: LetterQuery, *, after_id: str | None = None, limit: int, lock: bool = False
+    ) -> list[DeadLetter]:
+        def wanted(letter: DeadLetter) -> bool:
+            return (
+                letter.platform_id == platform_id
+                and letter.status == "open"
+                and (after_id is None or letter.execution_id > after_id)
+                and query.job_id in (None, letter.job_id)
+                and query.handler in (None, letter.handler)
+                and query.failure in (None, letter.failure)
+                and query.fingerprint in (None, letter.fingerprint)
+                and (query.since is None or letter.created_at >= query.since)
+                and (query.until is None or letter.created_at < query.until)
+            )
+
+        found = sorted(filter(wanted, self._letters.values()), key=lambda letter: letter.execution_id)
+        return each_isolated(found[:limit])
 
     def resolve(
         self, execution_id: str, *, status: str, reason: str | None = None, redriven_as: str | None = None

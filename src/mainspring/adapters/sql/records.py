@@ -13,6 +13,7 @@ from mainspring.adapters.sql.session import SqlTable
 from mainspring.adapters.sql.tables import chains, dead_letters, execution_logs, executions
 from mainspring.model.chain import Chained
 from mainspring.model.execution import DeadLetter, LogLine
+from mainspring.ports.store import LetterQuery
 
 _LINE, _LETTER, _LINK = shape(LogLine, execution_logs), shape(DeadLetter, dead_letters), shape(Chained, chains)
 _l, _d, _c = execution_logs.c, dead_letters.c, chains.c
@@ -90,6 +91,22 @@ class SqlDeadLetterTable(SqlTable):
         if before_id is not None:
             statement = statement.where(_d.execution_id < before_id)
         return _LETTER.rows(self._all(statement.order_by(_d.execution_id.desc()).limit(sa.literal(limit))))
+
+    def open(
+        self, platform_id: str, query: LetterQuery, *, after_id: str | None = None, limit: int, lock: bool = False
+    ) -> list[DeadLetter]:
+        statement = _LETTER.select.where(_d.platform_id == platform_id, _d.status == "open")
+        for name in ("job_id", "handler", "failure", "fingerprint"):
+            if (value := getattr(query, name)) is not None:
+                statement = statement.where(_d[name] == value)
+        if query.since is not None:
+            statement = statement.where(_d.created_at >= query.since)
+        if query.until is not None:
+            statement = statement.where(_d.created_at < query.until)
+        if after_id is not None:
+            statement = statement.where(_d.execution_id > after_id)
+        statement = statement.order_by(_d.execution_id).limit(sa.literal(limit))
+        return _LETTER.rows(self._all(statement.with_for_update(skip_locked=True) if lock else statement))
 
     def resolve(
         self, execution_id: str, *, status: str, reason: str | None = None, redriven_as: str | None = None
