@@ -52,7 +52,7 @@ class Deliveries(Protocol):
         """Take note that the claim failed: nothing is known of these executions, and they are offered again."""
 
     async def close(self) -> None:
-        """Take nothing more, and leave what was not tried to other workers."""
+        """Take nothing more, and leave what was not tried to other workers. Again: nothing happens."""
 
 
 class Transport(Announcer, Protocol):

@@ -103,7 +103,10 @@ class RedisDeliveries:
         self._offers.failed()
 
     async def close(self) -> None:
-        await end(self._tasks)
+        tasks, self._tasks = self._tasks, []
+        if not tasks:
+            return
+        await end(tasks)
         try:
             if self._link.up:
                 await asyncio.wait_for(self._hand_back(), 2.0)
