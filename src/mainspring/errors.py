@@ -65,6 +65,8 @@ class NothingToComeError(ValidationError):
 
     def __init__(self) -> None:
         super().__init__("has no instant in the future", field="schedule", fix="Give it a time that is to come")
+
+
 class FilterError(ValidationError):
     """A filter that cannot be used. ``at`` is the place in it, counted from 0; ``fix`` says how to mend it."""
 

@@ -231,3 +231,16 @@ def test_a_reader_that_leaves_early_is_no_defect(cli: Cli) -> None:
     words = f"'{MAINSPRING}' preview '* * * * *' --count 1000 | head -1"
     done = subprocess.run(["sh", "-c", words], cwd=cli.folder, capture_output=True, text=True, check=False)
     assert done.stderr == ""
+
+
+def test_a_held_fleet_says_so_everywhere_until_it_is_released(cli: Cli) -> None:
+    assert cli("migrate", "--db", "jobs.db").code == 0
+    assert cli("hold", "--reason", " ", "--db", "jobs.db").code == 2
+    held = cli("hold", "--reason", "restored to 09:00", "--db", "jobs.db")
+    assert (held.code, held.out) == (0, "held: restored to 09:00. `mainspring release` lets the fleet go on\n")
+    assert "the fleet is held by cli: restored to 09:00" in cli("status", "--db", "jobs.db", "-o", "json").out.lower()
+    doctor = cli("doctor", "--db", "jobs.db")
+    assert "mainspring release" in doctor.out
+    released = cli("release", "--db", "jobs.db", "-o", "json")
+    assert released.json["reason"] == "restored to 09:00"
+    assert cli("release", "--db", "jobs.db").err == "the fleet was not held\n"

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from mainspring._version import __version__
 from mainspring.app.application import Application
 from mainspring.app.declared import register_code
+from mainspring.app.holding import Holding
 from mainspring.app.wiring import Roles, open_inbound, webhook_sender
 from mainspring.engine.dispatcher import JobDispatcherWorker
 from mainspring.engine.executor import Attempt
@@ -36,7 +37,7 @@ class Node:
         self._heartbeat: HeartbeatThread | None = None
         self._cancels: Loop | None = None
         self._waiting: asyncio.Task[None] | None = None
-        self._lock = None
+        self._holding: Holding | None = None
 
     async def start(self) -> None:
         """Open the store, register what the code defines, and start the roles.
@@ -55,6 +56,8 @@ class Node:
         if self._waiting is not None:
             self._waiting.cancel()
             await asyncio.gather(self._waiting, return_exceptions=True)
+        if self._holding is not None:
+            await self._holding.stop()
         # The worker first: while it drains, the dispatcher still promotes and relays.
         if self.worker is not None:
             await self.worker.stop()
@@ -113,13 +116,17 @@ class Node:
         if hasattr(store, "become_engine"):
             # Whoever held these leases held the file's lock as well, and does so no longer.
             await dispatcher.take_over()
+        poll = app.settings.heartbeat_ms / 1000
+        holding = Holding(store, parts.wakeups, lambda: [one for one in (dispatcher, self.worker) if one], poll=poll)
+        await holding.start()
+        self._holding = holding
         if self.roles.worker:
-            await self._start_worker(store)
+            await self._start_worker(store, held=holding.held)
         if self.roles.dispatcher:
             await dispatcher.start()
             self.dispatcher = dispatcher
 
-    async def _start_worker(self, store: Store) -> None:
+    async def _start_worker(self, store: Store, *, held: bool) -> None:
         app, parts = self._app, self._app.parts
         settings = app.settings.worker()
         self.worker = Worker(
@@ -133,6 +140,7 @@ class Node:
             version=__version__,
         )
         self.worker.on_attempt, self.worker.on_end = self.on_attempt, self.on_end
+        self.worker.held = held
         await self.worker.start()
         heartbeat = HeartbeatThread(
             store,

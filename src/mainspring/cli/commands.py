@@ -132,6 +132,8 @@ _COMMANDS = {
     "Operate": {
         "doctor": ("doctor:doctor", "Check everything; each finding names the command that mends it."),
         "migrate": ("migrate:migrate", "Make or migrate the database's schema, and show its version."),
+        "hold": ("hold:hold", "Hold the fleet: nothing new begins until it is released."),
+        "release": ("hold:release", "Let a held fleet go on."),
         "config": ("config:config", "Show each setting with where it came from."),
     },
 }

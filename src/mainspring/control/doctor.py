@@ -18,6 +18,8 @@ from mainspring.control.health import ALIVE, FAIL, WARN, collect_metrics
 from mainspring.control.status import all_jobs
 from mainspring.model.job import Job, JobStatus
 from mainspring.model.node import DispatcherNode, WorkerNode
+from mainspring.model.wire import instant
+from mainspring.moves.hold import held
 from mainspring.moves.reap import CLOCK_STEP
 from mainspring.moves.schedules import Schedules
 from mainspring.ports.store import Tx
@@ -79,6 +81,7 @@ def examine(tx: Tx, schedules: Schedules, platform_id: str) -> list[Finding]:
     jobs, complete = all_jobs(tx, platform_id)
     active = [job for job in jobs if job.status is JobStatus.ACTIVE]
     findings = [
+        _hold(tx),
         _dispatchers(tx, dispatchers),
         _workers(tx, workers),
         _lag("decisions", metrics["decision_lag_s"], "the oldest undecided instant is {} late", dispatchers),
@@ -97,6 +100,15 @@ def examine(tx: Tx, schedules: Schedules, platform_id: str) -> list[Finding]:
         detail = f"only the first {len(jobs)} jobs by name were looked at"
         findings.append(Finding("jobs", Grade.NOTE, detail))
     return findings
+
+
+def _hold(tx: Tx) -> Finding:
+    found = held(tx)
+    if found is None:
+        return Finding("hold", Grade.OK, "the fleet may work")
+    since = instant(found.since)
+    detail = f"the fleet is held since {span(tx.now - found.since)}, by {found.actor}: {found.reason}"
+    return Finding("hold", Grade.ERROR, detail, {"since": since, "reason": found.reason}, ("mainspring release",))
 
 
 def _dispatchers(tx: Tx, alive: Sequence[DispatcherNode]) -> Finding:

@@ -15,6 +15,7 @@ from mainspring.errors import ValidationError
 from mainspring.model.decision import Decision, Verdict
 from mainspring.model.job import Job, JobStatus, JobType
 from mainspring.model.wire import instant
+from mainspring.moves.hold import held
 from mainspring.moves.jobs import existing
 from mainspring.moves.schedules import Schedules
 from mainspring.ports.store import Tx
@@ -235,6 +236,11 @@ def _undecided(subject: _Subject, checks: list[Check]) -> Explanation:
         rest = span(fire_at - tx.now)
         checks.append(Check("time", "info", f"it is due in {rest}", {"fire_at": instant(fire_at)}))
         return Explanation(name, "will_run", f"{when}: will be decided in {rest}.", tuple(checks), (), at)
+    if (hold := held(tx)) is not None:
+        since = subject.local(hold.since)
+        checks.append(Check("fleet_released", "blocked", f"held since {since}: {hold.reason}", {"actor": hold.actor}))
+        told = f"{when}: due {span(tx.now - fire_at)} ago and not decided yet, because the fleet is held: {hold.reason}"
+        return Explanation(name, "waiting", told, tuple(checks), ("let it go on: mainspring release",), at)
     alive = [d.id for d in tx.nodes.dispatchers(seen_since=tx.now - timedelta(seconds=15)) if d.status == "running"]
     late = span(tx.now - fire_at)
     detail = f"dispatchers alive: {', '.join(alive) or 'none'}"

@@ -12,6 +12,7 @@ from mainspring.model.chain import Chained
 from mainspring.model.execution import Execution, Status
 from mainspring.model.job import Job
 from mainspring.model.wire import instant
+from mainspring.moves.hold import held
 from mainspring.ports.store import Tx
 
 
@@ -25,6 +26,9 @@ def describe_execution(tx: Tx, platform_id: str, execution_id: str) -> tuple[Exe
     if not execution.status.terminal:
         checks.append(_time(tx, execution, zone))
         checks.append(_limits(tx, execution))
+        if (hold := held(tx)) is not None:
+            detail = f"the fleet is held since {shown(hold.since, zone)}: {hold.reason}"
+            checks.append(Check("fleet_released", "blocked", detail, {"actor": hold.actor}))
         if execution.status in (Status.PENDING, Status.QUEUED, Status.RETRYING):
             checks.append(_worker(tx, execution))
         if execution.status is Status.RUNNING:
@@ -104,6 +108,8 @@ def advise(execution: Execution, checks: Sequence[Check]) -> list[str]:
         for check in checks
         if check.check == "worker_alive" and check.result == "no"
     ]
+    if any(check.check == "fleet_released" for check in checks):
+        advice.append("let the fleet go on: mainspring release")
     if execution.status is Status.FAILED:
         advice.append(f"run it again: mainspring dead-letters redrive {execution.id}")
     if execution.blocked_by in ("job", "overlap"):

@@ -9,6 +9,7 @@ from datetime import timedelta
 from mainspring.control.explanation import span
 from mainspring.control.health import ALIVE, FAIL
 from mainspring.model.node import DispatcherNode, WorkerNode
+from mainspring.moves.hold import held
 from mainspring.ports.store import Tx
 
 
@@ -29,6 +30,8 @@ def check_worker(tx: Tx, host: str) -> ProcessHealth:
     if not alive:
         last = _last(tx.nodes.workers())
         return ProcessHealth(False, f"no worker of host {host} was seen within {span(ALIVE)}{last}")
+    if (hold := held(tx)) is not None:
+        return ProcessHealth(True, f"{len(alive)} alive on host {host}; the fleet is held: {hold.reason}")
     running = sum(worker.running for worker in alive)
     idle = [w for w in alive if w.status == "running" and w.running + w.poisoned < sum(w.queues.values())]
     waits = [at for queue, handler, at in tx.executions.queued_handlers(1000) if _serves(idle, queue, handler)]
@@ -44,6 +47,8 @@ def check_dispatcher(tx: Tx, host: str) -> ProcessHealth:
     if not alive:
         last = _last(tx.nodes.dispatchers())
         return ProcessHealth(False, f"no dispatcher of host {host} was seen within {span(ALIVE)}{last}")
+    if (hold := held(tx)) is not None:
+        return ProcessHealth(True, f"{len(alive)} alive on host {host}; the fleet is held: {hold.reason}")
     due = tx.jobs.next_due_at()
     late = max(tx.now - due, timedelta(0)) if due is not None else timedelta(0)
     if late > FAIL:

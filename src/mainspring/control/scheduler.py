@@ -23,8 +23,10 @@ from mainspring.model.wire import definition_from_wire, milliseconds
 from mainspring.moves import cancel as cancelling
 from mainspring.moves import enqueue as enqueuing
 from mainspring.moves import events, jobs
+from mainspring.moves import hold as holding
 from mainspring.moves.enqueue import EnqueueRequest
 from mainspring.moves.events import Published
+from mainspring.moves.hold import Hold
 from mainspring.moves.jobs import Changed
 from mainspring.moves.skip import skip_next
 from mainspring.ports.store import ExecutionQuery, Tx
@@ -446,6 +448,14 @@ class SchedulerService(PlatformService):
             lambda tx: _put_limit(tx, bounds),
             after=lambda _: {f: v for f in _BOUNDS if (v := getattr(bounds, f)) is not None},
         )
+
+    async def hold_fleet(self, reason: str) -> Hold:
+        """Let no process of any platform decide, promote or claim until `release_fleet`; what runs, runs on."""
+        return await self._store.write(lambda tx: holding.hold(tx, reason, actor=self._actor))
+
+    async def release_fleet(self) -> Hold | None:
+        """Let a held fleet go on; return the hold there was, None where there was none."""
+        return await self._store.write(holding.release)
 
     # -- how it goes ---------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from mainspring.control.health import ALIVE, Health, check_health, collect_metri
 from mainspring.model.job import Job, JobStats, JobStatus
 from mainspring.model.node import DispatcherNode, Limit, WorkerNode
 from mainspring.model.wire import instant
+from mainspring.moves.hold import Hold, held
 from mainspring.ports.store import Tx
 
 #: Most jobs looked at; the screen must come at once, however many there are.
@@ -116,7 +117,7 @@ def collect_status(tx: Tx, platform_id: str, *, upcoming: int = 5) -> Status:
     return Status(
         now=tx.now,
         timezone=timezone,
-        sentence=_sentence(health, metrics),
+        sentence=_sentence(health, metrics, held(tx)),
         health=health,
         metrics=metrics,
         queues=_queues(tx, platform_id, workers),
@@ -182,9 +183,9 @@ def _queue_limits(tx: Tx, platform_id: str) -> list[Limit]:
     return [limit for limit in tx.platforms.limits(platform_id) if limit.scope == "queue"]
 
 
-def _sentence(health: Health, metrics: Mapping[str, Any]) -> str:
+def _sentence(health: Health, metrics: Mapping[str, Any], hold: Hold | None) -> str:
     """Say how it goes in one sentence: what is wrong first, and plainly when nothing is."""
-    problems = []
+    problems = [] if hold is None else [f"the fleet is held by {hold.actor}: {hold.reason}"]
     if not metrics["dispatchers"]:
         problems.append("no dispatcher is alive, so nothing is decided")
     if not metrics["workers"]:

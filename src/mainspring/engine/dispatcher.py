@@ -99,6 +99,8 @@ class JobDispatcherWorker:
         self._stats = DispatchStats()
         self._started_at: datetime | None = None
         self._status = "stopped"
+        #: Decide and promote nothing: the fleet is held.
+        self.held = False
         poll = self.settings.interval_ms / 1000
         self._loops = [
             self._loop("plan", self._plan, ("jobs",), poll),
@@ -165,6 +167,8 @@ class JobDispatcherWorker:
     # -- steps: each is one transaction --------------------------------------------------------------------------
 
     async def _plan(self) -> float | None:
+        if self.held:
+            return None
         limit, asked = self.settings.batch_size, self._time()
         planned = await self._store.write(lambda tx: plan_due(tx, self._schedules, self.worker_id, limit=limit))
         stats = self._stats
@@ -183,6 +187,8 @@ class JobDispatcherWorker:
         return max((planned.next_due_at - planned.now).total_seconds() - (self._time() - asked), 0.0)
 
     async def _promote(self) -> float | None:
+        if self.held:
+            return None
         limit, asked = self.settings.batch_size, self._time()
 
         def work(tx: Tx) -> tuple[int, datetime | None, datetime]:

@@ -92,6 +92,8 @@ class Worker:
         self._ended: deque[tuple[Attempt, Outcome]] = deque()
         self._some_ended = asyncio.Event()
         self._draining = False
+        #: Claim nothing: the fleet is held.
+        self.held = False
         self._started_at: datetime | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._idle = asyncio.Event()
@@ -179,7 +181,14 @@ class Worker:
         room = self._room()
         handlers = sorted(handler.name for handler in self._registry.list_handlers())
         unsettled = len(self._ended) >= 4 * self.settings.claim_batch
-        if self._draining or not room or not handlers or unsettled or poisoned >= self.settings.max_poisoned:
+        if (
+            self.held
+            or self._draining
+            or not room
+            or not handlers
+            or unsettled
+            or poisoned >= self.settings.max_poisoned
+        ):
             return None
         limit = min(sum(room.values()), self.settings.claim_batch)
         offer = self._deliveries.offer(room, limit)

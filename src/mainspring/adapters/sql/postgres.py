@@ -135,6 +135,10 @@ class PostgresStore:
         """
         return await asyncio.to_thread(self._asked, _migrate)
 
+    async def identity(self) -> str | None:
+        """Return what tells this database from one restored from a dump of it, or from a copy on another server."""
+        return await asyncio.to_thread(self._asked, _identity)
+
     async def schema_version(self) -> str | None:
         """Return the schema's revision, None for a database without our tables; `SchemaError` for a newer one."""
         return await asyncio.to_thread(self._asked, _version)
@@ -216,3 +220,13 @@ def _migrate(connection: sa.Connection) -> str | None:
 
 def _version(connection: sa.Connection) -> str | None:
     return current(connection)
+
+
+def _identity(connection: sa.Connection) -> str:
+    """The server's own number and the database's in it: a restored dump has another of one or of both."""
+    database = connection.execute(sa.text("SELECT oid FROM pg_database WHERE datname = current_database()")).scalar()
+    may_ask = "SELECT has_function_privilege('pg_control_system()', 'execute')"
+    if not connection.execute(sa.text(may_ask)).scalar():
+        return f"/{database}"
+    server = connection.execute(sa.text("SELECT system_identifier FROM pg_control_system()")).scalar()
+    return f"{server}/{database}"
