@@ -6,7 +6,6 @@ The database, and Redis where it is used, come from the environment, as for any 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from contextlib import AbstractAsyncContextManager
@@ -66,7 +65,7 @@ class Ours(Adapter):
         service = ms.scheduler()
         for begin in range(0, schedules, AT_ONCE):
             numbers = range(begin, min(begin + AT_ONCE, schedules))
-            await asyncio.gather(*(service.create_job({"name": f"far-{number}", **FAR}) for number in numbers))
+            await service.create_jobs([{"name": f"far-{number}", **FAR} for number in numbers])
 
     async def store(self, schedules: int) -> None:
         _ = await ms.scheduler().create_job({"name": "stored", **FAR})

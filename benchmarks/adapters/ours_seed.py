@@ -22,8 +22,8 @@ async def copy_job(ms: Mainspring, name: str, copies: int) -> None:
     job = (await ms.scheduler().get_job(name)).job
 
     def add(tx: Tx, numbers: range) -> None:
-        for new, number in zip(tx.new_ids(len(numbers)), numbers, strict=True):
-            tx.jobs.add(_renamed(job, new, f"{name}-{number}"), actor="benchmark")
+        pairs = zip(tx.new_ids(len(numbers)), numbers, strict=True)
+        tx.jobs.add([_renamed(job, new, f"{name}-{number}") for new, number in pairs], actor="benchmark")
         tx.wake("jobs")
 
     for numbers in _batches(copies):

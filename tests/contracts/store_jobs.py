@@ -53,6 +53,22 @@ class JobContract:
         assert await get(store, "tidy") == first
         assert await get(store, "tidy", "other") == elsewhere
 
+    async def test_several_jobs_are_added_at_once_or_none(self, store: Store, now: datetime) -> None:
+        a, b, again = a_job(now, "a"), a_job(now, "b"), a_job(now, "a")
+        await store.write(lambda tx: tx.jobs.add([a, b], actor="ada"))
+        assert [await get(store, "a"), await get(store, "b")] == [a, b]
+        assert [r[2] for r in await store.read(lambda tx: tx.jobs.revisions(b.id))] == ["ada"]
+        with pytest.raises(ConflictError):
+            await store.write(lambda tx: tx.jobs.add([a_job(now, "c"), again], actor="ada"))
+        assert await get(store, "c") is None
+
+    async def test_taken_are_names_of_jobs_not_archived_of_the_platform(self, store: Store, now: datetime) -> None:
+        await add_job(store, a_job(now, "a"))
+        await add_job(store, a_job(now, "b", status=JobStatus.ARCHIVED))
+        await add_job(store, a_job(now, "c", platform_id="other"))
+        assert await store.read(lambda tx: tx.jobs.taken(PLATFORM, ["a", "b", "c", "d"])) == {"a"}
+        assert await store.read(lambda tx: tx.jobs.taken(PLATFORM, [])) == set()
+
     async def test_an_archived_job_frees_its_name(self, store: Store, now: datetime) -> None:
         old = await add_job(store, a_job(now, "tidy"))
         assert await save(store, replace(old, status=JobStatus.ARCHIVED), 1)

@@ -108,7 +108,7 @@ def lines(execution: Execution, *messages: str) -> list[LogLine]:
 
 async def add_job(store: Store, job: Job) -> Job:
     """Store a job and return it."""
-    await store.write(lambda tx: tx.jobs.add(job, actor="ada"))
+    await store.write(lambda tx: tx.jobs.add([job], actor="ada"))
     return job
 
 

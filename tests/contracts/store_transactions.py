@@ -312,7 +312,7 @@ def fill(tx: Tx, now: datetime, given: list[Any] | None = None) -> dict[str, str
     waiting = [an_execution(now, payload=data(), blocked_by=held) for held in (None, "platform")]
     ended = an_execution(now, Status.FAILED, error=data())
     event = keep(an_event(now, data=data()))
-    tx.jobs.add(job, actor="ada")
+    tx.jobs.add([job], actor="ada")
     tx.jobs.put_stats([JobStats(job.id, total=1, success=1)])
     tx.executions.add([execution, queued, ended, *keep(waiting)])
     decision = a_decision(job, now, execution_id=execution.id, until_at=now + MINUTE, reason=data())

@@ -15,7 +15,6 @@ from mainspring.control.scheduler import SchedulerService
 from mainspring.model.node import Limit
 from mainspring.model.wire import definition_from_wire
 from mainspring.moves.jobs import create_job
-from mainspring.moves.schedules import Schedules
 from mainspring.ports.store import Tx
 from tests.faults.clocks import Clock
 from tests.faults.conftest import Report
@@ -35,7 +34,7 @@ def _create(tx: Tx, *, first: int, at: datetime) -> None:
     schedule = {"every_ms": 3_600_000, "anchor_at": at.isoformat()}
     for number in range(first, first + AT_ONCE):
         fields = {"name": f"flood-{number}", "type": "recurring", "handler": "work", "schedule": schedule}
-        create_job(tx, Schedules(), "default", definition_from_wire(fields))
+        create_job(tx, "default", definition_from_wire(fields))
 
 
 @pytest.mark.timeout(600)

@@ -53,7 +53,7 @@ async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 async def put(store: Store, name: str, **schedule: Any) -> str:
     wire = {"name": name, "type": "event", "handler": "h", "overlap": "allow_all"}
     definition = definition_from_wire({**wire, "schedule": {"events": ["a.*"], **schedule}})
-    changed = await store.write(lambda tx: create_job(tx, Schedules(), "default", definition))
+    changed = await store.write(lambda tx: create_job(tx, "default", definition))
     return changed.job.id
 
 

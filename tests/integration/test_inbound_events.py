@@ -77,7 +77,7 @@ async def store(tmp_path: Path) -> AsyncIterator[SqlStore]:
         "overlap": "allow_all",
         "schedule": {"events": ["order.*"]},
     }
-    await store.write(lambda tx: create_job(tx, Schedules(), "default", definition_from_wire(wire)))
+    await store.write(lambda tx: create_job(tx, "default", definition_from_wire(wire)))
     yield store
     await store.close()
 

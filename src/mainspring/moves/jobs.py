@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -40,15 +41,42 @@ class Changed:
     warnings: tuple[str, ...] = ()
 
 
-def create_job(
-    tx: Tx, schedules: Schedules, platform_id: str, definition: JobDefinition, *, actor: str = "api"
-) -> Changed:
+def create_job(tx: Tx, platform_id: str, definition: JobDefinition, *, actor: str = "api") -> Changed:
     """Store a new job; it is decided from now on. Raises `ConflictError` for a taken name, and `ValidationError`."""
-    found = tx.jobs.get(platform_id, definition.name)
-    if found is not None and found.status is not JobStatus.ARCHIVED:
-        raise ConflictError(f"a job named {definition.name!r} exists already")
-    job = Job(
-        id=tx.new_id(),
+    return create_jobs(tx, platform_id, [definition], actor=actor)[0]
+
+
+def create_jobs(tx: Tx, platform_id: str, definitions: Sequence[JobDefinition], *, actor: str = "api") -> list[Changed]:
+    """Store new jobs, all of them or none, in the order given; each is decided from now on.
+
+    Raises `ConflictError` for a name that is taken or given twice, and `ValidationError`.
+    """
+    _refuse_taken(tx, platform_id, [definition.name for definition in definitions])
+    _check_room(tx, platform_id, len(definitions))
+    # Not the process's memory of schedules: these jobs may yet be rolled back.
+    schedules, known = Schedules(len(definitions)), _known_handlers(tx, platform_id)
+    created = [
+        _created(tx, schedules, _new_job(tx, new_id, platform_id, definition), known)
+        for new_id, definition in zip(tx.new_ids(len(definitions)), definitions, strict=True)
+    ]
+    new = [one.job for one in created]
+    tx.jobs.add(new, actor=actor)
+    _announce(tx, new, EventType.JOB_CREATED, actor)
+    tx.wake("jobs")
+    return created
+
+
+def _refuse_taken(tx: Tx, platform_id: str, names: Sequence[str]) -> None:
+    for name in sorted(tx.jobs.taken(platform_id, names)):
+        raise ConflictError(f"a job named {name!r} exists already")
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise ConflictError(f"{count} of the new jobs are named {name!r}")
+
+
+def _new_job(tx: Tx, new_id: str, platform_id: str, definition: JobDefinition) -> Job:
+    return Job(
+        id=new_id,
         platform_id=platform_id,
         definition=definition,
         status=JobStatus.ACTIVE,
@@ -58,14 +86,13 @@ def create_job(
         updated_at=tx.now,
         cursor_at=tx.now,
     )
-    warnings = check(tx, schedules, job)
-    _check_quota(tx, job)
+
+
+def _created(tx: Tx, schedules: Schedules, job: Job, known: Container[str]) -> Changed:
+    warnings = check(tx, schedules, job, known)
     job = scheduled(tx, schedules, job)
     if job.definition.type.timed and job.next_run_at is None:
         raise NothingToComeError
-    tx.jobs.add(job, actor=actor)
-    _announce(tx, job, EventType.JOB_CREATED, actor)
-    tx.wake("jobs")
     return Changed(job, created=True, warnings=warnings)
 
 
@@ -104,11 +131,11 @@ def update_job(
     changed = job.changed(definition=definition, revision=job.revision + 1, updated_at=tx.now)
     if changed.status is JobStatus.COMPLETED and _timing(definition) != _timing(job.definition):
         changed = changed.changed(status=JobStatus.ACTIVE, status_reason=None)
-    warnings = check(tx, schedules, changed)
-    _check_quota(tx, changed, existing_job=True)
+    # Compiled afresh, not from memory: this revision may yet be rolled back.
+    warnings = check(tx, Schedules(1), changed, _known_handlers(tx, platform_id))
     changed = scheduled(tx, schedules, changed)
     tx.jobs.save(changed, expected_revision=job.revision, actor=actor)
-    _announce(tx, changed, EventType.JOB_UPDATED, actor)
+    _announce(tx, [changed], EventType.JOB_UPDATED, actor)
     tx.wake("jobs")
     return Changed(changed, warnings=warnings)
 
@@ -122,7 +149,7 @@ def put_job(
     """
     job = tx.jobs.get(platform_id, str(fields.get("name", "")), lock=True)
     if job is None:
-        return create_job(tx, schedules, platform_id, definition_from_wire(fields), actor=actor)
+        return create_job(tx, platform_id, definition_from_wire(fields), actor=actor)
     if job.status is JobStatus.ARCHIVED:
         return Changed(job, changed=False, warnings=(f"job {job.name!r} is archived; the code's definition waits",))
     return update_job(tx, schedules, platform_id, job.name, fields, actor=actor)
@@ -162,7 +189,7 @@ def pause_job(
         updated_at=tx.now,
     )
     tx.jobs.save(paused, expected_revision=job.revision, actor=actor)
-    _announce(tx, paused, EventType.JOB_PAUSED, actor)
+    _announce(tx, [paused], EventType.JOB_PAUSED, actor)
     tx.wake("jobs")
     return Changed(paused)
 
@@ -192,7 +219,7 @@ def resume_job(
     if active.definition.type.timed and active.next_run_at is None:
         active = active.changed(status=JobStatus.COMPLETED, status_reason="its schedule has no further instant")
     tx.jobs.save(active, expected_revision=job.revision, actor=actor)
-    _announce(tx, active, EventType.JOB_RESUMED, actor)
+    _announce(tx, [active], EventType.JOB_RESUMED, actor)
     tx.wake("jobs")
     return Changed(active)
 
@@ -219,7 +246,7 @@ def archive_job(
         status=JobStatus.ARCHIVED, status_reason=f"archived by {actor}", next_run_at=None, updated_at=tx.now
     )
     tx.jobs.save(archived, expected_revision=job.revision, actor=actor)
-    _announce(tx, archived, EventType.JOB_ARCHIVED, actor)
+    _announce(tx, [archived], EventType.JOB_ARCHIVED, actor)
     return Changed(archived)
 
 
@@ -298,16 +325,16 @@ def scheduled(tx: Tx, schedules: Schedules, job: Job) -> Job:
     return job.changed(next_run_at=next_run_at, tzdb_version=tzdb_version())
 
 
-def check(tx: Tx, schedules: Schedules, job: Job) -> tuple[str, ...]:
-    """Refuse what can never work and return warnings about what may surprise."""
+def check(tx: Tx, schedules: Schedules, job: Job, known: Container[str]) -> tuple[str, ...]:
+    """Refuse what can never work and return warnings about what may surprise; ``known`` are the announced handlers."""
     definition = job.definition
     encoded_size(definition.payload)
     check_shape(definition)
     warnings: list[str] = []
     if definition.type.timed:
-        # Compiled afresh, not from memory: this revision may yet be rolled back.
-        warnings.extend(Schedules(1).of(tx, job).warnings)
-    known = {handler.name for handler in tx.nodes.handlers(job.platform_id)}
+        schedule = schedules.of(tx, job)
+        _check_least_interval(tx, job.platform_id, schedule)
+        warnings.extend(schedule.warnings)
     if definition.handler not in known:
         warnings.append(f"no node has announced the handler {definition.handler!r}: its executions will wait for one")
     if definition.misfire is Misfire.FIRE_ALL and definition.overlap_policy is Overlap.SKIP:
@@ -315,14 +342,22 @@ def check(tx: Tx, schedules: Schedules, job: Job) -> tuple[str, ...]:
     return tuple(warnings)
 
 
-def _check_quota(tx: Tx, job: Job, *, existing_job: bool = False) -> None:
-    for limit in tx.platforms.limits(job.platform_id):
-        if limit.scope != "platform":
-            continue
-        if limit.max_jobs is not None and not existing_job and tx.jobs.count(job.platform_id) >= limit.max_jobs:
-            raise LimitExceededError("jobs", found=limit.max_jobs + 1, allowed=limit.max_jobs)
-        if limit.min_interval_ms is not None and job.definition.type.timed:
-            _check_interval(Schedules(1).of(tx, job), tx.now, limit.min_interval_ms)
+def _known_handlers(tx: Tx, platform_id: str) -> frozenset[str]:
+    return frozenset(handler.name for handler in tx.nodes.handlers(platform_id))
+
+
+def _check_room(tx: Tx, platform_id: str, more: int) -> None:
+    for limit in tx.platforms.limits(platform_id):
+        if limit.scope == "platform" and limit.max_jobs is not None:
+            found = tx.jobs.count(platform_id) + more
+            if found > limit.max_jobs:
+                raise LimitExceededError("jobs", found=found, allowed=limit.max_jobs)
+
+
+def _check_least_interval(tx: Tx, platform_id: str, schedule: CompiledSchedule) -> None:
+    for limit in tx.platforms.limits(platform_id):
+        if limit.scope == "platform" and limit.min_interval_ms is not None:
+            _check_interval(schedule, tx.now, limit.min_interval_ms)
 
 
 def _check_interval(schedule: CompiledSchedule, now: datetime, least_ms: int) -> None:
@@ -394,7 +429,11 @@ def _skipped_pause(tx: Tx, schedule: CompiledSchedule, job: Job) -> Decision | N
     )
 
 
-def _announce(tx: Tx, job: Job, kind: EventType, actor: str) -> None:
-    data = {"job": job.name, "job_id": job.id, "revision": job.revision, "actor": actor, "reason": job.status_reason}
-    tx.outbox.add([Event(tx.new_id(), kind, job.platform_id, tx.now, subject=job.id, data=data)])
+def _announce(tx: Tx, jobs: Sequence[Job], kind: EventType, actor: str) -> None:
+    tx.outbox.add([_change_event(tx, job, kind, actor) for job in jobs])
     tx.wake("outbox")
+
+
+def _change_event(tx: Tx, job: Job, kind: EventType, actor: str) -> Event:
+    data = {"job": job.name, "job_id": job.id, "revision": job.revision, "actor": actor, "reason": job.status_reason}
+    return Event(tx.new_id(), kind, job.platform_id, tx.now, subject=job.id, data=data)

@@ -32,8 +32,11 @@ T = TypeVar("T")
 class JobTable(Protocol):
     """Jobs, their revisions and their rollups."""
 
-    def add(self, job: Job, *, actor: str) -> None:
-        """Insert a new job and its first revision. Raises `ConflictError` if the name is taken."""
+    def add(self, new: Sequence[Job], *, actor: str) -> None:
+        """Insert new jobs and their first revisions. Raises `ConflictError` if a name is taken."""
+
+    def taken(self, platform_id: str, names: Sequence[str]) -> set[str]:
+        """Return those of the names that jobs not archived have."""
 
     def save(self, job: Job, *, expected_revision: int, actor: str) -> bool:
         """Write ``job`` whole if the row still has ``expected_revision``; a higher revision is kept in the history."""

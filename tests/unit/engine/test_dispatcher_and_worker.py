@@ -64,7 +64,7 @@ class House:
     async def job(self, **fields: Any) -> Any:
         wire = {"name": "job", "handler": "h", **fields}
         definition = definition_from_wire(wire)
-        return (await self.store.write(lambda tx: create_job(tx, self.schedules, "default", definition))).job
+        return (await self.store.write(lambda tx: create_job(tx, "default", definition))).job
 
     async def all(self) -> list[Any]:
         return await self.store.read(lambda tx: tx.executions.find(ExecutionQuery(limit=1000)))

@@ -45,7 +45,7 @@ class Bench:
         wire = {"name": name, "type": "cron", "handler": "h", "schedule": {"cron": "0 * * * *"}, **fields}
         if wire["schedule"] is None:
             del wire["schedule"]
-        return self.do(lambda tx: create_job(tx, self.schedules, "default", definition_from_wire(wire))).job
+        return self.do(lambda tx: create_job(tx, "default", definition_from_wire(wire))).job
 
     def plan(self) -> Planned:
         return self.do(lambda tx: plan_due(tx, self.schedules, "dispatcher"))

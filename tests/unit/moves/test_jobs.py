@@ -4,12 +4,21 @@ from datetime import timedelta
 
 import pytest
 
-from mainspring.errors import ConflictError, NotFoundError, RevisionConflictError, ScheduleError, ValidationError
+from mainspring.errors import (
+    ConflictError,
+    LimitExceededError,
+    NotFoundError,
+    RevisionConflictError,
+    ScheduleError,
+    ValidationError,
+)
 from mainspring.model.decision import Verdict
+from mainspring.model.events import EventType
 from mainspring.model.execution import Status
 from mainspring.model.job import JobStatus
 from mainspring.model.node import Limit
-from mainspring.moves.jobs import archive_job, pause_job, put_job, resume_due, resume_job, update_job
+from mainspring.model.wire import definition_from_wire
+from mainspring.moves.jobs import archive_job, create_jobs, pause_job, put_job, resume_due, resume_job, update_job
 from tests.unit.moves.conftest import START, Bench
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -29,6 +38,34 @@ def test_a_new_job_is_decided_from_now_on(bench):
     job = bench.job()
     assert (job.cursor_at, job.next_run_at) == (START + 30 * MINUTE, START + HOUR)
     assert bench.plan().dispatched == 0
+
+
+def create(bench: Bench, *names: str, **fields):
+    wires = [{"name": n, "type": "cron", "handler": "h", "schedule": {"cron": "0 * * * *"}, **fields} for n in names]
+    return bench.do(lambda tx: create_jobs(tx, "default", [definition_from_wire(wire) for wire in wires]))
+
+
+def test_several_jobs_are_created_in_the_order_given_and_each_is_announced(bench):
+    created = create(bench, "b", "a")
+    assert [(one.job.name, one.created, one.job.next_run_at) for one in created] == [
+        ("b", True, START + HOUR),
+        ("a", True, START + HOUR),
+    ]
+    assert [
+        e.data["job"] for e in bench.do(lambda tx: tx.outbox.unpublished(9)) if e.type == EventType.JOB_CREATED
+    ] == ["b", "a"]
+
+
+def test_of_several_jobs_none_is_created_where_one_cannot_be(bench):
+    bench.job(name="there")
+    with pytest.raises(ConflictError, match="'there' exists already"):
+        create(bench, "new", "there")
+    with pytest.raises(ConflictError, match="2 of the new jobs are named 'twice'"):
+        create(bench, "new", "twice", "twice")
+    bench.do(lambda tx: tx.platforms.put_limit(Limit("default", "platform", max_jobs=2)))
+    with pytest.raises(LimitExceededError):
+        create(bench, "new", "newer")
+    assert bench.do(lambda tx: tx.jobs.count("default")) == 1
 
 
 def test_what_was_due_is_decided_under_the_old_definition_and_the_past_never_fires_by_an_edit(bench):

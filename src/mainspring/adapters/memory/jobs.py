@@ -25,11 +25,15 @@ class MemoryJobTable:
         self._revisions: dict[str, list[Revision]] = {}
         self._stats: dict[str, JobStats] = {}
 
-    def add(self, job: Job, *, actor: str) -> None:
-        if job.id in self._jobs:
-            raise ConflictError(f"job {job.id} exists already")
-        self._put(job)
-        self._journal.put(self._revisions, job.id, [_revision(job, actor)])
+    def add(self, new: Sequence[Job], *, actor: str) -> None:
+        for job in new:
+            if job.id in self._jobs:
+                raise ConflictError(f"job {job.id} exists already")
+            self._put(job)
+            self._journal.put(self._revisions, job.id, [_revision(job, actor)])
+
+    def taken(self, platform_id: str, names: Sequence[str]) -> set[str]:
+        return {name for name in names if (platform_id, name) in self._ids}
 
     def save(self, job: Job, *, expected_revision: int, actor: str) -> bool:
         before = self._jobs.get(job.id)

@@ -81,9 +81,15 @@ _SAVE = (
 class SqlJobTable(SqlTable):
     """`JobTable` in SQL."""
 
-    def add(self, job: Job, *, actor: str) -> None:
-        self._insert(jobs, _FIELDS, [_values(job)], conflict=f"there is a job {job.name!r} already")
-        self._keep_revision(job, actor)
+    def add(self, new: Sequence[Job], *, actor: str) -> None:
+        names = ", ".join(repr(job.name) for job in new[:3])
+        self._insert(jobs, _FIELDS, [_values(job) for job in new], conflict=f"there is a job {names} already")
+        self._keep_revisions(new, actor)
+
+    def taken(self, platform_id: str, names: Sequence[str]) -> set[str]:
+        if not names:
+            return set()
+        return {row[0] for row in self._all(_named(self._dialect), platform=platform_id, names=to_json(names))}
 
     def save(self, job: Job, *, expected_revision: int, actor: str) -> bool:
         values = {f"{name}_": value for (name, _), value in zip(_FIELDS, _values(job), strict=True)}
@@ -93,14 +99,13 @@ class SqlJobTable(SqlTable):
         except sa.exc.IntegrityError as error:
             raise ConflictError(f"there is a job {job.name!r} already") from error
         if job.revision > expected_revision:
-            self._keep_revision(job, actor)
+            self._keep_revisions([job], actor)
         return True
 
-    def _keep_revision(self, job: Job, actor: str) -> None:
-        row = (job.id, job.revision, job.updated_at, actor, job.definition)
-        self._insert(
-            job_revisions, _REVISION, [row], conflict=f"job {job.name!r} has a revision {job.revision} already"
-        )
+    def _keep_revisions(self, changed: Sequence[Job], actor: str) -> None:
+        rows = [(job.id, job.revision, job.updated_at, actor, job.definition) for job in changed]
+        what = ", ".join(f"{job.name!r} has a revision {job.revision}" for job in changed[:3])
+        self._insert(job_revisions, _REVISION, rows, conflict=f"job {what} already")
 
     def get(self, platform_id: str, name_or_id: str, *, lock: bool = False) -> Job | None:
         where = {"platform": platform_id, "job": name_or_id, "name": name_or_id}
@@ -210,6 +215,13 @@ def _values(job: Job) -> tuple[Any, ...]:
 @lru_cache(2)
 def _by_ids(dialect: Dialect) -> Any:
     return _JOB.select.where(_j.id.in_(dialect.members("ids")))
+
+
+@lru_cache(2)
+def _named(dialect: Dialect) -> Any:
+    return sa.select(_j.name).where(
+        _j.platform_id == bindparam("platform"), _j.name.in_(dialect.members("names")), kept_job
+    )
 
 
 @lru_cache(2)
