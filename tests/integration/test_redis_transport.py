@@ -9,7 +9,9 @@ import asyncio
 import contextlib
 import logging
 import re
+import shutil
 import signal
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
@@ -17,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from mainspring.adapters.redis.connection import RedisSettings
+from mainspring.adapters.redis.connection import AWAY, RedisSettings, connect
 from mainspring.adapters.redis.outgoing import Outgoing
 from mainspring.adapters.redis.streams import DEAD, DISPATCH, GROUP, RETRY
 from mainspring.adapters.redis.upkeep import forget_deleted, owned_entries
@@ -384,6 +386,23 @@ async def test_a_server_that_is_not_there_when_the_process_starts_is_used_once_i
         await late.close()
 
 
+async def test_r8_a_primary_that_becomes_a_replica_is_away_until_it_is_one_again() -> None:
+    with servers.valkey() as server:
+        async with rigged(server.url) as rig:
+            worker = await rig.worker(poll=0.2)
+            await rig.redis.execute_command("REPLICAOF", "127.0.0.1", "1")
+            queued = await put(rig.store, 2)
+            assert ids(await worker.take(2)) == queued
+            await rig.is_so(lambda: not rig.up)
+            await rig.redis.execute_command("REPLICAOF", "NO", "ONE")
+            await rig.is_so(lambda: rig.up, within=10)
+            await worker.rest()
+            before = rig.transport.stats.delivered
+            back = await put(rig.store, 2)
+            await rig.is_so(lambda: rig.transport.stats.delivered >= before + 2)
+            assert ids(await worker.take(2)) == back
+
+
 async def test_r9_out_of_memory_loses_no_work_and_is_said_once(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     worker = await rig.worker()
     await rig.redis.config_set("maxmemory", "1")
@@ -441,6 +460,43 @@ async def test_a_user_with_the_rights_the_documentation_names_can_do_everything(
     assert limited.stats.dropped == 0
 
 
+@pytest.fixture
+def encrypted() -> Iterator[tuple[str, Path]]:
+    """The URL of a server that speaks TLS with a certificate for another name, and the file of its authority."""
+    exe = servers.system_redis_exe()
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        pem = Path(shutil.copy(Path(__file__).with_name("example.test.pem"), directory))
+        pem.chmod(0o644)
+        files = [f"tls-{what}-file {pem}" for what in ("cert", "key", "ca-cert")]
+        port = servers._free_port()
+        try:
+            with servers.valkey(f"tls-port {port}", "tls-auth-clients no", *files, exe=exe) as server:
+                password = server.url.split(":")[2].split("@")[0]
+                yield f"rediss://:{password}@127.0.0.1:{port}/0", pem
+        except servers.ServerError as error:
+            if "TLS" not in str(error) and "tls" not in str(error):
+                raise
+            pytest.skip("no server here speaks TLS")
+
+
+async def test_a_certificate_is_checked_unless_somebody_says_otherwise(encrypted: tuple[str, Path]) -> None:
+    url, authority = encrypted
+
+    async def ping(url: str) -> bool:
+        client = connect(RedisSettings(url))
+        try:
+            return bool(await client.ping())
+        finally:
+            await client.aclose()
+
+    with pytest.raises(AWAY, match=r"(?i)self.signed"):
+        await ping(url)
+    with pytest.raises(AWAY, match="IP address mismatch"):
+        await ping(f"{url}?ssl_ca_certs={authority}")
+    assert await ping(f"{url}?ssl_ca_certs={authority}&ssl_check_hostname=false")
+
+
 # -- who announces -----------------------------------------------------------------------------------------------------
 
 
@@ -477,7 +533,5 @@ def test_what_waits_to_be_sent_is_bounded() -> None:
 
 @pytest.mark.parametrize("url", ["http://host", "localhost:6379", "redis://", "redis://host:port", ""])
 async def test_a_url_that_names_no_server_is_refused(url: str) -> None:
-    from mainspring.adapters.redis.connection import connect
-
     with pytest.raises(SettingsError, match="redis_url"):
         await connect(RedisSettings(url)).aclose()

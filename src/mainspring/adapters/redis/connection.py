@@ -14,15 +14,16 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import MasterDownError, ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from mainspring.errors import SettingsError
 
 logger = logging.getLogger("mainspring")
 
-#: What it looks like when the server is away, frozen, restarting or unreachable, rather than refusing one command.
-AWAY = (RedisConnectionError, RedisTimeoutError, OSError)
+#: What it looks like when the server is away, frozen, restarting, unreachable, or a replica by now, rather than
+#: refusing one command.
+AWAY = (RedisConnectionError, RedisTimeoutError, ReadOnlyError, MasterDownError, OSError)
 #: The oldest server whose commands we use (XAUTOCLAIM).
 OLDEST = (6, 2)
 

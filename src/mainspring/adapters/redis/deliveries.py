@@ -143,6 +143,8 @@ class RedisDeliveries:
                 failures = 0
             except AWAY as error:
                 self._link.failed(error)
+                if isinstance(error, RedisError):  # a replica answers on connections that would otherwise be kept
+                    await self._reader.connection_pool.disconnect(inuse_connections=False)
             except RedisError as error:
                 # NOGROUP comes at once and without honouring BLOCK: never as fast as it can be asked again.
                 failures += 1

@@ -10,7 +10,9 @@ import random
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from mainspring.adapters.redis.commands import call
 from mainspring.adapters.redis.connection import AWAY, server_warnings
+from mainspring.adapters.redis.streams import DISPATCH
 from mainspring.adapters.redis.tasks import end
 
 logger = logging.getLogger("mainspring")
@@ -64,16 +66,17 @@ class Link:
                 await self._come_back()
                 warned = warned or await self._look()
             else:
-                await self._ping()
+                await self._probe()
 
-    async def _ping(self) -> bool:
+    async def _probe(self) -> bool:
+        """Ask for a sign of life that a replica cannot give: a write that changes nothing."""
         try:
-            await self._client.ping()
+            await call(self._client, "XDEL", DISPATCH, "0-0")
         except AWAY as error:
             self.failed(error)
             return False
         except RedisError as error:  # it answers, so it is there
-            logger.debug("Redis refuses PING: %s", error)
+            logger.debug("Redis refuses a sign of life: %s", error)
         return True
 
     async def _come_back(self) -> None:
@@ -83,8 +86,9 @@ class Link:
             pause = min(FIRST_TRY * 2**tries, LAST_TRY) * self._random.uniform(0.5, 1.0)
             tries = min(tries + 1, 16)
             await asyncio.sleep(pause)
+            # A new connection, so that a name that now leads to another server leads us there.
             await self._client.connection_pool.disconnect()
-            if await self._ping():
+            if await self._probe():
                 break
         logger.warning("Redis can be reached again")
         self._down.clear()

@@ -114,7 +114,11 @@ class Sender:
         for start in range(0, len(entries), PIPELINE):
             adds = [self._add(stream, fields) for stream, fields in entries[start : start + PIPELINE]]
             try:
-                self._judge(await call_all(self._client, adds))
+                replies = await call_all(self._client, adds)
+                for reply in replies:
+                    if isinstance(reply, AWAY):
+                        raise reply
+                self._judge(replies)
             except AWAY as error:
                 # What was under way may have arrived: sending it again would be harmless, and is not worth it.
                 self._link.failed(error)
