@@ -86,7 +86,7 @@ async def block(ctx: Context, seconds: float) -> dict[str, int]:
     return {"fence": ctx.fence}
 
 
-@ms.handler(retry={"max_retries": 0})
+@ms.handler()
 async def deaf_coroutine(ctx: Context, seconds: float) -> str:
     """Swallow every cancellation until its time is over."""
     note("start", ctx, n=0)
@@ -98,7 +98,7 @@ async def deaf_coroutine(ctx: Context, seconds: float) -> str:
     return "too late"
 
 
-@ms.handler(isolation="thread", retry={"max_retries": 0})
+@ms.handler(isolation="thread")
 def deaf_thread(ctx: Context, seconds: float) -> str:
     note("start", ctx, n=0)
     time.sleep(seconds)
@@ -106,7 +106,7 @@ def deaf_thread(ctx: Context, seconds: float) -> str:
     return "too late"
 
 
-@ms.handler(isolation="process", retry={"max_retries": 0})
+@ms.handler(isolation="process")
 def deaf_child(ctx: Context, seconds: float) -> str:
     """Hold the interpreter's lock in C and ignore the signal that asks to end."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -118,7 +118,7 @@ def deaf_child(ctx: Context, seconds: float) -> str:
     return "too late"
 
 
-@ms.handler(retry={"max_retries": 3, "retry_delay_ms": 100, "jitter": "none"})
+@ms.handler()
 async def flaky(ctx: Context, fails: int) -> dict[str, int]:
     """Fail some times, then succeed."""
     note("start", ctx, n=fails)

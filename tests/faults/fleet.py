@@ -81,18 +81,18 @@ class Fleet:
         self.nodes.append(node)
         return node
 
-    def run(self, *words: str, seconds: float = 120.0, **environ: str) -> str:
-        """Run a command to its end; return what it printed."""
+    def run(self, *words: str, code: int = 0) -> str:
+        """Run a command to its end, which has to be with that exit code; return what it printed."""
         done = subprocess.run(
             [str(MAINSPRING), *words],
             cwd=self.folder,
-            env={**self.environ, **environ},
+            env=self.environ,
             capture_output=True,
             text=True,
-            timeout=seconds,
+            timeout=120,
             check=False,
         )
-        assert done.returncode == 0, f"mainspring {' '.join(words)} exited {done.returncode}:\n{done.stderr}"
+        assert done.returncode == code, f"mainspring {' '.join(words)} exited {done.returncode}:\n{done.stderr}"
         return done.stdout
 
     def clear_away(self) -> None:

@@ -31,6 +31,8 @@ class Proxy:
         self.delay = 0.0
         #: The share of COMMITs whose answer is lost, the connection with it.
         self.lost_commits = 0.0
+        #: Whether answers to the COMMIT of what has written are kept back for now.
+        self.withheld = False
         #: How many were lost so far.
         self.lost = 0
         self._open: set[asyncio.StreamWriter] = set()
@@ -131,11 +133,18 @@ class Proxy:
             yield piece
 
     async def _messages(self, reader: asyncio.StreamReader, kind: bytes) -> AsyncIterator[bytes]:
+        wrote = False
         while True:
             length = await reader.readexactly(4)
             body = await reader.readexactly(int.from_bytes(length, "big") - 4)
-            if kind == b"C" and body == COMMITTED and self._chance.random() < self.lost_commits:
-                self.lost += 1
-                return
+            if kind == b"C" and body.startswith((b"INSERT", b"UPDATE", b"DELETE")):
+                wrote = True
+            if kind == b"C" and body == COMMITTED:
+                if self._chance.random() < self.lost_commits:
+                    self.lost += 1
+                    return
+                while wrote and self.withheld:  # noqa: ASYNC110 - set by another thread
+                    await asyncio.sleep(0.005)
+                wrote = False
             yield kind + length + body
             kind = await reader.readexactly(1)

@@ -62,7 +62,7 @@ def test_f39_ten_thousand_schedules_due_at_once_beside_a_flood_leave_others_thei
     asyncio.run(fill())
     quiet = trial.customer(rate=5, batch=1, platform="quiet")
     loud = trial.customer(rate=1000, batch=100, platform="loud")
-    database_clock.set("+3600")
+    database_clock.set(3600)
     for _ in range(2):
         trial.dispatcher()
     trial.await_nodes()

@@ -157,20 +157,15 @@ def test_f23_connections_used_up_by_a_stranger_are_waited_for(trial: Trial, post
     trial.up(dispatchers=2, workers=2, specs=USUAL)
     customer = trial.customer()
     trial.await_work()
-    with contextlib.ExitStack() as taken:
-        with contextlib.suppress(psycopg.OperationalError):
-            while True:
-                taken.enter_context(contextlib.closing(psycopg.connect(postgres_url)))
-        ours = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'mainspring%'"
-        seats: list[psycopg.Connection] = []
-        with contextlib.closing(psycopg.connect(postgres_url, autocommit=True)) as admin:
+    ours = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'mainspring%'"
+    with psycopg.connect(postgres_url, autocommit=True) as admin, contextlib.ExitStack() as taken:
+        end = time.monotonic() + 2 * LEASE
+        while time.monotonic() < end:
+            admin.execute(ours)
             # Whatever our processes let go of, the stranger takes.
-            end = time.monotonic() + 2 * LEASE
-            while time.monotonic() < end:
-                admin.execute(ours)
-                with contextlib.suppress(psycopg.OperationalError):
-                    while True:
-                        seats.append(taken.enter_context(contextlib.closing(psycopg.connect(postgres_url))))
+            with contextlib.suppress(psycopg.OperationalError):
+                while True:
+                    taken.enter_context(contextlib.closing(psycopg.connect(postgres_url)))
         stays("every process", lambda: all(node.alive for node in trial.fleet.nodes), LEASE)
     left_at = time.time()
     took = recovered(trial, left_at)
