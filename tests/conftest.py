@@ -43,6 +43,16 @@ def seed(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture(scope="session")
+def postgres15_url() -> Iterator[str]:
+    """The same for the oldest version we work with, which no wheel has: skips where it is not installed."""
+    programs = servers.installed_postgres(15)
+    if programs is None:
+        pytest.skip("PostgreSQL 15 is not installed")
+    with servers.postgres(bin_dir=programs) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
 def postgres16_url() -> Iterator[str]:
     """The URL of a PostgreSQL 16 that runs until the last test of this process; take servers.new_database on it."""
     with servers.postgres(16) as server:

@@ -234,6 +234,18 @@ def new_database(server_url: str) -> Iterator[str]:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
+def installed_postgres(major: int) -> Path | None:
+    """The directory of one version's programs, where the system has it."""
+    named = os.environ.get("MAINSPRING_TEST_PG_BIN")
+    places = [Path(named)] if named else []
+    for place in [*places, Path(f"/usr/lib/postgresql/{major}/bin"), Path(f"/usr/pgsql-{major}/bin")]:
+        if (place / "initdb").exists():
+            said = subprocess.run([place / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
+            if f" {major}." in said:
+                return place
+    return None
+
+
 def system_postgres_bin() -> Path | None:
     """The directory of another PostgreSQL's programs, where there is one."""
     if named := os.environ.get("MAINSPRING_TEST_PG_BIN"):

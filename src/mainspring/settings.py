@@ -51,6 +51,8 @@ class Settings:
     log_lines: int = 10_000
     keep_executions_days: int = 30
     keep_events_days: int = 7
+    keep_decisions_days: int = 400
+    partition_days: int = 7
     sqlite_synchronous: str = "full"
     postgres_pool: int = 10
     postgres_pooled: bool = False
@@ -105,8 +107,11 @@ class Settings:
             lease=_ms(self.lease_ms),
             reconcile=_ms(self.reconcile_ms),
             retention=Retention(
-                executions=timedelta(days=self.keep_executions_days), events=timedelta(days=self.keep_events_days)
+                executions=timedelta(days=self.keep_executions_days),
+                events=timedelta(days=self.keep_events_days),
+                decisions=timedelta(days=self.keep_decisions_days),
             ),
+            partition_days=self.partition_days,
         )
 
 

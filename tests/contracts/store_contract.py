@@ -113,6 +113,10 @@ class StoreContract(
         return clock.advance
 
     @pytest.fixture
+    def by_row(self, store: Store) -> None:
+        """See that what has ended lies where it is deleted row by row: a store with partitions takes them off."""
+
+    @pytest.fixture
     async def now(self, store: Store) -> datetime:
         """Return the store's instant at the start of the test."""
         return await store.read(lambda tx: tx.now)

@@ -60,7 +60,9 @@ class EventContract:
         await store.write(lambda tx: tx.outbox.mark_published([events[0].id, events[2].id]))
         assert await oldest() == now - MINUTE
 
-    async def test_only_published_events_are_deleted_and_at_most_the_limit(self, store: Store, now: datetime) -> None:
+    async def test_only_published_events_are_deleted_and_at_most_the_limit(
+        self, store: Store, by_row: None, now: datetime
+    ) -> None:
         events = [an_event(now - HOUR) for _ in range(4)]
         await store.write(lambda tx: tx.outbox.add(events))
         await store.write(lambda tx: tx.outbox.mark_published([event.id for event in events[:3]]))
@@ -71,7 +73,7 @@ class EventContract:
         assert await store.write(lambda tx: tx.outbox.unpublished(10)) == [events[3]]
 
     async def test_events_are_deleted_by_when_they_were_published(
-        self, store: Store, now: datetime, advance: Callable[[timedelta], datetime]
+        self, store: Store, by_row: None, now: datetime, advance: Callable[[timedelta], datetime]
     ) -> None:
         first, second = an_event(now), an_event(now)
         await store.write(lambda tx: tx.outbox.add([first, second]))

@@ -195,7 +195,7 @@ class ExecutionContract:
         assert await store.read(lambda tx: tx.executions.attempts_of([])) == []
 
     async def test_retention_deletes_what_ended_before_an_instant_with_its_log_and_attempts(
-        self, store: Store, now: datetime
+        self, store: Store, by_row: None, now: datetime
     ) -> None:
         old, sharp = (an_execution(now, Status.FAILED, finished_at=at) for at in (now - SECOND, now))
         live = an_execution(now - HOUR, Status.RUNNING)
@@ -208,7 +208,7 @@ class ExecutionContract:
         assert await store.read(lambda tx: tx.executions.attempts(old.id)) == []
 
     async def test_retention_waits_until_every_event_of_an_execution_is_published(
-        self, store: Store, now: datetime
+        self, store: Store, by_row: None, now: datetime
     ) -> None:
         done, other = (an_execution(now - HOUR, Status.SUCCESS) for _ in range(2))
         await add(store, done, other)
@@ -222,7 +222,9 @@ class ExecutionContract:
         assert await store.write(lambda tx: tx.executions.delete_ended(now, 10)) == 1
         assert await find(store, ExecutionQuery()) == []
 
-    async def test_retention_keeps_what_a_person_may_still_redrive(self, store: Store, now: datetime) -> None:
+    async def test_retention_keeps_what_a_person_may_still_redrive(
+        self, store: Store, by_row: None, now: datetime
+    ) -> None:
         dead = an_execution(now - HOUR, Status.FAILED)
         await add(store, dead)
         await store.write(lambda tx: tx.dead_letters.add([a_letter(dead)]))
@@ -230,7 +232,7 @@ class ExecutionContract:
         await store.write(lambda tx: tx.dead_letters.resolve(dead.id, status="discarded", reason="seen"))
         assert await store.write(lambda tx: tx.executions.delete_ended(now, 10)) == 1
 
-    async def test_retention_deletes_at_most_its_limit(self, store: Store, now: datetime) -> None:
+    async def test_retention_deletes_at_most_its_limit(self, store: Store, by_row: None, now: datetime) -> None:
         await add(store, *(an_execution(now - HOUR, Status.EXPIRED) for _ in range(5)))
         deleted = [await store.write(lambda tx: tx.executions.delete_ended(now, 2)) for _ in range(4)]
         assert deleted == [2, 2, 1, 0]

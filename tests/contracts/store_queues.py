@@ -209,19 +209,23 @@ class QueueContract:
         assert await holders("platform", "", 10) == [first, second, third]
         assert await holders("platform", "", 2) == [first, second]
 
-    async def test_a_rate_counts_what_was_queued_since_whatever_became_of_it(self, store: Store, now: datetime) -> None:
-        for status in (Status.QUEUED, Status.RUNNING, Status.SUCCESS, Status.RETRYING):
-            await add(store, an_execution(now, status, queue="mail", queued_at=now))
-        await add(
-            store,
-            an_execution(now, Status.QUEUED, queue="mail", queued_at=now - SECOND),
-            an_execution(now, Status.QUEUED, queue="web"),
-            an_execution(now, Status.QUEUED, queue="mail", platform_id="other"),
-            an_execution(now, queue="mail"),
-        )
-        assert await store.read(lambda tx: tx.executions.queued_since(PLATFORM, "mail", now)) == 4
-        assert await store.read(lambda tx: tx.executions.queued_since(PLATFORM, "mail", now - SECOND)) == 5
-        assert await store.read(lambda tx: tx.executions.queued_since(PLATFORM, "mail", now + SECOND)) == 0
+    async def test_what_a_rate_let_through_counts_from_an_instant_on(self, store: Store, now: datetime) -> None:
+        def record(tx: Tx) -> datetime:
+            for queue, count in (("mail", 3), ("mail", 1), ("web", 7)):
+                tx.platforms.record_admitted(PLATFORM, queue, count, forget_before=tx.now)
+            tx.platforms.record_admitted("other", "mail", 9, forget_before=tx.now)
+            return tx.now
+
+        at = await store.write(record)
+
+        async def counted(since: datetime) -> int:
+            return await store.read(lambda tx: tx.platforms.admitted_since(PLATFORM, "mail", since))
+
+        assert await counted(at) == 4
+        assert await counted(at - SECOND) == 4
+        assert await counted(at + SECOND) == 0
+        await store.write(lambda tx: tx.platforms.record_admitted(PLATFORM, "mail", 2, forget_before=at + HOUR))
+        assert await counted(at - HOUR) == 2, "what is older than the rate looks back is forgotten"
 
     # -- claiming --------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The store in PostgreSQL keeps the promises of the port, on the oldest and the newest version there is a wheel for."""
+"""The store in PostgreSQL keeps the promises of the port: on 16 and 18, and on 15 where that is installed."""
 
 from __future__ import annotations
 
@@ -34,8 +34,17 @@ class PostgresContract(StoreContract):
             connection.execute(f"TRUNCATE {', '.join(metadata.tables)}")
         store = PostgresStore(database, random=Random(1), record_transitions=True, **told)
         await store.open()
+        await store.write(lambda tx: tx.history.prepare(7))
         yield store
         await store.close()
+
+    @pytest.fixture
+    def by_row(self, store: PostgresStore, database: str) -> None:
+        with psycopg.connect(database, autocommit=True) as connection:
+            for (name,) in connection.execute(
+                "SELECT relname FROM pg_class WHERE relname ~ '_[0-9]{8}$' AND relkind = 'r'"
+            ):
+                connection.execute(f"DROP TABLE {name}")
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +55,17 @@ def database16(postgres16_url: str) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def database18(postgres18_url: str) -> Iterator[str]:
     yield from migrated(postgres18_url)
+
+
+@pytest.fixture(scope="module")
+def database15(postgres15_url: str) -> Iterator[str]:
+    yield from migrated(postgres15_url)
+
+
+class TestPostgres15(PostgresContract):
+    @pytest.fixture
+    def database(self, database15: str) -> str:
+        return database15
 
 
 class TestPostgres16(PostgresContract):

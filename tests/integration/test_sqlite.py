@@ -630,7 +630,7 @@ def every_step(tx: Tx) -> None:
     for scope in ("queue", "key", "platform"):
         e.occupying(PLATFORM, scope, ["a", ""])
         e.holders(PLATFORM, scope, "a", 5)
-    e.queued_since(PLATFORM, "a", now), e.queued_handlers(5), e.active_of(["j"])
+    tx.platforms.admitted_since(PLATFORM, "a", now), e.queued_handlers(5), e.active_of(["j"])
     e.claimable({"a": 1}, ["h"], 5), e.claimable({"a": 1, "b": 1}, ["h"], 5)
     e.renew("w", later), e.lease_over(5), e.lease_over(5, older_than=now), e.overdue(MINUTE, 5), e.start_expired(5)
     e.put_progress([("a", 1, {}), ("b", 1, {"n": 1})])
@@ -650,6 +650,11 @@ def every_step(tx: Tx) -> None:
     j.due(5), j.next_due_at(), j.get(PLATFORM, "a"), j.event_jobs(PLATFORM), j.paused_until_passed(5)
     j.find(PLATFORM), j.find(PLATFORM, after="a"), j.count(PLATFORM), j.by_id(["a"]), j.stats(["a"])
     j.advance([JobCursor(one, now, at, None, "2026a") for one, at in (("a", now), ("b", later))])
-    tx.decisions.get("j", now), tx.decisions.find("j", since=now), tx.decisions.of_execution("a")
+    (
+        tx.decisions.delete_decided(now, 5),
+        tx.decisions.get("j", now),
+        tx.decisions.find("j", since=now),
+        tx.decisions.of_execution("a"),
+    )
     tx.outbox.unpublished(5), tx.outbox.oldest_unpublished_at(), tx.outbox.mark_published(["a"])
     tx.outbox.delete_published(now, 5), tx.dead_letters.find(PLATFORM), tx.dead_letters.count(PLATFORM)

@@ -24,7 +24,7 @@ from mainspring.moves.jobs import recompute, resume_due
 from mainspring.moves.plan import plan_due
 from mainspring.moves.reap import reap
 from mainspring.moves.retain import BATCH as RETAIN_BATCH
-from mainspring.moves.retain import Retention, retain
+from mainspring.moves.retain import Retention, drop_partitions, retain
 from mainspring.moves.schedules import Schedules
 from mainspring.ports.bus import Bus
 from mainspring.ports.clock import Wakeups
@@ -51,6 +51,7 @@ class DispatcherSettings:
     report: timedelta = timedelta(seconds=5)
     reconcile: timedelta = timedelta(seconds=5)
     retention: Retention = Retention()
+    partition_days: int = 7
 
 
 @dataclass(slots=True)
@@ -101,6 +102,7 @@ class JobDispatcherWorker:
         self._status = "stopped"
         #: Decide and promote nothing: the fleet is held.
         self.held = False
+        self._crowded: set[str] = set()
         poll = self.settings.interval_ms / 1000
         self._loops = [
             self._loop("plan", self._plan, ("jobs",), poll),
@@ -108,6 +110,7 @@ class JobDispatcherWorker:
             self._loop("relay", self._relay.step, ("outbox",), poll),
             self._loop("reap", self._reap, (), self.settings.reap.total_seconds()),
             self._loop("retain", self._retain, (), self.settings.retain.total_seconds()),
+            self._loop("partition", self._partition, (), self.settings.retain.total_seconds()),
             self._loop("report", self._report, (), self.settings.report.total_seconds()),
         ]
         self._deliverer = None if sender is None else Deliverer(store, sender, wakeups, random=random)
@@ -213,6 +216,20 @@ class JobDispatcherWorker:
     async def _retain(self) -> float | None:
         deleted = await self._store.write(lambda tx: retain(tx, self.settings.retention))
         return 0.05 if deleted >= RETAIN_BATCH else None
+
+    async def _partition(self) -> float | None:
+        days, retention = self.settings.partition_days, self.settings.retention
+        made = await self._store.write(lambda tx: tx.history.prepare(days))
+        dropped = await self._store.write(lambda tx: drop_partitions(tx, retention))
+        for name in made:
+            logger.info("made the partition %s", name)
+        for name in dropped.partitions:
+            logger.info("dropped the partition %s, which is past its retention", name)
+        for name, rows in dropped.crowded.items():
+            if name not in self._crowded:
+                logger.warning("partition %s is past its retention, but %d of its rows must stay", name, rows)
+        self._crowded = set(dropped.crowded)
+        return 0.0 if dropped.partitions else None
 
     async def _report(self) -> float | None:
         await self._store.write(self._put_node)

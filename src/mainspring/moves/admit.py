@@ -27,14 +27,25 @@ class Admission:
         self._limits: dict[str, dict[tuple[str, str], Limit]] = {}
         # What is used is kept, not what is free: executions that carry one key may bring different bounds.
         self._used: dict[tuple[str, str, str], int] = {}
+        self._rated: dict[tuple[str, str], tuple[int, float]] = {}
 
     def blocked_by(self, execution: Execution) -> str | None:
         """Name the limit that holds an execution back; None after reserving its slots under all of them."""
         holder = self.holder(execution)
         if holder is None:
-            for _, key, _ in self._scopes(execution):
+            for _, key, (_, seconds) in self._scopes(execution):
                 self._used[key] += 1
+                if seconds is not None:
+                    queue = key[0], key[2]
+                    self._rated[queue] = self._rated.get(queue, (0, seconds))[0] + 1, seconds
         return holder
+
+    def record(self) -> None:
+        """Write down what the rates have let through, once all that is admitted in this transaction is known."""
+        for (platform_id, queue), (count, seconds) in self._rated.items():
+            before = self._tx.now - timedelta(seconds=seconds)
+            self._tx.platforms.record_admitted(platform_id, queue, count, forget_before=before)
+        self._rated.clear()
 
     def holder(self, execution: Execution) -> str | None:
         """Name the limit that holds an execution back, reserving nothing."""
@@ -75,7 +86,7 @@ class Admission:
         if key not in self._used:
             platform_id, scope, name = key
             if seconds is not None:
-                used = self._tx.executions.queued_since(platform_id, name, self._tx.now - timedelta(seconds=seconds))
+                used = self._tx.platforms.admitted_since(platform_id, name, self._tx.now - timedelta(seconds=seconds))
             else:
                 used = self._tx.executions.occupying(platform_id, scope, [name]).get(name, 0)
             self._used[key] = used
@@ -88,6 +99,7 @@ def add_executions(tx: Tx, executions: Sequence[Execution]) -> list[Execution]:
     stored = [_placed(tx, admission, e) for e in sorted(executions, key=lambda e: (-e.priority, e.id))]
     tx.executions.add(stored)
     tx.announce(dispatch_of(e) for e in stored if e.status is Status.QUEUED)
+    admission.record()
     if any(e.status is Status.PENDING for e in stored):
         tx.wake("pending")
     return stored
@@ -109,6 +121,7 @@ def promote(tx: Tx, limit: int = 500) -> int:
     promoted = _admit(tx, admission, due)
     for platform_id, blocked_by, job_id in tx.executions.blockers(BLOCKERS):
         promoted += _unblock(tx, admission, platform_id, blocked_by, job_id)
+    admission.record()
     if len(due) == limit:
         tx.wake("pending")
     return promoted

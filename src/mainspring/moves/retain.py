@@ -1,32 +1,51 @@
-"""Cleaning: what ended long ago goes, in small steps; nothing that still has work or an event to deliver."""
+"""Cleaning: what ended long ago goes, in small steps; nothing that still has work or an event to deliver.
+
+Where the store keeps the past in partitions, most of it goes with them, at the cost of dropping a table. The rest, and
+all of it elsewhere, goes row by row.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from mainspring.ports.store import Tx
+from mainspring.ports.store import Dropped, KeptSince, Tx
 
 BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long ended things are kept. Decisions stay: the ledger answers for ever what became of an instant."""
+    """How long ended things are kept.
+
+    A decision that has gone is not made again: the cursor of its job has passed it and never moves back. Accepted
+    events are kept for ever, because a source may repeat one at any time.
+    """
 
     executions: timedelta = timedelta(days=30)
     events: timedelta = timedelta(days=7)
+    decisions: timedelta = timedelta(days=400)
     idempotency_keys: timedelta = timedelta(days=7)
     nodes: timedelta = timedelta(days=1)
+
+    def since(self, now: datetime) -> KeptSince:
+        """Return from which instants on things are kept at ``now``."""
+        return KeptSince(now - self.executions, now - self.events, now - self.decisions)
+
+
+def drop_partitions(tx: Tx, retention: Retention) -> Dropped:
+    """Drop what is older than its retention where that can be done by the partition."""
+    return tx.history.drop(retention.since(tx.now))
 
 
 def retain(tx: Tx, retention: Retention) -> int:
     """Delete one batch of what is older than its retention; return how many rows of work that was."""
-    now = tx.now
-    deleted = tx.executions.delete_ended(now - retention.executions, BATCH)
-    deleted += tx.outbox.delete_published(now - retention.events, BATCH)
-    deleted += tx.chains.delete(now - retention.executions, BATCH)
-    deleted += tx.webhooks.delete_ended(now - retention.events, BATCH)
+    now, since = tx.now, retention.since(tx.now)
+    deleted = tx.executions.delete_ended(since.ended, BATCH)
+    deleted += tx.outbox.delete_published(since.published, BATCH)
+    deleted += tx.decisions.delete_decided(since.decided, BATCH)
+    deleted += tx.chains.delete(since.ended, BATCH)
+    deleted += tx.webhooks.delete_ended(since.published, BATCH)
     deleted += tx.platforms.delete_idempotent(now - retention.idempotency_keys, BATCH)
     tx.nodes.forget(now - retention.nodes)
     return deleted

@@ -11,7 +11,7 @@ Every method that takes a sequence is one statement whatever its length, and doe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
@@ -134,6 +134,12 @@ class DecisionTable(Protocol):
         Counted from the newest on, and at most ``limit``.
         """
 
+    def delete_decided(self, before: datetime, limit: int) -> int:
+        """Delete decisions made before an instant on instants before it; return how many.
+
+        Nothing is decided again for it: a job's cursor, which never moves back, has passed these instants.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class ExecutionQuery:
@@ -194,9 +200,6 @@ class ExecutionTable(Protocol):
 
     def pending_count(self, platform_id: str) -> int:
         """Count executions pending."""
-
-    def queued_since(self, platform_id: str, queue: str, since: datetime) -> int:
-        """Count executions of a queue whose ``queued_at`` is at or after ``since``."""
 
     def claimable(self, queues: Mapping[str, int], handlers: Sequence[str], limit: int) -> list[Execution]:
         """Lock and return queued executions a worker could run: at most the given number per queue, and ``limit``.
@@ -482,6 +485,12 @@ class PlatformTable(Protocol):
     def lock_limits(self, limits: Sequence[Limit]) -> None:
         """Hold these limits' rows until the transaction ends, so that counting and admitting are one."""
 
+    def admitted_since(self, platform_id: str, queue: str, since: datetime) -> int:
+        """Return how many executions of a queue its rate has let through at or after an instant."""
+
+    def record_admitted(self, platform_id: str, queue: str, count: int, *, forget_before: datetime) -> None:
+        """Record that a queue's rate lets ``count`` executions through now; forget what it did before an instant."""
+
     def calendars(self, platform_id: str) -> dict[str, frozenset[date]]:
         """Return the named calendars of a platform."""
 
@@ -510,6 +519,40 @@ class PlatformTable(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class KeptSince:
+    """From which instant on the past is kept: what ended, was published or was decided earlier may go."""
+
+    ended: datetime
+    published: datetime
+    decided: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Partitions dropped, by name; and those that could not be, with how many of their rows must stay."""
+
+    partitions: tuple[str, ...] = ()
+    crowded: Mapping[str, int] = field(default_factory=dict)
+
+
+class HistoryTable(Protocol):
+    """How the past is laid out: where the database can, in partitions by time that are dropped as a whole.
+
+    Where it cannot, both methods do nothing. Either way the ``delete_…`` methods of the other tables delete row by row
+    what lies in no partition.
+    """
+
+    def prepare(self, days: int) -> Sequence[str]:
+        """Make the partitions for the present and the time to come, ``days`` each; return the names of those made."""
+
+    def drop(self, since: KeptSince) -> Dropped:
+        """Drop partitions all of whose time is past, one of each table at most; rows that must stay are moved out.
+
+        What must stay is what `ExecutionTable.delete_ended` keeps, and what is younger than its partition.
+        """
+
+
 class Tx(Protocol):
     """One open transaction. Not to be kept after ``work`` returns."""
 
@@ -526,6 +569,7 @@ class Tx(Protocol):
     platforms: PlatformTable
     admin: AdminTable
     search: SearchTable
+    history: HistoryTable
 
     def scope(self, platform_id: str | None) -> None:
         """Confine what follows in this transaction to one platform; None lifts that again.

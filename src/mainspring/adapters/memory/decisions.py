@@ -84,6 +84,22 @@ class MemoryDecisionTable:
         counted = sorted((d.scheduled_at for d in of_job if d.decision.runs and d.scheduled_at > since), reverse=True)
         return len(counted[:limit]), min(counted[:limit], default=None)
 
+    def delete_decided(self, before: datetime, limit: int) -> int:
+        old = [
+            (of_job, key, decision)
+            for of_job in self._decisions.values()
+            for key, decision in of_job.items()
+            if decision.decided_at < before and decision.scheduled_at < before
+        ]
+        old.sort(key=lambda one: one[2].decided_at)
+        for of_job, key, decision in old[:limit]:
+            self._journal.drop(of_job, key)
+            if decision.until_at is not None:
+                self._journal.drop(self._ranges[decision.job_id], key)
+            if decision.execution_id is not None:
+                self._journal.drop(self._of_execution, decision.execution_id)
+        return min(len(old), limit)
+
 
 def _key(decision: Decision) -> tuple[str, datetime, str]:
     return decision.job_id, decision.scheduled_at, decision.key

@@ -142,13 +142,6 @@ class MemoryExecutionTable:
     def _occupants(self, platform_id: str) -> Iterable[Execution]:
         return (e for e in self._rows.live(Status.QUEUED, Status.RUNNING) if e.platform_id == platform_id)
 
-    def queued_since(self, platform_id: str, queue: str, since: datetime) -> int:
-        # Ended ones count as well: a rate is about what was let through, whatever became of it.
-        return sum(
-            e.queued_at is not None and e.queued_at >= since and e.queue == queue and e.platform_id == platform_id
-            for e in self._rows.all.values()
-        )
-
     def claimable(self, queues: Mapping[str, int], handlers: Sequence[str], limit: int) -> list[Execution]:
         known, room, found = frozenset(handlers), dict(queues), list[Execution]()
         for execution in sorted(self._rows.live(Status.QUEUED), key=_turn):

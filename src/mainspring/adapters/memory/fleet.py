@@ -69,6 +69,7 @@ class MemoryPlatformTable:
         self._keys: dict[tuple[str, str], tuple[datetime, str, str]] = {}
         self._notes: dict[str, str] = {}
         self._leases: dict[str, tuple[str, datetime]] = {}
+        self._admitted: dict[tuple[str, str], tuple[tuple[datetime, int], ...]] = {}
 
     def timezone(self, platform_id: str) -> str | None:
         platform = self._platforms.get(platform_id)
@@ -91,6 +92,13 @@ class MemoryPlatformTable:
 
     def lock_limits(self, limits: Sequence[Limit]) -> None:
         pass
+
+    def admitted_since(self, platform_id: str, queue: str, since: datetime) -> int:
+        return sum(count for at, count in self._admitted.get((platform_id, queue), ()) if at >= since)
+
+    def record_admitted(self, platform_id: str, queue: str, count: int, *, forget_before: datetime) -> None:
+        kept = [row for row in self._admitted.get((platform_id, queue), ()) if row[0] >= forget_before]
+        self._journal.put(self._admitted, (platform_id, queue), (*kept, (self._journal.now, count)))
 
     def calendars(self, platform_id: str) -> dict[str, frozenset[date]]:
         return {name: dates for (platform, name), dates in self._calendars.items() if platform == platform_id}

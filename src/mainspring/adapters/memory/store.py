@@ -18,6 +18,7 @@ from mainspring.adapters.memory.events import MemoryInboxTable, MemoryOutboxTabl
 from mainspring.adapters.memory.execution_rows import ExecutionRows
 from mainspring.adapters.memory.executions import MemoryExecutionTable
 from mainspring.adapters.memory.fleet import MemoryNodeTable, MemoryPlatformTable
+from mainspring.adapters.memory.history import MemoryHistoryTable
 from mainspring.adapters.memory.jobs import MemoryJobTable
 from mainspring.adapters.memory.journal import Journal
 from mainspring.adapters.memory.records import MemoryChainTable, MemoryDeadLetterTable, MemoryLogTable
@@ -34,6 +35,7 @@ from mainspring.ports.store import (
     DeadLetterTable,
     DecisionTable,
     ExecutionTable,
+    HistoryTable,
     InboxTable,
     JobTable,
     LogTable,
@@ -87,6 +89,7 @@ class MemoryTx:
                 Noun.KEYS: admin.keys.values,
             }
         )
+        self.history: HistoryTable = MemoryHistoryTable()
 
     def scope(self, platform_id: str | None) -> None:
         """Confine nothing: in memory the conditions of the queries are the one wall."""

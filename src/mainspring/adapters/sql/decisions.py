@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from mainspring.adapters.sql.batches import shape
+from mainspring.adapters.sql.dialect import Dialect
 from mainspring.adapters.sql.session import SqlTable
 from mainspring.adapters.sql.tables import decisions, is_, is_range
 from mainspring.model.decision import Decision, Verdict
@@ -90,3 +93,19 @@ class SqlDecisionTable(SqlTable):
     def ran_since(self, job_id: str, since: datetime, limit: int) -> tuple[int, datetime | None]:
         row = self._first(_RAN_SINCE, job=job_id, since=since, limit=limit)
         return (0, None) if row is None else (int(row[0]), row[1])
+
+    def delete_decided(self, before: datetime, limit: int) -> int:
+        return self._run(_delete(self._dialect), {"before": before, "limit": limit}).rowcount
+
+
+@lru_cache(2)
+def _delete(dialect: Dialect) -> Any:
+    rows = dialect.deleted_by_row(decisions)
+    key = sa.tuple_(rows.c.job_id, rows.c.scheduled_at, rows.c.key)
+    old = (
+        sa.select(rows.c.job_id, rows.c.scheduled_at, rows.c.key)
+        .where(rows.c.decided_at < bindparam("before"), rows.c.scheduled_at < bindparam("before"))
+        .order_by(rows.c.decided_at)
+        .limit(bindparam("limit"))
+    )
+    return sa.delete(rows).where(key.in_(old))

@@ -17,6 +17,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 #: The role of transactions confined to one platform, which row-level security binds.
 API_ROLE = "mainspring_api"
 
+#: Where PostgreSQL keeps what none of a table's partitions by time takes, by table.
+REST = {
+    "executions": "executions_ended_default",
+    "attempts": "attempts_default",
+    "execution_logs": "execution_logs_default",
+    "outbox": "outbox_published_default",
+    "decisions": "decisions_default",
+}
 #: The parameter that carries the rows.
 ROWS = "rows_"
 
@@ -39,8 +47,16 @@ class Dialect(ABC):
         """Return columns, by name with their types, of the JSON array of objects bound to `ROWS`."""
 
     @abstractmethod
-    def members(self, parameter: str) -> sa.Select[Any]:
-        """Return a SELECT of the words in the JSON array bound to ``parameter``, to be used after IN."""
+    def member(self, column: sa.ColumnElement[Any], parameter: str) -> sa.ColumnElement[bool]:
+        """Return the condition that a column is one of the words in the JSON array bound to ``parameter``."""
+
+    def same_key(self, column: sa.ColumnElement[Any], value: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+        """Return the condition that a key is a value of the batch, by which its row is then looked up."""
+        return column == value
+
+    def deleted_by_row(self, table: sa.Table) -> sa.Table:
+        """Return where the rows of a table lie that retention deletes one by one: here, all of them."""
+        return table
 
     @abstractmethod
     def json_text(self, column: Any, path: tuple[str, ...]) -> Any:
@@ -70,9 +86,9 @@ class _Sqlite(Dialect):
             for name, kind in columns.items()
         }
 
-    def members(self, parameter: str) -> sa.Select[Any]:
+    def member(self, column: sa.ColumnElement[Any], parameter: str) -> sa.ColumnElement[bool]:
         each = sa.func.json_each(sa.bindparam(parameter, type_=sa.Text)).table_valued("value", name="member")
-        return sa.select(each.c.value)
+        return column.in_(sa.select(each.c.value))
 
     def json_text(self, column: Any, path: tuple[str, ...]) -> Any:
         where = sa.literal("$" + "".join(f'."{name}"' for name in path), sa.Text)
@@ -115,10 +131,21 @@ class _Postgres(Dialect):
         rows = sa.func.jsonb_to_recordset(array).table_valued(*typed, name="r").render_derived(with_types=True)
         return {name: rows.c[name] for name in columns}
 
-    def members(self, parameter: str) -> sa.Select[Any]:
+    def member(self, column: sa.ColumnElement[Any], parameter: str) -> sa.ColumnElement[bool]:
+        # An array and not IN (SELECT ...), which is a join: from a plan made while the table was small, one that reads
+        # all of it.
         array = sa.cast(sa.bindparam(parameter, type_=sa.Text), postgresql.JSONB)
         words = sa.func.jsonb_array_elements_text(array).table_valued("value", name="member")
-        return sa.select(words.c.value)
+        return column == sa.any_(sa.func.array(sa.select(words.c.value).scalar_subquery()))
+
+    def same_key(self, column: sa.ColumnElement[Any], value: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+        # An equality could be joined in any order; a range can only be looked up, row by row of the batch. Whatever
+        # the planner believed about the table when it made the plan, this is the one that stays good.
+        return column.between(value, value)
+
+    def deleted_by_row(self, table: sa.Table) -> sa.Table:
+        # Partitions go as a whole; what lies in none of them is in the default one.
+        return table.to_metadata(sa.MetaData(), name=REST.get(table.name, table.name))
 
     def json_text(self, column: Any, path: tuple[str, ...]) -> Any:
         data = sa.cast(sa.type_coerce(column, sa.Text), postgresql.JSONB)

@@ -24,13 +24,6 @@ _o, _i = outbox.c, inbox.c
 # skipped because another transaction holds it: the later event of an execution would overtake the earlier one.
 _UNPUBLISHED = _OUT.select.where(unpublished).order_by(_o.number).limit(bindparam("limit"))
 _OLDEST = sa.select(_o.at).where(unpublished).order_by(_o.number).limit(1)
-_OLD = (
-    sa.select(_o.number)
-    .where(_o.published_at.is_not(None), _o.published_at < bindparam("before"))
-    .order_by(_o.published_at)
-    .limit(bindparam("limit"))
-)
-_DELETE = sa.delete(outbox).where(_o.number.in_(_OLD))
 _ACCEPTED = _IN.select.where(
     _i.platform_id == bindparam("platform"), _i.source == bindparam("source"), _i.id == bindparam("event")
 )
@@ -56,7 +49,7 @@ class SqlOutboxTable(SqlTable):
         return at
 
     def delete_published(self, before: datetime, limit: int) -> int:
-        return self._run(_DELETE, {"before": before, "limit": limit}).rowcount
+        return self._run(_delete(self._dialect), {"before": before, "limit": limit}).rowcount
 
 
 class SqlInboxTable(SqlTable):
@@ -84,15 +77,27 @@ class SqlInboxTable(SqlTable):
 
 @lru_cache(2)
 def _pending_of(dialect: Dialect) -> Any:
-    return _PENDING.select.where(pending_events.c.job_id.in_(dialect.members("ids")))
+    return _PENDING.select.where(dialect.member(pending_events.c.job_id, "ids"))
 
 
 @lru_cache(2)
 def _settle(dialect: Dialect) -> Any:
-    return sa.delete(pending_events).where(pending_events.c.job_id.in_(dialect.members("ids")))
+    return sa.delete(pending_events).where(dialect.member(pending_events.c.job_id, "ids"))
 
 
 @lru_cache(2)
 def _mark(dialect: Dialect) -> Any:
-    marked = outbox.update().where(_o.id.in_(dialect.members("ids")), unpublished)
+    marked = outbox.update().where(dialect.member(_o.id, "ids"), unpublished)
     return marked.values(published_at=bindparam("now")).returning(_o.id)
+
+
+@lru_cache(2)
+def _delete(dialect: Dialect) -> Any:
+    rows = dialect.deleted_by_row(outbox)
+    old = (
+        sa.select(rows.c.number)
+        .where(rows.c.published_at.is_not(None), rows.c.published_at < bindparam("before"))
+        .order_by(rows.c.published_at)
+        .limit(bindparam("limit"))
+    )
+    return sa.delete(rows).where(rows.c.number.in_(old))

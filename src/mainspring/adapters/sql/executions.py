@@ -23,11 +23,13 @@ from mainspring.adapters.sql.tables import (
     live,
     outbox,
     transitions,
+    unended,
+    unlive,
     unpublished,
 )
 from mainspring.adapters.sql.types import to_json
 from mainspring.adapters.sql.waiting import EXECUTION, WaitingTable
-from mainspring.model.execution import TERMINAL, Attempt, Execution, Transition
+from mainspring.model.execution import TERMINAL, Attempt, Execution, Status, Transition
 from mainspring.model.job import ActiveExecution
 from mainspring.ports.store import ExecutionQuery
 
@@ -35,7 +37,8 @@ _ATTEMPT, _TRANSITION = shape(Attempt, attempts), shape(Transition, transitions)
 _e = executions.c
 
 _GET = EXECUTION.select.where(_e.id == bindparam("execution"))
-_GET_LOCKED = _GET.with_for_update()
+# Looked for in turn: what is locked has seldom ended, and what has ended cannot come back in between.
+_GET_LOCKED = tuple(_GET.where(among).with_for_update() for among in (unended, unlive))
 _ACTIVE = sa.select(
     _e.id,
     _e.job_id,
@@ -49,25 +52,6 @@ _ACTIVE = sa.select(
 _ATTEMPTS = _ATTEMPT.select.where(attempts.c.execution_id == bindparam("execution")).order_by(attempts.c.fence)
 _TRANSITIONS = _TRANSITION.select.order_by(transitions.c.number)
 _UNDELIVERED = sa.select(outbox.c.subject).where(unpublished, outbox.c.subject.is_not(None))
-_REDRIVABLE = (
-    sa.select(dead_letters.c.status)
-    .where(dead_letters.c.execution_id == _e.id, is_(dead_letters.c.status, "open"))
-    .correlate(executions)
-    .exists()
-)
-_ENDED = (
-    sa.select(_e.id)
-    .where(
-        _e.finished_at.is_not(None),
-        _e.finished_at < bindparam("before"),
-        _e.status.in_(sorted(TERMINAL)),
-        _e.id.not_in(_UNDELIVERED),
-        ~_REDRIVABLE,
-    )
-    .order_by(_e.finished_at)
-    .limit(bindparam("limit"))
-    .with_for_update(skip_locked=True)
-)
 
 
 class SqlExecutionTable(MoveTable, WaitingTable, RunningTable):
@@ -79,7 +63,11 @@ class SqlExecutionTable(MoveTable, WaitingTable, RunningTable):
             self._record_new(executions)
 
     def get(self, execution_id: str, *, lock: bool = False) -> Execution | None:
-        return EXECUTION.row(self._first(_GET_LOCKED if lock else _GET, execution=execution_id))
+        for statement in _GET_LOCKED if lock and not self._dialect.one_writer else (_GET,):
+            row = self._first(statement, execution=execution_id)
+            if row is not None:
+                return EXECUTION.row(row)
+        return None
 
     def find(self, query: ExecutionQuery) -> list[Execution]:
         statement = EXECUTION.select
@@ -92,7 +80,7 @@ class SqlExecutionTable(MoveTable, WaitingTable, RunningTable):
         if query.before_id is not None:
             statement = statement.where(_e.id < query.before_id)
         if query.statuses:
-            statement = _of_any(statement, query)
+            statement = _of_any(statement, query.statuses, query.limit)
         return EXECUTION.rows(self._all(statement.order_by(sa.desc("id")).limit(sa.literal(query.limit))))
 
     def active_of(self, job_ids: Sequence[str]) -> list[ActiveExecution]:
@@ -123,41 +111,65 @@ class SqlExecutionTable(MoveTable, WaitingTable, RunningTable):
         return _TRANSITION.rows(self._all(_transitions_of(self._dialect), ids=to_json(execution_ids)))
 
     def delete_ended(self, before: datetime, limit: int) -> int:
-        ids = list(self._run(_ENDED, {"before": before, "limit": limit}).scalars())
+        ids = list(self._run(_old(self._dialect), {"before": before, "limit": limit}).scalars())
         if ids:
             for statement in _deletes(self._dialect):
                 self._run(statement, {"ids": to_json(ids)})
         return len(ids)
 
 
-def _of_any(statement: sa.Select[Any], query: ExecutionQuery) -> sa.Select[Any]:
+def _of_any(statement: sa.Select[Any], statuses: Sequence[Status], limit: int) -> sa.Select[Any]:
     """Look up the newest of each status by itself: among all there ever was, those wanted may lie far apart."""
-    by_status = [statement.where(_e.status == status) for status in dict.fromkeys(query.statuses)]
+    by_status = [statement.where(is_(_e.status, status.value)) for status in dict.fromkeys(statuses)]
     if len(by_status) == 1:
         return by_status[0]
-    newest = [one.order_by(_e.id.desc()).limit(sa.literal(query.limit)).subquery() for one in by_status]
+    newest = [one.order_by(_e.id.desc()).limit(sa.literal(limit)).subquery() for one in by_status]
     found = sa.union_all(*map(sa.select, newest)).subquery("found")
     return sa.select(*(found.c[name] for name in EXECUTION.names))
 
 
 @lru_cache(2)
 def _active_of(dialect: Dialect) -> Any:
-    return _ACTIVE.where(live, _e.job_id.is_not(None), _e.job_id.in_(dialect.members("ids")))
+    # SQLite has a partial index for what is live; on PostgreSQL that is a table of its own.
+    among = live if dialect.one_writer else unended
+    return _ACTIVE.where(among, _e.job_id.is_not(None), dialect.member(_e.job_id, "ids"))
+
+
+@lru_cache(2)
+def _old(dialect: Dialect) -> sa.Select[Any]:
+    """Lock what ended before an instant, has no event to deliver and is no open dead letter."""
+    e = dialect.deleted_by_row(executions).c
+    redrivable = sa.select(dead_letters.c.status).where(
+        dead_letters.c.execution_id == e.id, is_(dead_letters.c.status, "open")
+    )
+    return (
+        sa.select(e.id)
+        .where(
+            e.finished_at.is_not(None),
+            e.finished_at < bindparam("before"),
+            e.status.in_(sorted(TERMINAL)),
+            e.id.not_in(_UNDELIVERED),
+            ~redrivable.correlate(e.id.table).exists(),
+        )
+        .order_by(e.finished_at)
+        .limit(bindparam("limit"))
+        .with_for_update(skip_locked=True)
+    )
 
 
 @lru_cache(2)
 def _attempts_of(dialect: Dialect) -> Any:
-    wanted = attempts.c.execution_id.in_(dialect.members("ids"))
+    wanted = dialect.member(attempts.c.execution_id, "ids")
     return _ATTEMPT.select.where(wanted).order_by(attempts.c.execution_id, attempts.c.fence)
 
 
 @lru_cache(2)
 def _transitions_of(dialect: Dialect) -> Any:
-    wanted = transitions.c.execution_id.in_(dialect.members("ids"))
+    wanted = dialect.member(transitions.c.execution_id, "ids")
     return _TRANSITION.select.where(wanted).order_by(transitions.c.execution_id, transitions.c.number)
 
 
 @lru_cache(2)
 def _deletes(dialect: Dialect) -> tuple[Any, ...]:
     columns = (attempts.c.execution_id, execution_logs.c.execution_id, executions.c.id)
-    return tuple(sa.delete(column.table).where(column.in_(dialect.members("ids"))) for column in columns)
+    return tuple(sa.delete(column.table).where(dialect.member(column, "ids")) for column in columns)

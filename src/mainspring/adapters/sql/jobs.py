@@ -214,25 +214,25 @@ def _values(job: Job) -> tuple[Any, ...]:
 
 @lru_cache(2)
 def _by_ids(dialect: Dialect) -> Any:
-    return _JOB.select.where(_j.id.in_(dialect.members("ids")))
+    return _JOB.select.where(dialect.member(_j.id, "ids"))
 
 
 @lru_cache(2)
 def _named(dialect: Dialect) -> Any:
     return sa.select(_j.name).where(
-        _j.platform_id == bindparam("platform"), _j.name.in_(dialect.members("names")), kept_job
+        _j.platform_id == bindparam("platform"), dialect.member(_j.name, "names"), kept_job
     )
 
 
 @lru_cache(2)
 def _locked(dialect: Dialect) -> Any:
     # In one order whoever asks, so that no two wait for each other.
-    return _JOB.select.where(_j.id.in_(dialect.members("ids"))).order_by(_j.id).with_for_update()
+    return _JOB.select.where(dialect.member(_j.id, "ids")).order_by(_j.id).with_for_update()
 
 
 @lru_cache(4)
 def _stats_of(dialect: Dialect, lock: bool) -> Any:
-    wanted = _STATS.select.where(job_stats.c.job_id.in_(dialect.members("ids")))
+    wanted = _STATS.select.where(dialect.member(job_stats.c.job_id, "ids"))
     return wanted.order_by(job_stats.c.job_id).with_for_update() if lock else wanted
 
 
@@ -242,7 +242,7 @@ def _advance(dialect: Dialect, shared: tuple[Field, ...], varying: tuple[Field, 
     job_id, made = given.pop("job_id"), given.pop("made")
     statement = (
         jobs.update()
-        .where(_j.id == job_id, _j.cursor_at <= given["cursor_at"])
+        .where(dialect.same_key(_j.id, job_id), _j.cursor_at <= given["cursor_at"])
         .values({_j.scheduled_count: _j.scheduled_count + made, **{_j[name]: value for name, value in given.items()}})
         .returning(_j.id)
     )

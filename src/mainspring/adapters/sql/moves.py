@@ -9,19 +9,19 @@ from typing import Any
 from mainspring.adapters.sql.batches import Field, Packed, cells, pack
 from mainspring.adapters.sql.dialect import Dialect
 from mainspring.adapters.sql.session import SqlTable
-from mainspring.adapters.sql.tables import executions, transitions
+from mainspring.adapters.sql.tables import executions, still, transitions, unended
 from mainspring.model.execution import BY_DISPATCHER, Actor, Execution, Move, Status
 
 _e = executions.c
-_WAS = (Field("was_id", _e.id.type), Field("was_status", _e.status.type))
+_WAS_ID = Field("was_id", _e.id.type)
 _WAS_FENCE = Field("was_fence", _e.fence.type)
 _STATUS = Field("status", _e.status.type)
 _TRANSITION = tuple(
     Field(name, transitions.c[name].type) for name in ("execution_id", "source", "to", "actor", "fence", "at")
 )
 
-#: Which moves go together: whether they ask for a fence, and the fields they set.
-_Group = tuple[bool, tuple[str, ...]]
+#: Which moves go together: the status they start from, whether they ask for a fence, and the fields they set.
+_Group = tuple[Status, bool, tuple[str, ...]]
 
 
 class MoveTable(SqlTable):
@@ -29,18 +29,18 @@ class MoveTable(SqlTable):
 
     def move(self, moves: Sequence[Move]) -> set[str]:
         fences: dict[str, int] = {}
-        for (fenced, names), group in _grouped(moves).items():
-            fences.update(self._move(fenced, names, group))
+        for group, members in _grouped(moves).items():
+            fences.update(self._move(group, members))
         if self._session.record_transitions:
             self._record_moves([m for m in moves if m.execution_id in fences], fences)
         return set(fences)
 
-    def _move(self, fenced: bool, names: tuple[str, ...], moves: Iterable[Move]) -> dict[str, int]:
-        fields = (*_WAS, *((_WAS_FENCE,) if fenced else ()), _STATUS, *(Field(n, _e[n].type) for n in names))
+    def _move(self, group: _Group, moves: Iterable[Move]) -> dict[str, int]:
+        source, fenced, names = group
+        fields = (_WAS_ID, *((_WAS_FENCE,) if fenced else ()), _STATUS, *(Field(n, _e[n].type) for n in names))
         rows = [
             (
                 move.execution_id,
-                move.source,
                 *((move.fence,) if fenced else ()),
                 move.to,
                 *[move.set[name] for name in names],
@@ -48,7 +48,7 @@ class MoveTable(SqlTable):
             for move in moves
         ]
         packed = pack(fields, rows)
-        statement = _statement(self._dialect, packed.shared, packed.varying)
+        statement = _statement(self._dialect, packed.shared, packed.varying, source)
         return dict(self._all(statement, **packed.parameters))
 
     def _record_moves(self, moves: Sequence[Move], fences: dict[str, int]) -> None:
@@ -72,18 +72,20 @@ class MoveTable(SqlTable):
 
 
 def _grouped(moves: Sequence[Move]) -> dict[_Group, Iterable[Move]]:
-    groups: dict[_Group, dict[tuple[str, Status, int | None], Move]] = {}
+    groups: dict[_Group, dict[tuple[str, int | None], Move]] = {}
     for move in moves:
-        group = groups.setdefault((move.fence is not None, tuple(move.set)), {})
+        group = groups.setdefault((move.source, move.fence is not None, tuple(move.set)), {})
         # Of two moves on the same condition only the first can be made; to UPDATE ... FROM they would be one.
-        group.setdefault((move.execution_id, move.source, move.fence), move)
+        group.setdefault((move.execution_id, move.fence), move)
     return {key: list(group.values()) for key, group in groups.items()}
 
 
 @lru_cache(512)
-def _statement(dialect: Dialect, shared: tuple[Field, ...], varying: tuple[Field, ...]) -> Any:
+def _statement(dialect: Dialect, shared: tuple[Field, ...], varying: tuple[Field, ...], source: Status) -> Any:
     given = dict(cells(dialect, Packed(shared, varying, {})))
-    statement = executions.update().where(_e.id == given.pop("was_id"), _e.status == given.pop("was_status"))
+    # Words of the statement and no parameters: a planner that reads them does not so much as open what has ended.
+    key = dialect.same_key(_e.id, given.pop("was_id"))
+    statement = executions.update().where(key, unended, still(_e.status, source.value))
     if "was_fence" in given:
         statement = statement.where(_e.fence == given.pop("was_fence"))
     return statement.values({_e[name]: value for name, value in given.items()}).returning(_e.id, _e.fence)

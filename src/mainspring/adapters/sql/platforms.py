@@ -15,6 +15,7 @@ from mainspring.adapters.sql.batches import Field, shape
 from mainspring.adapters.sql.dialect import Dialect
 from mainspring.adapters.sql.session import Session, SqlTable
 from mainspring.adapters.sql.tables import (
+    admissions,
     calendar_dates,
     calendars,
     idempotency_keys,
@@ -66,6 +67,14 @@ _OLD_KEYS = (
     .limit(bindparam("limit"))
 )
 _DELETE_KEYS = sa.delete(idempotency_keys).where(sa.tuple_(_k.platform_id, _k.key).in_(_OLD_KEYS))
+_a = admissions.c
+_ADMISSION = tuple(Field(name, _a[name].type) for name in ("platform_id", "queue", "at", "count"))
+_ADMITTED = sa.select(sa.func.coalesce(sa.func.sum(_a.count), 0)).where(
+    _a.platform_id == bindparam("platform"), _a.queue == bindparam("queue"), _a.at >= bindparam("since")
+)
+_DELETE_ADMISSIONS = sa.delete(admissions).where(
+    _a.platform_id == bindparam("platform"), _a.queue == bindparam("queue"), _a.at < bindparam("before")
+)
 _VALUE = sa.select(notes.c.value).where(notes.c.name == bindparam("name"))
 
 
@@ -110,6 +119,13 @@ class SqlPlatformTable(SqlTable):
             names = to_json(sorted({f"{limit.platform_id}/{limit.scope}/{limit.name}" for limit in limits}))
             self._all(_locked_limits(self._dialect), names=names)
 
+    def admitted_since(self, platform_id: str, queue: str, since: datetime) -> int:
+        return int(self._scalar(_ADMITTED, platform=platform_id, queue=queue, since=since))
+
+    def record_admitted(self, platform_id: str, queue: str, count: int, *, forget_before: datetime) -> None:
+        self._run(_DELETE_ADMISSIONS, {"platform": platform_id, "queue": queue, "before": forget_before})
+        self._insert(admissions, _ADMISSION, [(platform_id, queue, self._session.now, count)])
+
     def calendars(self, platform_id: str) -> dict[str, frozenset[date]]:
         found: dict[str, set[date]] = defaultdict(set)
         for name, day in self._all(_CALENDARS, platform=platform_id):
@@ -148,7 +164,7 @@ class SqlPlatformTable(SqlTable):
 @lru_cache(2)
 def _locked_limits(dialect: Dialect) -> Any:
     name = _l.platform_id + "/" + _l.scope + "/" + _l.name
-    ordered = sa.select(_l.name).where(name.in_(dialect.members("names")))
+    ordered = sa.select(_l.name).where(dialect.member(name, "names"))
     return ordered.order_by(_l.platform_id, _l.scope, _l.name).with_for_update()
 
 

@@ -16,7 +16,9 @@ import sqlalchemy as sa
 
 from mainspring.adapters.sql.dialect import POSTGRES
 from mainspring.adapters.sql.failures import translated
+from mainspring.adapters.sql.guards import connect_arguments, for_transaction, server_settings
 from mainspring.adapters.sql.line import Line
+from mainspring.adapters.sql.partitions import LAYING_OUT
 from mainspring.adapters.sql.postgres_threads import PostgresThread
 from mainspring.adapters.sql.schema import HEAD, current, upgrade
 from mainspring.adapters.sql.session import Session
@@ -32,7 +34,12 @@ from mainspring.ports.transport import Aftermath, Announcer, DatabaseTransport
 
 T = TypeVar("T")
 
-_MIGRATING = sa.text("SELECT pg_advisory_xact_lock(7730941)")
+# Whoever migrates waits for his turn and then takes the time it takes; only for others' locks nobody waits for long.
+_MIGRATING = [
+    sa.text("SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true)"),
+    sa.text(f"SELECT pg_advisory_xact_lock({LAYING_OUT})"),
+    sa.text("SELECT set_config('lock_timeout', '10000', true)"),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +57,9 @@ class PostgresSettings:
     lock_limit: timedelta = timedelta(seconds=10)
     idle_limit: timedelta = timedelta(seconds=10)
 
-    def limits(self) -> dict[str, int]:
-        """Return the server's limits on a transaction, in milliseconds."""
-        limits = {
-            "statement_timeout": self.statement_limit,
-            "lock_timeout": self.lock_limit,
-            "idle_in_transaction_session_timeout": self.idle_limit,
-        }
-        return {name: limit // timedelta(milliseconds=1) for name, limit in limits.items()}
+    def on_server(self) -> dict[str, str]:
+        """Return what the server is told for each of our connections."""
+        return server_settings(self.statement_limit, self.lock_limit, self.idle_limit)
 
 
 class PostgresStore:
@@ -98,7 +100,7 @@ class PostgresStore:
         if version != HEAD:
             found = version or "not there"
             raise SchemaError(f"the database's schema is {found}; run `mainspring migrate` to make it {HEAD}")
-        limits = "".join(f"SET LOCAL {name} = {limit}; " for name, limit in self._settings.limits().items())
+        limits = for_transaction(self._settings.on_server())
         self._calls.start(
             [
                 PostgresThread(
@@ -153,13 +155,7 @@ class PostgresStore:
             raise translated(error) from error
 
     def _options(self) -> dict[str, Any]:
-        connect: dict[str, Any] = {"connect_timeout": 5, "application_name": "mainspring"}
-        connect |= {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000}
-        if self._settings.pooled:
-            connect["prepare_threshold"] = None
-        else:
-            connect["options"] = " ".join(f"-c {name}={limit}" for name, limit in self._settings.limits().items())
-        return {"connect_args": connect}
+        return {"connect_args": connect_arguments(self._settings.on_server(), pooled=self._settings.pooled)}
 
     # -- work ----------------------------------------------------------------------------------------------------
 
@@ -211,7 +207,8 @@ def driver_url(url: str) -> sa.URL:
 
 
 def _migrate(connection: sa.Connection) -> str | None:
-    connection.execute(_MIGRATING)
+    for statement in _MIGRATING:
+        connection.execute(statement)
     before = current(connection)
     upgrade(connection)
     raise_walls(connection)

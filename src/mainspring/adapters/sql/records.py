@@ -10,7 +10,7 @@ from sqlalchemy import bindparam
 
 from mainspring.adapters.sql.batches import shape
 from mainspring.adapters.sql.session import SqlTable
-from mainspring.adapters.sql.tables import chains, dead_letters, execution_logs, executions
+from mainspring.adapters.sql.tables import chains, dead_letters, execution_logs, executions, unended, unlive
 from mainspring.model.chain import Chained
 from mainspring.model.execution import DeadLetter, LogLine
 from mainspring.ports.store import LetterQuery
@@ -18,7 +18,8 @@ from mainspring.ports.store import LetterQuery
 _LINE, _LETTER, _LINK = shape(LogLine, execution_logs), shape(DeadLetter, dead_letters), shape(Chained, chains)
 _l, _d, _c = execution_logs.c, dead_letters.c, chains.c
 
-_FENCE = sa.select(executions.c.fence).where(executions.c.id == bindparam("execution")).with_for_update()
+_FENCE = sa.select(executions.c.fence).where(executions.c.id == bindparam("execution"))
+_FENCE_LOCKED = tuple(_FENCE.where(among).with_for_update() for among in (unended, unlive))
 _LAST = sa.select(sa.func.max(_l.line)).where(_l.execution_id == bindparam("execution"))
 _READ = (
     _LINE.select.where(_l.execution_id == bindparam("execution"), _l.line > bindparam("after"))
@@ -50,7 +51,7 @@ class SqlLogTable(SqlTable):
 
     def append(self, execution_id: str, lines: Sequence[LogLine], *, fence: int | None, cap: int) -> int | None:
         # The lock is what numbers the lines of two writers one after the other.
-        current = self._scalar(_FENCE, execution=execution_id)
+        current = self._fence(execution_id)
         if current is None or fence not in (None, current):
             return None
         last: int = self._scalar(_LAST, execution=execution_id) or 0
@@ -58,6 +59,13 @@ class SqlLogTable(SqlTable):
         rows = [(execution_id, last + n, *_LINE.values_of(line)[2:]) for n, line in enumerate(kept, 1)]
         self._insert(execution_logs, _LINE.fields, rows)
         return last + len(kept)
+
+    def _fence(self, execution_id: str) -> int | None:
+        for statement in (_FENCE,) if self._dialect.one_writer else _FENCE_LOCKED:
+            fence: int | None = self._scalar(statement, execution=execution_id)
+            if fence is not None:
+                return fence
+        return None
 
     def read(self, execution_id: str, *, after: int = 0, limit: int = 1000) -> list[LogLine]:
         return _LINE.rows(self._all(_READ, execution=execution_id, after=after, limit=limit))

@@ -13,7 +13,7 @@ from sqlalchemy import bindparam
 from mainspring.adapters.sql.batches import Field, Packed, cells, pack
 from mainspring.adapters.sql.dialect import Dialect
 from mainspring.adapters.sql.session import SqlTable
-from mainspring.adapters.sql.tables import TURN, executions, is_, occupying, queued, under_way
+from mainspring.adapters.sql.tables import TURN, executions, is_, occupying, queued, still, under_way, unended
 from mainspring.adapters.sql.types import to_json
 from mainspring.adapters.sql.waiting import EXECUTION
 from mainspring.model.dispatch import Dispatch, traceparent
@@ -32,12 +32,6 @@ _HOLDERS_OF = {
     "key": _HOLDERS.where(_e.concurrency_key == bindparam("name")).order_by(_e.id),
     "platform": _HOLDERS.order_by(_BY_ID),
 }
-_QUEUED_SINCE = sa.select(sa.func.count()).where(
-    _e.platform_id == bindparam("platform"),
-    _e.queue == bindparam("queue"),
-    _e.queued_at.is_not(None),
-    _e.queued_at >= bindparam("since"),
-)
 _OLDEST = sa.func.min(sa.func.coalesce(_e.queued_at, _e.created_at), type_=_e.queued_at.type)
 _QUEUED_HANDLERS = (
     sa.select(_e.queue, _e.handler, _OLDEST.label("oldest"))
@@ -67,25 +61,6 @@ def _walk_queues() -> sa.Select[Any]:
 
 _QUEUES_WAITING = _walk_queues()
 _HELD = sa.select(_e.id, _e.fence, _e.cancel_requested_at).where(_running, _e.worker_id == bindparam("worker"))
-# Whatever is locked is ending just now, or heard of a cancel: it is renewed by the next heartbeat. To wait for it here,
-# with other rows locked already, is how two statements end in a deadlock.
-_MINE = executions.alias("mine")
-_RENEW = (
-    executions.update()
-    .where(
-        _running,
-        _e.id.in_(
-            sa.select(_MINE.c.id)
-            .where(
-                is_(_MINE.c.status, "running", "waiting"),
-                is_(_MINE.c.status, "running"),
-                _MINE.c.worker_id == bindparam("worker"),
-            )
-            .with_for_update(skip_locked=True)
-        ),
-    )
-    .values(lease_until=bindparam("until"))
-)
 _SHORTEN = (
     executions.update()
     .where(_running, _e.lease_until > bindparam("latest"))
@@ -138,9 +113,6 @@ class RunningTable(SqlTable):
         named = {} if scope == "platform" else {"name": name}
         return [row[0] for row in self._all(_HOLDERS_OF[scope], platform=platform_id, limit=limit, **named)]
 
-    def queued_since(self, platform_id: str, queue: str, since: datetime) -> int:
-        return int(self._scalar(_QUEUED_SINCE, platform=platform_id, queue=queue, since=since))
-
     def claimable(self, queues: Mapping[str, int], handlers: Sequence[str], limit: int) -> list[Execution]:
         rooms = [(queue, min(room, limit)) for queue, room in queues.items() if room > 0]
         if not rooms or not handlers or limit <= 0:
@@ -170,7 +142,7 @@ class RunningTable(SqlTable):
         return [(queue, handler, oldest) for queue, handler, oldest in self._all(_QUEUED_HANDLERS, limit=limit)]
 
     def renew(self, worker_id: str, lease_until: datetime) -> list[tuple[str, int, bool]]:
-        self._run(_RENEW, {"worker": worker_id, "until": lease_until})
+        self._run(_renew(self._dialect), {"worker": worker_id, "until": lease_until})
         rows = self._all(_HELD, worker=worker_id)
         return [(execution_id, fence, asked is not None) for execution_id, fence, asked in rows]
 
@@ -200,7 +172,7 @@ class RunningTable(SqlTable):
 @lru_cache(4)
 def _occupying(dialect: Dialect, scope: str) -> Any:
     column = _e.queue if scope == "queue" else _e.concurrency_key
-    named = column.in_(dialect.members("names"))
+    named = dialect.member(column, "names")
     return sa.select(column, sa.func.count()).where(*_OF_PLATFORM, named).group_by(column)
 
 
@@ -225,7 +197,7 @@ def _line(dialect: Dialect, number: int) -> sa.Select[Any]:
         EXECUTION.select.where(
             queued,
             _e.queue == bindparam(f"queue_{number}"),
-            _e.handler.in_(dialect.members("handlers")),
+            dialect.member(_e.handler, "handlers"),
             _e.cancel_requested_at.is_(None),
             sa.or_(_e.start_deadline_at.is_(None), _e.start_deadline_at > bindparam("now")),
         )
@@ -239,9 +211,9 @@ def _claimable_of(dialect: Dialect) -> Any:
     return (
         EXECUTION.select.where(
             queued,
-            _e.id.in_(dialect.members("ids")),
-            _e.queue.in_(dialect.members("queues")),
-            _e.handler.in_(dialect.members("handlers")),
+            dialect.member(_e.id, "ids"),
+            dialect.member(_e.queue, "queues"),
+            dialect.member(_e.handler, "handlers"),
             _e.cancel_requested_at.is_(None),
             sa.or_(_e.start_deadline_at.is_(None), _e.start_deadline_at > bindparam("now")),
         )
@@ -250,11 +222,20 @@ def _claimable_of(dialect: Dialect) -> Any:
     )
 
 
+@lru_cache(2)
+def _renew(dialect: Dialect) -> Any:
+    # Rows somebody else has locked are left out: most of them are being settled, and to wait for a row that then moves
+    # to another partition would fail the whole heartbeat. They count as held, and the next heartbeat renews them.
+    free = _HELD.with_only_columns(_e.id).with_for_update(skip_locked=True).cte("held").prefix_with("MATERIALIZED")
+    mine = executions.update().where(dialect.same_key(_e.id, free.c.id), unended, still(_e.status, "running"))
+    return mine.values(lease_until=bindparam("until"))
+
+
 @lru_cache(16)
 def _put_progress(dialect: Dialect, shared: tuple[Field, ...], varying: tuple[Field, ...]) -> Any:
     given = cells(dialect, Packed(shared, varying, {}))
     return (
         executions.update()
-        .where(_e.id == given["id"], _e.fence == given["fence"], is_(_e.status, "running"))
+        .where(dialect.same_key(_e.id, given["id"]), unended, still(_e.status, "running"), _e.fence == given["fence"])
         .values({_e.progress: given["progress"]})
     )

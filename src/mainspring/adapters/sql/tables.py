@@ -4,6 +4,9 @@ There are no foreign keys: what belongs together is written and deleted in one t
 would cost every insert. Indexes on rows that move are partial, so that history does not weigh on what is live. A
 query only uses a partial index if it repeats the index's condition word for word: take `live`, `queued` and their
 like from here.
+
+On PostgreSQL five of these are partitioned (see `partitions`), which the queries need not know but for one thing: one
+that is to stay out of what has ended names the statuses it means as words of the statement, not as parameters.
 """
 
 from __future__ import annotations
@@ -59,6 +62,11 @@ def is_(column: sa.ColumnElement[Any], *words: str) -> sa.ColumnElement[bool]:
     """Return a condition with its words written out, as the conditions of partial indexes are."""
     literals: list[sa.ColumnElement[Any]] = [sa.literal_column(f"'{word}'") for word in words]
     return column == literals[0] if len(literals) == 1 else column.in_(literals)
+
+
+def still(column: sa.ColumnElement[Any], *words: str) -> sa.ColumnElement[bool]:
+    """Return a condition no index is asked for: for a row that is looked up by its key, and then has to be so."""
+    return sa.or_(*(column.is_not_distinct_from(sa.literal_column(f"'{word}'")) for word in words))
 
 
 # -- jobs --------------------------------------------------------------------------------------------------------
@@ -144,6 +152,8 @@ is_range = decisions.c.until_at.is_not(None)
 of_execution = decisions.c.execution_id.is_not(None)
 _partial("ix_decisions_range", decisions.c.job_id, decisions.c.key, decisions.c.scheduled_at, where=is_range)
 _partial("ix_decisions_execution", decisions.c.execution_id, where=of_execution)
+# Where rows are deleted one by one. PostgreSQL has it on the rows outside all partitions alone.
+sa.Index("ix_decisions_decided", decisions.c.decided_at).ddl_if(dialect="sqlite")
 
 # -- executions --------------------------------------------------------------------------------------------------
 
@@ -207,6 +217,13 @@ executions = sa.Table(
 )
 _status, _e = executions.c.status, executions.c
 live = is_(_status, "pending", "queued", "running", "retrying", "waiting")
+ended = is_(_status, "success", "failed", "cancelled", "expired")
+# The same two, as conditions that no index answers to: PostgreSQL's planner leaves partitions out for them, and cannot
+# take an index by status for one by key.
+unended = _status.not_in([sa.literal_column(f"'{word}'") for word in ("success", "failed", "cancelled", "expired")])
+unlive = _status.not_in(
+    [sa.literal_column(f"'{word}'") for word in ("pending", "queued", "running", "retrying", "waiting")]
+)
 queued = is_(_status, "queued")
 unqueued = is_(_status, "pending", "retrying")
 under_way = is_(_status, "running", "waiting")
@@ -237,7 +254,6 @@ _partial(
     _e.start_deadline_at,
     where=is_(_status, "pending", "queued", "retrying") & _e.start_deadline_at.is_not(None),
 )
-_partial("ix_executions_queued_at", _e.platform_id, _e.queue, _e.queued_at, where=_e.queued_at.is_not(None))
 _partial("ix_executions_finished", _e.finished_at, where=_e.finished_at.is_not(None))
 
 attempts = sa.Table(
@@ -464,6 +480,18 @@ limits = sa.Table(
     sa.Column("max_jobs", sa.BigInteger),
     sa.Column("min_interval_ms", sa.BigInteger),
 )
+
+# What a rate has let through: counted here, so that no index on executions has to remember when each was queued.
+admissions = sa.Table(
+    "admissions",
+    metadata,
+    sa.Column("number", NUMBER, primary_key=True),
+    _required("platform_id", NAME),
+    _required("queue", NAME),
+    _required("at", Instant),
+    _required("count", sa.BigInteger),
+)
+sa.Index("ix_admissions_queue", admissions.c.platform_id, admissions.c.queue, admissions.c.at)
 
 calendars = sa.Table(
     "calendars",

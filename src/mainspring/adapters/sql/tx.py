@@ -10,6 +10,7 @@ from mainspring.adapters.sql.decisions import SqlDecisionTable
 from mainspring.adapters.sql.dialect import API_ROLE
 from mainspring.adapters.sql.events import SqlInboxTable, SqlOutboxTable
 from mainspring.adapters.sql.executions import SqlExecutionTable
+from mainspring.adapters.sql.history import SqlHistoryTable
 from mainspring.adapters.sql.jobs import SqlJobTable
 from mainspring.adapters.sql.nodes import SqlNodeTable
 from mainspring.adapters.sql.platforms import SqlPlatformTable
@@ -26,6 +27,7 @@ from mainspring.ports.store import (
     DeadLetterTable,
     DecisionTable,
     ExecutionTable,
+    HistoryTable,
     InboxTable,
     JobTable,
     LogTable,
@@ -56,6 +58,7 @@ class SqlTx:
         self.platforms: PlatformTable = SqlPlatformTable(session)
         self.admin: AdminTable = SqlAdminTable(session)
         self.search: SearchTable = SqlSearchTable(session)
+        self.history: HistoryTable = SqlHistoryTable(session)
 
     def scope(self, platform_id: str | None) -> None:
         confine = self._session.dialect.confine

@@ -13,7 +13,7 @@ from sqlalchemy import bindparam
 from mainspring.adapters.sql.batches import Field, Packed, cells, pack, shape
 from mainspring.adapters.sql.dialect import Dialect
 from mainspring.adapters.sql.session import SqlTable
-from mainspring.adapters.sql.tables import TURN, blocked, executions, free, is_, unqueued
+from mainspring.adapters.sql.tables import TURN, blocked, executions, free, is_, still, unended
 from mainspring.model.execution import Execution
 
 EXECUTION = shape(Execution, executions)
@@ -116,5 +116,6 @@ class WaitingTable(SqlTable):
 @lru_cache(16)
 def _set_blocked(dialect: Dialect, shared: tuple[Field, ...], varying: tuple[Field, ...]) -> Any:
     given = cells(dialect, Packed(shared, varying, {}))
+    waits = still(_e.status, "pending", "retrying")
     values = {_e.blocked_by: given["blocked_by"], _e.buffered: given["buffered"]}
-    return executions.update().where(_e.id == given["id"], unqueued).values(values)
+    return executions.update().where(dialect.same_key(_e.id, given["id"]), unended, waits).values(values)

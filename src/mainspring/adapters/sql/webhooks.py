@@ -161,17 +161,17 @@ class SqlWebhookTable(SqlTable):
 
 @lru_cache(2)
 def _enabled(dialect: Dialect) -> Any:
-    wanted = _WEBHOOK.select.where(_w.enabled, _w.platform_id.in_(dialect.members("platforms")))
+    wanted = _WEBHOOK.select.where(_w.enabled, dialect.member(_w.platform_id, "platforms"))
     return wanted.order_by(_w.id).with_for_update()
 
 
 @lru_cache(2)
 def _take(dialect: Dialect) -> Any:
-    taken = webhook_deliveries.update().where(_d.id.in_(dialect.members("ids")))
+    taken = webhook_deliveries.update().where(dialect.member(_d.id, "ids"))
     return taken.values(available_at=bindparam("until"), attempts=_d.attempts + 1)
 
 
 @lru_cache(2)
 def _open(dialect: Dialect) -> Any:
-    about = _d.subject.in_(dialect.members("subjects"))
+    about = dialect.member(_d.subject, "subjects")
     return sa.select(_d.subject).where(_d.webhook_id == bindparam("webhook"), about, open_delivery).distinct()
