@@ -136,13 +136,20 @@ def partitions(connection: sa.Connection, family: Family) -> list[Partition]:
     return sorted(found, key=lambda partition: partition.span)
 
 
-def prepare(connection: sa.Connection, now: datetime, days: int, *, since: datetime | None = None) -> list[str]:
+def prepare(
+    connection: sa.Connection,
+    now: datetime,
+    days: int,
+    *,
+    since: datetime | None = None,
+    families: Sequence[Family] = FAMILIES,
+) -> list[str]:
     """Make the partitions missing from ``since`` (now) to `AHEAD` periods after now; return their names.
 
     Rows that had to go to the default partition meanwhile are moved. The caller holds `LAYING_OUT`.
     """
     made: list[str] = []
-    for family in FAMILIES:
+    for family in families:
         period = max(days, family.least_days)
         there = [partition.span for partition in partitions(connection, family)]
         wanted = missing(there, since or now, now + AHEAD * period * _DAY, period)

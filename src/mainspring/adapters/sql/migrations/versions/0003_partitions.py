@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from mainspring.adapters.sql.partitions import prepare
+from mainspring.adapters.sql.partitions import LEDGER, prepare
 
 revision = "0003"
 down_revision = "0002"
@@ -28,8 +28,8 @@ _NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _NAME = sa.String(300).with_variant(postgresql.VARCHAR(300, collation="C"), "postgresql")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-#: The days of a partition made here, and how far back partitions are made for rows there are.
-_DAYS, _BACK = 7, timedelta(days=400)
+#: The days of a partition made here, and how far back they are made where there are rows: as far as is kept by default.
+_DAYS, _BACK, _LEDGER_BACK = 7, timedelta(days=35), timedelta(days=400)
 
 _LIVE = "'pending', 'queued', 'running', 'retrying', 'waiting'"
 _ENDED = "'success', 'failed', 'cancelled', 'expired'"
@@ -177,8 +177,9 @@ def _fill() -> None:
             " (SELECT min(scheduled_at) FROM decisions_0002))"
         )
     )
-    since = now if oldest is None else min(now, max(_instant(oldest), now - _BACK))
-    prepare(connection, now, _DAYS, since=since)
+    first = now if oldest is None else min(now, _instant(oldest))
+    prepare(connection, now, _DAYS, since=max(first, now - _LEDGER_BACK), families=[LEDGER])
+    prepare(connection, now, _DAYS, since=max(first, now - _BACK))
     _give_pages()
     for table in ("executions", "attempts", "execution_logs", "outbox", "decisions"):
         names = [c["name"] for c in sa.inspect(connection).get_columns(f"{table}_0002") if not c.get("computed")]
