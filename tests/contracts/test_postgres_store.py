@@ -31,7 +31,8 @@ class PostgresContract(StoreContract):
     @pytest.fixture
     async def store(self, database: str, told: dict[str, Any]) -> AsyncIterator[PostgresStore]:
         with psycopg.connect(database, autocommit=True) as connection:
-            connection.execute(f"TRUNCATE {', '.join(metadata.tables)}")
+            # Rows are few and partitions many: to empty each of these would take longer than the test.
+            connection.execute("; ".join(f"DELETE FROM {table}" for table in metadata.tables))
         store = PostgresStore(database, random=Random(1), record_transitions=True, **told)
         await store.open()
         await store.write(lambda tx: tx.history.prepare(7))
