@@ -219,9 +219,7 @@ def _by_ids(dialect: Dialect) -> Any:
 
 @lru_cache(2)
 def _named(dialect: Dialect) -> Any:
-    return sa.select(_j.name).where(
-        _j.platform_id == bindparam("platform"), dialect.member(_j.name, "names"), kept_job
-    )
+    return sa.select(_j.name).where(_j.platform_id == bindparam("platform"), dialect.member(_j.name, "names"), kept_job)
 
 
 @lru_cache(2)
