@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,8 @@ class Application:
         self._opened = False
         self._enqueuer: Enqueuer | None = None
         self._lock = threading.Lock()
+        #: Awaited, once each, before the database is let go of: what else uses it.
+        self.before_close: list[Callable[[], Awaitable[None]]] = []
         register_builtins(self.registry, builtins, store=lambda: self.store, clock=self._parts.clock)
 
     @property
@@ -125,6 +127,8 @@ class Application:
 
     async def close(self) -> None:
         """Let go of the database. What was enqueued is safe."""
+        while self.before_close:
+            await self.before_close.pop()()
         store, self._store, self._opened = self._store, None, False
         transport, self._transport = self._transport, None
         bus, self._bus = self._bus, None

@@ -23,6 +23,7 @@ from mainspring.model.job import JobType
 from mainspring.model.wire import milliseconds
 
 if TYPE_CHECKING:
+    from mainspring.app.asgi import MountedApi
     from mainspring.app.node import Node
 
 P = ParamSpec("P")
@@ -242,6 +243,17 @@ class Mainspring(Application):
         if not inspect.isfunction(app_or_lifespan):
             return self._lifespan(app_or_lifespan, None)
         return lambda app: self._lifespan(app, app_or_lifespan)
+
+    def asgi(self) -> MountedApi:
+        """Return the REST API as an ASGI application: ``app.mount("/mainspring", ms.asgi())``.
+
+        Needs the extra ``server``. Together with `lifespan` it works on the same connections; mounted alone, it opens
+        the database with its first request, and runs no dispatcher and no worker. Without any API key it answers
+        callers from this machine alone. Raises `SettingsError` where the extra is missing.
+        """
+        from mainspring.app.asgi import MountedApi
+
+        return MountedApi(self)
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, app: Any, inner: Callable[[Any], Any] | None) -> AsyncIterator[Any]:
