@@ -1,8 +1,8 @@
 """What a worker is offered next: what its streams named, or whatever the database has. No server is asked here.
 
-Streams are quick and forgetful, the database is exact. A worker with free slots that nothing named fills looks into the
-database once per poll interval; one whose slots are always filled looks now and then all the same, so that what the
-streams lost does not wait behind what they hold; and while such a look finds more than there is room for, it goes on.
+Streams are quick and forgetful, the database is exact. A worker with free slots that the streams do not fill looks into
+the database once per poll interval, and goes on looking while its looks come back full; one whose slots the streams
+always fill looks now and then all the same, so that what they lost does not wait behind what they hold.
 """
 
 from __future__ import annotations
@@ -30,15 +30,20 @@ class Offers:
     def next(self, room: Mapping[str, int], limit: int, *, away: bool) -> Offer | None:
         """Return what to try within ``room`` and ``limit``; None for nothing. ``away``: there are no streams."""
         now = self._time()
-        since = now - self._looked
-        if away or self._behind or since >= self._look:
+        if away:
             return self._everything(now)
         self._offered = self._take(room, limit)
-        # A timer may fire a little early: nine tenths of the interval are the interval.
-        if since >= self._poll * 0.9 and len(self._offered) < min(limit, sum(room.values())):
+        if now - self._looked >= self._patience(full=len(self._offered) >= min(limit, sum(room.values()))):
             self.failed()
             return self._everything(now)
         return Offer(tuple(execution_id for _, _, execution_id in self._offered)) if self._offered else None
+
+    def _patience(self, *, full: bool) -> float:
+        """Return how long after the last look the next one is due; ``full``: what the streams named fills the room."""
+        if full:
+            return self._look
+        # A timer may fire a little early: nine tenths of the interval are the interval.
+        return 0.0 if self._behind else self._poll * 0.9
 
     def tried(self, offer: Offer, claimed: int, limit: int) -> tuple[bool, list[tuple[Line, bytes]]]:
         """Note what came of an offer; return whether there is more to try, and the entries that are done with."""
