@@ -169,7 +169,7 @@ def test_every_delivered_id_is_offered_once_and_its_entry_let_go_of_once(data: s
             entries += 1
             continue
         room = {"default": data.draw(st.integers(0, 3)), "mail": data.draw(st.integers(1, 2))}
-        offer = bench.next(**room)
+        offer = bench.offers.next(room, LIMIT, away=False)
         if offer is None or offer.ids is None:
             continue
         assert len(offer.ids) <= sum(room.values())
