@@ -81,7 +81,7 @@ class Auditor:
         self._last = world.now
         self.transactions = 0
         self._watch(self._tx.outbox, "add", self._take_events)
-        self._watch(self._tx.jobs, "add", lambda job, **_: self._changed_jobs.append(("created", job)))
+        self._watch(self._tx.jobs, "add", lambda new, **_: self._changed_jobs.extend(("created", j) for j in new))
         self._watch(self._tx.jobs, "save", lambda job, **_: self._changed_jobs.append(("saved", job)), if_true=True)
         self._watch(self._tx.jobs, "advance", lambda cursors: self._changed_jobs.extend(("moved", c) for c in cursors))
         self._watch(self._tx.executions, "put_progress", self._look_at_progress)
