@@ -29,8 +29,11 @@ def main(arguments: list[str] | None = None) -> int:
     guard = given.check or given.write_baseline
     workloads = chosen_workloads(_words(given.only) or (baseline.WORKLOADS if guard else ()))
     peers = chosen([*given.peer, *_words(given.peers)] or (baseline.PEERS if guard else ()))
-    with Servers() as servers:
-        figures = measure(workloads, peers, _run(servers, given), rounds=given.rounds, say=_say)
+    if given.read:
+        figures = _read(given.read)
+    else:
+        with Servers() as servers:
+            figures = measure(workloads, peers, _run(servers, given), rounds=given.rounds, say=_say)
     show(figures, list(ratios(figures)), console())
     if given.json:
         Path(given.json).write_text(json.dumps(figures.as_json(), indent=2) + "\n")
@@ -41,6 +44,16 @@ def main(arguments: list[str] | None = None) -> int:
     if given.write_baseline:
         baseline.write(figures)
     return _check(figures) if given.check else 0
+
+
+def _read(paths: list[str]) -> Figures:
+    figures = Figures()
+    for path in paths:
+        try:
+            figures.read(json.loads(Path(path).read_text()))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BenchmarkError(f"{path} holds no figures of --json: {error!r}") from error
+    return figures
 
 
 def _check(figures: Figures) -> int:
@@ -81,6 +94,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--stored", default="10000,100000", help="schedules at rest; add 1000000 for the full table")
     parser.add_argument("--json", default="", metavar="FILE", help="write medians and ranges")
     parser.add_argument("--plot", default="", metavar="FILE", help="draw W1 as SVG")
+    parser.add_argument(
+        "--from", dest="read", action="append", metavar="FILE", help="measure nothing: take what --json wrote, as often"
+    )
     parser.add_argument("--docs", action="store_true", help="write the tables of docs/operate/performance.md anew")
     parser.add_argument(
         "--check", action="store_true", help="compare with baseline.json; 1 where we have fallen behind"

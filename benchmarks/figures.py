@@ -56,6 +56,14 @@ class Figures:
         middle = number(statistics.median(values))
         return middle if len(values) == 1 else f"{middle} [{number(min(values))}-{number(max(values))}]"
 
+    def read(self, written: Mapping[str, Any]) -> None:
+        """Add what `as_json` wrote: of all its rounds the least, the median and the greatest."""
+        for workload, peers in written.items():
+            for peer, found in peers.items():
+                place = self.rounds.setdefault(workload, {}).setdefault(peer, {})
+                for name, (least, greatest) in found["ranges"].items():
+                    place[name] = [found[name]] if least == greatest else [least, found[name], greatest]
+
     def as_json(self) -> dict[str, Any]:
         """Return medians by workload, peer and name; beside them under ``ranges`` the least and the greatest."""
         return {

@@ -10,7 +10,7 @@ import psutil
 
 from benchmarks.catalogue import BY_NAME
 from benchmarks.errors import BenchmarkError
-from benchmarks.figures import Figures, number
+from benchmarks.figures import QUIET, Figures, number
 from benchmarks.plot import throughput
 from benchmarks.ratios import Ratio
 
@@ -80,6 +80,8 @@ def measured(figures: Figures, found: Sequence[Ratio]) -> str:
     """Return the tables of a run: what machine, the ratios, then each workload."""
     parts = [_machine(), _ratios(found)]
     parts += [f"### {TITLES[name]}\n\n{_workload(figures, name)}" for name in TITLES if name in figures.rounds]
+    if figures.disturbed:
+        parts.append(f"Others used more than {QUIET:g} cores meanwhile: {', '.join(figures.disturbed)}.")
     if figures.left_out:
         parts.append("Left out: " + "; ".join(f"{what} ({why})" for what, why in figures.left_out.items()) + ".")
     return "\n\n".join(parts) + "\n"
