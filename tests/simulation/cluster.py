@@ -12,7 +12,7 @@ from mainspring.engine.registry import JobHandlerRegistry
 from mainspring.engine.worker import Worker, WorkerSettings
 from mainspring.errors import MainspringError, StoreUnavailableError
 from mainspring.testing.inline import InlineChildren, InlineThreads
-from tests.simulation.world import Process, SimBus, Start, World
+from tests.simulation.world import Process, SimBus, SimSender, Start, World
 
 #: What the simulated handlers can be asked to do.
 BEHAVIOURS = (
@@ -143,6 +143,7 @@ class Node(Process):
                 DispatcherSettings(),
                 random=random,
                 transport=self.transport,
+                sender=SimSender(self.world),
             )
             await self._insist(self.dispatcher.start)
         if works:

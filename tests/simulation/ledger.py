@@ -17,7 +17,8 @@ from mainspring.model.decision import Decision, Verdict
 from mainspring.model.execution import Cause, Execution, Failure, Status
 from mainspring.model.job import JobDefinition, JobStatus
 from mainspring.model.policy import Misfire
-from mainspring.schedule import CompiledSchedule, compile_schedule
+from mainspring.model.webhook import DeliveryState
+from mainspring.schedule import CompiledSchedule, compile_schedule, event_matches
 from tests.simulation.auditor import FINAL, JobChange
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def audit(world: World, client: Client) -> None:
     _starts(world)
     _outbox(world)
     _chains(world)
+    _webhooks(world)
     _stats(world)
     _logs(world)
     _client(world, client)
@@ -328,6 +330,30 @@ def _chains(world: World) -> None:
     for link in links:
         if (link.chained_id is None) == (link.problem is None):
             world.problem(f"chains: {link} says neither what was started nor why nothing was")
+
+
+def _webhooks(world: World) -> None:
+    """G10, F36: each event is owed once to whoever wants it, arrives, and not before those about the same thing did."""
+    table = world.tables.webhooks
+    for hook in table._webhooks.values():
+        wanted = [e for e in world.auditor.order if any(event_matches(pattern, e.type) for pattern in hook.events)]
+        owed = Counter(d.event_id for d in table._of(hook.id))
+        if owed != Counter(event.id for event in wanted):
+            world.problem(f"G10: {hook.url} is owed {len(owed)} events, of {len(wanted)} it wants")
+        arrived: dict[str, None] = dict.fromkeys(event_id for url, event_id in world.posted if url == hook.url)
+        for delivery in table._of(hook.id):
+            if delivery.state is DeliveryState.DELIVERED and delivery.event_id not in arrived:
+                world.problem(f"G10: event {delivery.event_id} is said to have arrived at {hook.url}, and has not")
+        subject_of = {event.id: str(event.subject) for event in wanted}
+        came: defaultdict[str, list[str]] = defaultdict(list)
+        for event_id in arrived:
+            came[subject_of[event_id]].append(event_id)
+        happened: defaultdict[str, list[str]] = defaultdict(list)
+        for event in wanted:
+            happened[str(event.subject)].append(event.id)
+        for subject, order in came.items():
+            if order != happened[subject][: len(order)]:
+                world.problem(f"G10: {hook.url} got the events of {subject} as {order}, not as {happened[subject]}")
 
 
 def _stats(world: World) -> None:

@@ -37,6 +37,7 @@ class Nemesis:
             wake_lost=r.choice([0, 0.2, 1.0]),
             wake_twice=r.choice([0, 0.2]),
             bus_fails=r.choice([0, 0.1, 0.5]),
+            post_fails=self.world.random("receiver's health").choice([0, 0.1, 0.5, 1.0]),
         )
 
     def begin(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from mainspring.errors import StoreUnavailableError
 from mainspring.model.decision import Decision
-from mainspring.model.events import Event
+from mainspring.model.events import Event, PendingEvent
 from mainspring.model.execution import Move, Status
 from mainspring.model.job import JobCursor
 from tests.simulation.world import World
@@ -198,6 +198,34 @@ def accepts_events_twice(world: World) -> None:
     inbox.accept = again
 
 
+def lets_events_overtake(world: World) -> None:
+    """A webhook table that holds back nothing: a later event about a thing goes beside the earlier one."""
+    _tables(world).webhooks.open_subjects = lambda webhook_id, subjects: set()
+
+
+def skips_what_others_hold(world: World) -> None:
+    """An outbox that leaves rows out that another transaction has locked, one in ten say."""
+    outbox, draw = _tables(world).outbox, world.random("planted").random
+    unpublished = outbox.unpublished
+    outbox.unpublished = lambda limit: [event for event in unpublished(limit) if draw() > 0.1]
+
+
+def forgets_what_it_waits_out(world: World) -> None:
+    """A debounced job whose newest event is lost when the burst goes on."""
+    inbox = _tables(world).inbox
+    put = inbox.put_pending
+
+    def only_the_first(pending: Sequence[PendingEvent]) -> None:
+        put([row for row in pending if row.job_id not in inbox._pending])
+
+    inbox.put_pending = only_the_first
+
+
+def counts_no_throttle(world: World) -> None:
+    """A ledger that always says that nothing ran lately."""
+    _tables(world).decisions.ran_since = lambda job_id, since, limit: (0, None)
+
+
 def trusts_the_streams(world: World) -> None:
     """A worker that waits for what the streams name, and never looks into the database."""
     from mainspring.adapters.redis.offers import Offers
@@ -222,6 +250,10 @@ def _during(world: World, kind: type, name: str, value: Callable[..., Any]) -> N
 
 
 PLANTED: tuple[Plant, ...] = (
+    lets_events_overtake,
+    skips_what_others_hold,
+    forgets_what_it_waits_out,
+    counts_no_throttle,
     ignores_the_fence,
     drops_a_decision,
     decides_twice,

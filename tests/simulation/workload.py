@@ -14,6 +14,7 @@ from mainspring.model.execution import LIVE, TERMINAL
 from mainspring.model.job import JobStatus
 from mainspring.model.node import Limit
 from mainspring.model.policy import Overlap
+from mainspring.model.webhook import Webhook
 from mainspring.moves.enqueue import EnqueueRequest
 from mainspring.ports.store import ExecutionQuery, Tx
 from tests.simulation.cluster import BEHAVIOURS
@@ -47,9 +48,16 @@ class Client(Process):
         if r.random() < 0.3:
             limits.append(Limit("default", "key", "k1", max_running=1))
 
+        # By a source of their own, so that runs without webhooks stay what they were.
+        hooks = self.world.random("webhooks")
+        patterns = [hooks.choice([("**",), ("scheduler:execution.*",)]) for _ in range(hooks.choice([0, 1, 2]))]
+
         def put(tx: Tx) -> None:
             for limit in limits:
                 tx.platforms.put_limit(limit)
+            for number, events in enumerate(patterns):
+                url = f"https://receiver{number}.example"
+                tx.webhooks.add(Webhook(f"webhook-{number}", "default", url, events, tx.now, tx.now))
 
         await self.store.write(put)
         for _ in range(r.randint(2, 5)):
@@ -60,7 +68,7 @@ class Client(Process):
         r = self.random
         end = asyncio.get_running_loop().time() + seconds
         acts: list[tuple[int, Callable[[], Awaitable[Any]]]] = [
-            (1, self._add_job), (4, self._enqueue), (2, self._enqueue_many), (5, self._trigger), (5, self._publish),
+            (1, self._add_job), (4, self._enqueue), (2, self._enqueue_many), (5, self._trigger), (8, self._publish),
             (3, self._cancel), (2, self._pause), (3, self._resume), (2, self._edit), (1, self._archive),
             (2, self._redrive), (1, self._again),
         ]  # fmt: skip
@@ -109,7 +117,7 @@ class Client(Process):
 
     def _timing(self) -> dict[str, Any]:
         r = self.random
-        kind = r.choice(["cron", "cron", "recurring", "recurring", "one_time", "event", "manual"])
+        kind = r.choice(["cron", "cron", "recurring", "recurring", "one_time", "event", "event", "event", "manual"])
         shape: dict[str, Any] = {}
         match kind:
             case "cron" if r.random() < 0.5:
@@ -140,8 +148,8 @@ class Client(Process):
             shape["filter"] = {"data": {"n": r.choice([[1], [1, 2], [3]])}}
         if r.random() < 0.4:
             shape["debounce_ms"] = r.choice([200, 3000, 15_000])
-        if r.random() < 0.3:
-            shape["throttle"] = {"limit": r.choice([1, 2]), "per_ms": r.choice([1000, 10_000])}
+        if r.random() < 0.4:
+            shape["throttle"] = {"limit": r.choice([1, 2]), "per_ms": r.choice([10_000, 40_000])}
         if r.random() < 0.2:
             shape["max_executions"] = r.randint(1, 4)
         if r.random() < 0.2:
@@ -239,7 +247,7 @@ class Client(Process):
         kind = r.choice(["order.paid", "order.sent", "stock.low"])
         data, depth = {"n": r.randint(1, 3)}, r.choice([0] * 9 + [17])
         handle = self.service.handle_event
-        for burst in range(r.choice([1, 1, 1, 4])):
+        for burst in range(r.choice([1, 1, 3, 6])):
             name = f"{event_id}.{burst}"
             await self._insist(partial(handle, kind, data, id=name, source="shop", chain_depth=depth))
 

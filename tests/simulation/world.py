@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from mainspring.adapters.memory import InProcessWakeups, MemoryStore
 from mainspring.errors import StoreUnavailableError
 from mainspring.model.events import Event
+from mainspring.model.webhook import Answer, Reception
 from mainspring.ports.store import Tx, Work
 from mainspring.ports.transport import DatabaseTransport, Transport
 from mainspring.testing.loop import VirtualClock
@@ -40,6 +41,7 @@ class Rates:
     wake_lost: float = 0.0
     wake_twice: float = 0.0
     bus_fails: float = 0.0
+    post_fails: float = 0.0
 
 
 @dataclass
@@ -68,6 +70,7 @@ class World:
         self.keep: list[str] | None = None
         self.starts: list[Start] = []
         self.published: dict[str, int] = {}
+        self.posted: list[tuple[str, str]] = []
         self.problems: list[str] = []
         self.counts: Counter[str] = Counter()
         self.lives: list[Life] = []
@@ -231,6 +234,23 @@ class SimBus:
         """Nothing to close."""
 
 
+class SimSender:
+    """`WebhookSender` to a receiver that is slow at times, refuses at times, and whose answers are lost at times."""
+
+    def __init__(self, world: World) -> None:
+        self._world, self._faults = world, world.random("receiver")
+
+    async def send(self, url: str, *, id: str, body: str, secrets: Sequence[str]) -> Answer:
+        world, draw = self._world, self._faults.random
+        await asyncio.sleep(0.001 if draw() > world.rates.slow else self._faults.uniform(0, 40))
+        if draw() < world.rates.post_fails:
+            return Answer(Reception.RETRY, "the receiver answered 500")
+        world.posted.append((url, id))
+        if draw() < world.rates.post_fails:
+            return Answer(Reception.RETRY, "no answer")
+        return Answer(Reception.DELIVERED, "the receiver answered 200")
+
+
 @dataclass
 class Process:
     """A process of the cluster: alive until killed, in a context of its own."""
@@ -266,4 +286,4 @@ def grace(seconds: float) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-__all__ = ["NodeStore", "Process", "Rates", "SimBus", "Start", "Tx", "World", "grace", "name_of"]
+__all__ = ["NodeStore", "Process", "Rates", "SimBus", "SimSender", "Start", "Tx", "World", "grace", "name_of"]
