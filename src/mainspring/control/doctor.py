@@ -90,6 +90,7 @@ def examine(tx: Tx, schedules: Schedules, platform_id: str) -> list[Finding]:
         _lag("events", metrics["outbox_lag_s"], "the oldest unpublished event has waited for {}", dispatchers),
         _handlers(tx, active, workers),
         _dead_letters(tx, platform_id),
+        _webhooks(tx, platform_id),
         _paused([job for job in jobs if job.status is JobStatus.PAUSED]),
         _database_clock(tx),
         _zone_data(tx, dispatchers),
@@ -196,6 +197,20 @@ def _dead_letters(tx: Tx, platform_id: str) -> Finding:
     told = f"of {_some(names)}" if count <= LISTED else f"the newest are of {_some(names)}"
     detail = f"{_many(count, 'open dead letter')}, {told}"
     return Finding("dead_letters", Grade.WARNING, detail, {"open": count}, fix)
+
+
+def _webhooks(tx: Tx, platform_id: str) -> Finding:
+    webhooks = tx.webhooks.find(platform_id)
+    off = [webhook for webhook in webhooks if not webhook.enabled]
+    ailing = [webhook for webhook in webhooks if webhook.enabled and webhook.failing_since is not None]
+    if not off and not ailing:
+        return Finding("webhooks", Grade.OK, f"{_many(len(webhooks), 'webhook')}, all well" if webhooks else "none")
+    told = [f"{webhook.url} is disabled: {webhook.disabled_reason}" for webhook in off]
+    told += [f"{w.url} fails since {span(tx.now - w.failing_since)}" for w in ailing if w.failing_since is not None]
+    fix = [f"mainspring webhooks deliveries {webhook.id}" for webhook in [*off, *ailing][:LISTED]]
+    fix += [f"mainspring webhooks enable {webhook.id}" for webhook in off[:LISTED]]
+    evidence = {webhook.id: tx.webhooks.owed(webhook.id, 1000) for webhook in [*off, *ailing][:LISTED]}
+    return Finding("webhooks", Grade.WARNING, "; ".join(told[:LISTED]), {"owed": evidence}, tuple(fix))
 
 
 def _paused(jobs: Sequence[Job]) -> Finding:

@@ -159,3 +159,30 @@ async def test_status_tells_what_comes_next_and_how_it_goes(clinic: Clinic) -> N
 async def test_status_says_what_is_wrong_in_its_first_sentence(clinic: Clinic) -> None:
     status = await clinic.store.read(lambda tx: collect_status(tx, "default"))
     assert status.sentence == "No dispatcher is alive, so nothing is decided; no worker is alive, so nothing runs."
+
+
+async def test_webhooks_that_are_disabled_or_fail_are_named_with_what_they_are_owed(clinic: Clinic) -> None:
+    from mainspring.model.webhook import DeliveryState, Webhook, WebhookDelivery
+
+    assert (await clinic.findings())["webhooks"].grade is Grade.OK
+    now = clinic.clock.now()
+    well = Webhook("w1", "default", "https://well.example", ("**",), now, now)
+    off = Webhook(
+        "w2", "default", "https://off.example", ("**",), now, now, enabled=False, disabled_reason="410 (gone)"
+    )
+    ailing = Webhook("w3", "default", "https://ailing.example", ("**",), now, now, failing_since=now, failures=2)
+    owed = WebhookDelivery("d", "w3", "default", "e", "a.b", "{}", now, now, state=DeliveryState.READY)
+
+    def work(tx: Any) -> None:
+        for webhook in (well, off, ailing):
+            tx.webhooks.add(webhook)
+        tx.webhooks.owe([owed])
+
+    await clinic.store.write(work)
+    clinic.clock.advance(timedelta(minutes=3))
+    finding = (await clinic.findings())["webhooks"]
+    assert finding.grade is Grade.WARNING
+    assert "off.example is disabled: 410 (gone); https://ailing.example fails since 3 min" in finding.detail
+    assert "well.example" not in finding.detail
+    assert finding.evidence == {"owed": {"w2": 0, "w3": 1}}
+    assert "mainspring webhooks enable w2" in finding.fix
