@@ -85,7 +85,7 @@ async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 
 async def put(store: Store, name: str, **fields: Any) -> str:
     wire = {"name": name, "type": "manual", "handler": "h", "overlap": "allow_all", **fields}
-    changed = await store.write(lambda tx: create_job(tx, Schedules(), "default", definition_from_wire(wire)))
+    changed = await store.write(lambda tx: create_job(tx, "default", definition_from_wire(wire)))
     return changed.job.id
 
 
