@@ -25,6 +25,7 @@ from mainspring.model.wire import milliseconds
 if TYPE_CHECKING:
     from mainspring.app.asgi import MountedApi
     from mainspring.app.node import Node
+    from mainspring.engine.job_executor import JobExecutorService
 
 P = ParamSpec("P")
 
@@ -52,6 +53,8 @@ class Mainspring(Application):
     >>> [job["name"] for job in ms.jobs]
     ['sync_inbox']
     """
+
+    _node: Node | None = None
 
     # -- declaring -----------------------------------------------------------------------------------------------
 
@@ -212,7 +215,7 @@ class Mainspring(Application):
         """
         from mainspring.app.node import Node  # only those who run an engine load one
 
-        node = Node(self, roles or Roles())
+        node = self._node = Node(self, roles or Roles())
         if on_node is not None:
             on_node(node)
         stopping = stop or asyncio.Event()
@@ -221,6 +224,7 @@ class Mainspring(Application):
             try:
                 await stopping.wait()
             finally:
+                self._node = None
                 await node.stop()
 
     @contextlib.asynccontextmanager
@@ -228,12 +232,27 @@ class Mainspring(Application):
         """Run dispatcher and worker while the block runs; where another engine holds the file, stand by for it."""
         from mainspring.app.node import Node
 
-        node = Node(self, roles or Roles(), standby=True)
+        node = self._node = Node(self, roles or Roles(), standby=True)
         await node.start()
         try:
             yield
         finally:
+            self._node = None
             await node.stop()
+
+    def executor(self) -> JobExecutorService:
+        """Return the service that executes a job here and now, by the worker of this process.
+
+        Raises `ConflictError` where none runs in it: inside `running`, `lifespan`, `serve` or `run` one does, unless
+        another process is the engine of the SQLite file.
+        """
+        from mainspring.engine.job_executor import JobExecutorService
+
+        worker = self._node.worker if self._node is not None else None
+        if worker is None:
+            raise ConflictError("no worker runs in this process, and only one that does can execute a job here")
+        lines = self.settings.log_lines
+        return JobExecutorService(self.store, worker, self.wakeups, platform_id=self.platform_id, log_lines=lines)
 
     def lifespan(self, app_or_lifespan: Any) -> Any:
         """The lifespan of a FastAPI or Starlette application: ``FastAPI(lifespan=ms.lifespan)``.

@@ -401,3 +401,20 @@ async def test_a_one_time_job_of_the_past_does_not_keep_a_fresh_database_from_st
         found = await ms.store.read(lambda tx: [job.name for job in tx.jobs.find("default")])
     assert found == ["tidy"]
     assert "job long_gone is left out" in caplog.text
+
+
+async def test_a_job_is_executed_here_and_now_where_a_worker_runs(ms):
+    @ms.cron("0 9 * * *")
+    async def report(region: str = "tr") -> str:
+        return f"report of {region}"
+
+    with pytest.raises(ConflictError, match="no worker runs in this process"):
+        ms.executor()
+    async with ms.running():
+        done = await ms.executor().execute_job("report", payload={"region": "eu"})
+        assert (done.status, done.result) == ("success", "report of eu")
+        assert await ms.executor().add_execution_log(done.execution_id, "info", "read by ada") == 1
+        (line,) = await ms.executor().get_execution_logs(done.execution_id)
+        assert line.external
+    with pytest.raises(ConflictError):
+        ms.executor()
