@@ -56,7 +56,9 @@ class SimulationError(AssertionError):
 
 def run(seed: int, *, plant: Plant | None = None, verbose: bool = False) -> Report:
     """Run one seed to its end, or to its first violation; ``plant`` may break the product first."""
-    logging.getLogger("mainspring").setLevel(logging.CRITICAL)
+    logger = logging.getLogger("mainspring")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
     loop = SimLoop()
     asyncio.set_event_loop(loop)
     world = World(seed, loop, STARTS[seed % len(STARTS)])
@@ -75,6 +77,7 @@ def run(seed: int, *, plant: Plant | None = None, verbose: bool = False) -> Repo
         loop.abandon()
         asyncio.set_event_loop(None)
         loop.close()
+        logger.setLevel(level)
     auditor = world.auditor
     return Report(
         seed,
