@@ -58,12 +58,15 @@ class Clock:
             self._thread.join()
         shutil.rmtree(self._file.parent)
 
-    def environ(self) -> dict[str, str]:
-        """Return the environment of a process that is to believe it."""
+    def environ(self, *, at_once: bool = False) -> dict[str, str]:
+        """Return the environment of a process that is to believe it.
+
+        ``at_once``: processes that share it, such as a server's, must not see it differ; each look reads the file.
+        """
         return {
             "LD_PRELOAD": str(faketime_library()),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
-            "FAKETIME_CACHE_DURATION": "1",
+            **({"FAKETIME_NO_CACHE": "1"} if at_once else {"FAKETIME_CACHE_DURATION": "1"}),
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "DONT_FAKE_MONOTONIC": "1",
             "FAKETIME_FORCE_MONOTONIC_FIX": "0",

@@ -145,7 +145,10 @@ def database_clock() -> Iterator[Clock]:
 @pytest.fixture
 def stepping(folder: Path, database_clock: Clock, seed: int) -> Iterator[Trial]:
     """A trial on a PostgreSQL that believes that clock."""
-    with servers.postgres(18, environ=database_clock.environ()) as server, servers.new_database(server.url) as url:
+    with (
+        servers.postgres(18, environ=database_clock.environ(at_once=True)) as server,
+        servers.new_database(server.url) as url,
+    ):
         trial = Trial(folder, url, seed=seed)
         trial.clocks_agree = False
         try:

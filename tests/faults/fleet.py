@@ -98,3 +98,14 @@ class Fleet:
     def clear_away(self) -> None:
         for node in self.nodes:
             node.clear_away()
+
+
+def usage(fleet: Fleet) -> dict[str, tuple[float, int, int]]:
+    """Return processor seconds, resident KiB and threads of each process that runs."""
+    found = {}
+    for node in fleet.nodes:
+        if node.alive:
+            fields = Path(f"/proc/{node.pid}/stat").read_text().rpartition(")")[2].split()
+            cpu = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+            found[node.name] = (cpu, int(fields[21]) * os.sysconf("SC_PAGE_SIZE") // 1024, int(fields[17]))
+    return found

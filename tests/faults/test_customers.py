@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import json
-import socket
 import threading
 import time
-import urllib.error
-import urllib.request
-from typing import Any
 
 from tests import servers
 from tests.faults.conftest import Report
 from tests.faults.oracle import USUAL
+from tests.faults.rest import listening, post
 from tests.faults.trial import Trial
 from tests.faults.waiting import until
 
@@ -45,26 +41,6 @@ def test_f13_who_asks_is_killed_between_commit_and_answer_and_asking_again_gives
     report(recovery=took, bound=30.0)  # a command or a request, on a machine under load
 
 
-def post(port: int, body: dict[str, Any], key: str) -> tuple[int, dict[str, Any]]:
-    """Ask the server for an execution; return status and body."""
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/api/v1/platforms/default/executions",
-        data=json.dumps(body).encode(),
-        headers={"Content-Type": "application/json", "Idempotency-Key": key},
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
-
-
-def listening(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False
-
-
 def test_f13_the_server_is_killed_between_commit_and_answer_and_asked_again_gives_the_same(
     trial: Trial, report: Report
 ) -> None:
@@ -93,11 +69,11 @@ def test_f13_the_server_is_killed_between_commit_and_answer_and_asked_again_give
     trial.fleet.start("server", "--port", str(ports[1]))
     until("another server listens", lambda: listening(ports[1]), 60)
     again_at = time.time()
-    status, again = post(ports[1], body, "key-1")
+    again = post(ports[1], body, "key-1")
     took = time.time() - again_at
-    assert (status, again["id"]) == (201, first)
-    status, _ = post(ports[1], {**body, "payload": {"n": 8}}, "key-1")
-    assert status == 422, "the same key for something else"
+    assert (again.status, again.body["id"]) == (201, first)
+    other = post(ports[1], {**body, "payload": {"n": 8}}, "key-1")
+    assert other.status == 422, "the same key for something else"
     trial.await_status(first, "success")
     trial.finish()
     assert trial.rows(made) == [(first,)]

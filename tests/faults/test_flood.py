@@ -18,7 +18,7 @@ from mainspring.moves.jobs import create_job
 from mainspring.ports.store import Tx
 from tests.faults.clocks import Clock
 from tests.faults.conftest import Report
-from tests.faults.test_redis import usage
+from tests.faults.fleet import usage
 from tests.faults.trial import LEASE, MARGIN, Trial
 from tests.faults.waiting import until
 
@@ -66,13 +66,13 @@ def test_f39_ten_thousand_schedules_due_at_once_beside_a_flood_leave_others_thei
     for _ in range(2):
         trial.dispatcher()
     trial.await_nodes()
-    before, began = usage(trial), time.time()
+    before, began = usage(trial.fleet), time.time()
     decided = "SELECT count(*) FROM decisions WHERE decision = 'dispatched'"
     until("every instant is decided", lambda: trial.rows(decided) == [(SCHEDULES,)], 120)
     decided_in = time.time() - began
     until("a while beside both", lambda: len(quiet.acknowledged) >= 60 and time.time() > began + 5 * LEASE, 120)
     loud.stop()
-    grown = max(now[1] - before[name][1] for name, now in usage(trial).items())
+    grown = max(now[1] - before[name][1] for name, now in usage(trial.fleet).items())
     took = trial.settle(within=400)
     evidence = trial.finish()
     ended = [x for x in evidence.executions if x["job_name"] and x["job_name"].startswith("flood-")]

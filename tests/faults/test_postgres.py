@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -14,8 +13,10 @@ import pytest
 
 from tests import servers
 from tests.faults.conftest import Report
+from tests.faults.fleet import usage
 from tests.faults.oracle import USUAL
 from tests.faults.record import PostgresRecord
+from tests.faults.rest import listening, post
 from tests.faults.trial import LEASE, MARGIN, POSTGRES_BACK, WORKER_BACK, Trial
 from tests.faults.waiting import stays, until
 
@@ -59,6 +60,30 @@ def test_f18_postgresql_restarted_under_load_is_used_again_at_once(
     report(recovery=took, bound=POSTGRES_BACK + MARGIN, customer_waited=trial.customers[0].slowest)
 
 
+def test_f18_the_server_says_when_to_ask_again_while_postgresql_is_restarted(
+    trial: Trial, server: servers.Server, report: Report
+) -> None:
+    trial.up(specs=USUAL)
+    port = servers._free_port()
+    trial.fleet.start("server", "--port", str(port))
+    until("the server listens", lambda: listening(port), 60)
+    body = {"handler": "work", "payload": {"n": 7}}
+    assert post(port, body, "before").status == 201
+    server.stop()
+    away = post(port, body, "meanwhile")
+    assert away.status == 503, away.body
+    assert int(away.headers["Retry-After"]) >= 1
+    server.start()
+    back_at = time.time()
+    until("the same call succeeds", lambda: post(port, body, "meanwhile").status == 201, POSTGRES_BACK + MARGIN)
+    took = time.time() - back_at
+    trial.await_work()
+    evidence = trial.finish()
+    asked = [x for x in evidence.executions if x["cause"] == "enqueue"]
+    assert [x["status"] for x in asked] == ["success"] * 2
+    report(recovery=took, bound=POSTGRES_BACK + MARGIN)
+
+
 @pytest.mark.short
 def test_f19_postgresql_killed_loses_nothing_it_has_acknowledged(
     trial: Trial, server: servers.Server, report: Report
@@ -83,14 +108,13 @@ def test_f20_with_postgresql_away_handlers_finish_and_nobody_spins(
     held = trial.ask("wait_at", {"name": "gate"})
     trial.await_start(held)
     trial.await_work()
-    pids = {node.name: node.pid for node in trial.fleet.nodes}
     server.kill()
     trial.open_gate("gate")
     until("its handler has finished", lambda: trial.ledger.lines("end", id=held), 10)
-    before = {name: _cpu(pid) for name, pid in pids.items()}
+    before = usage(trial.fleet)
     gone_for = 120 / 15 * LEASE
     stays("every process", lambda: all(node.alive for node in trial.fleet.nodes), gone_for)
-    busy = {name: (_cpu(pid) - before[name]) / gone_for for name, pid in pids.items()}
+    busy = {name: (now[0] - before[name][0]) / gone_for for name, now in usage(trial.fleet).items()}
     server.start()
     took = recovered(trial, time.time())
     evidence = trial.finish()
@@ -99,12 +123,6 @@ def test_f20_with_postgresql_away_handlers_finish_and_nobody_spins(
     # Its result waited, or it was repeated; the checker sees that it was not both.
     assert execution["status"] == "success"
     report(recovery=took, bound=POSTGRES_BACK + MARGIN, away=gone_for, cores_at_most=max(busy.values()))
-
-
-def _cpu(pid: int) -> float:
-    """Return the processor time a process has used, in seconds."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_f21_a_worker_cut_off_from_postgresql_is_superseded_and_comes_back(trial: Trial, report: Report) -> None:

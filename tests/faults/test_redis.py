@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import redis
 
 from tests import servers
 from tests.faults.conftest import Report
+from tests.faults.fleet import usage
 from tests.faults.oracle import USUAL
 from tests.faults.trial import LEASE, MARGIN, POLL, REDIS_BACK, Trial
 from tests.faults.waiting import stays, until
@@ -66,17 +66,6 @@ def served(server: servers.Server) -> bool:
         return False
 
 
-def usage(trial: Trial) -> dict[str, tuple[float, int, int]]:
-    """Return processor seconds, resident KiB and threads of each process that runs."""
-    found = {}
-    for node in trial.fleet.nodes:
-        if node.alive:
-            fields = Path(f"/proc/{node.pid}/stat").read_text().rpartition(")")[2].split()
-            cpu = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-            found[node.name] = (cpu, int(fields[21]) * os.sysconf("SC_PAGE_SIZE") // 1024, int(fields[17]))
-    return found
-
-
 def test_f04_a_worker_killed_after_its_commit_and_before_the_acknowledgement_is_not_repeated(
     streaming: Trial, valkey: servers.Server, report: Report
 ) -> None:
@@ -110,10 +99,10 @@ def test_f27_redis_killed_and_restarted_empty_is_used_again(
     trial.up(dispatchers=2, workers=2, specs=USUAL)
     trial.customer()
     trial.await_work()
-    before = usage(trial)
+    before = usage(trial.fleet)
     valkey.kill()
     stays("every process", lambda: all(node.alive for node in trial.fleet.nodes), 2 * LEASE)
-    busy = max((now[0] - before[name][0]) / (2 * LEASE) for name, now in usage(trial).items())
+    busy = max((now[0] - before[name][0]) / (2 * LEASE) for name, now in usage(trial.fleet).items())
     valkey.start()
     back_at = time.time()
     until("workers read again", lambda: served(valkey), REDIS_BACK + MARGIN)
@@ -153,13 +142,13 @@ def test_f29_with_redis_away_work_is_found_by_polling_and_memory_stays(
     trial.up(dispatchers=2, workers=2, specs=USUAL)
     trial.customer(rate=50, batch=5)
     trial.await_work(50)
-    before = usage(trial)
+    before = usage(trial.fleet)
     valkey.stop()
     began, slowest = time.time(), 0.0
     while time.time() < began + 120 / 15 * LEASE:
         asked_at = time.time()
         slowest = max(slowest, trial.await_start(trial.ask("work")).at - asked_at)
-    grown = max(now[1] - before[name][1] for name, now in usage(trial).items())
+    grown = max(now[1] - before[name][1] for name, now in usage(trial.fleet).items())
     valkey.start()
     back_at = time.time()
     until("workers read again", lambda: served(valkey), REDIS_BACK + MARGIN)
@@ -182,7 +171,7 @@ def test_f30_redis_frozen_or_slow_is_given_up_on_in_time(
     trial.up(dispatchers=2, workers=2, specs=USUAL)
     trial.customer()
     trial.await_work()
-    before = usage(trial)
+    before = usage(trial.fleet)
     if how == "frozen":
         valkey.send(signal.SIGSTOP)
     else:
@@ -191,7 +180,7 @@ def test_f30_redis_frozen_or_slow_is_given_up_on_in_time(
     while time.time() < began + 5 * LEASE:
         asked_at = time.time()
         slowest = max(slowest, trial.await_start(_asked_without_redis(trial)).at - asked_at)
-    more_threads = max(now[2] - before[name][2] for name, now in usage(trial).items())
+    more_threads = max(now[2] - before[name][2] for name, now in usage(trial.fleet).items())
     if how == "frozen":
         valkey.send(signal.SIGCONT)
     proxy.delay = 0.0
