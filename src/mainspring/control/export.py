@@ -1,15 +1,14 @@
 """The record as a stream of plain rows, for audits from outside: decisions, executions, attempts, transitions.
 
 A stream is read page by page, each a snapshot of its own, so that an export of any length holds no old snapshot and
-no lock. What had been committed when it began is all there, each row whole and once; executions and decisions made
-after that are left out.
+no lock. What had been committed when it began is all there, each row whole and once; executions made after that are
+left out, and decisions may be there or not. No clock bounds it: after a step back of the store's, rows lie in its future.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -37,9 +36,8 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where the next page begins: behind this key. ``until`` is when the export began, by the store's clock."""
+    """Where the next page begins: behind this key."""
 
-    until: datetime
     job_id: str | None
     after: Any = None
 
@@ -63,14 +61,14 @@ async def export(
     Raises:
         NotFoundError: If there is no such job.
     """
-    place = await read(lambda tx: _Place(tx.now, _job_id(tx, platform_id, job)))
+    place = await read(lambda tx: _Place(_job_id(tx, platform_id, job)))
     while True:
         rows, after = await read(_one_page(kind, platform_id, place, page))
         if rows:
             yield rows
         if after is None:
             return
-        place = _Place(place.until, place.job_id, after)
+        place = _Place(place.job_id, after)
 
 
 def _job_id(tx: Tx, platform_id: str, name: str | None) -> str | None:
@@ -91,7 +89,7 @@ def _one_page(kind: Kind, platform_id: str, place: _Place, size: int) -> Callabl
 
 
 def _decisions(tx: Tx, platform_id: str, place: _Place, size: int) -> _Page:
-    found = tx.decisions.page(platform_id, job_id=place.job_id, after=place.after, until=place.until, limit=size)
+    found = tx.decisions.page(platform_id, job_id=place.job_id, after=place.after, limit=size)
     last = found[-1] if len(found) == size else None
     after = None if last is None else (last.job_id, last.scheduled_at, last.key)
     return [decision_to_wire(decision) for decision in found], after

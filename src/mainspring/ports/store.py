@@ -120,10 +120,9 @@ class DecisionTable(Protocol):
         *,
         job_id: str | None = None,
         after: tuple[str, datetime, str] | None = None,
-        until: datetime,
         limit: int,
     ) -> list[Decision]:
-        """Return decisions decided up to ``until`` in the order of their key (job, ``scheduled_at``, key).
+        """Return decisions in the order of their key (job, ``scheduled_at``, key).
 
         ``after`` is the key the page before ended with.
         """

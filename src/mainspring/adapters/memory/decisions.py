@@ -65,7 +65,6 @@ class MemoryDecisionTable:
         *,
         job_id: str | None = None,
         after: tuple[str, datetime, str] | None = None,
-        until: datetime,
         limit: int,
     ) -> list[Decision]:
         jobs = self._decisions if job_id is None else {job_id: self._decisions.get(job_id, {})}
@@ -73,9 +72,7 @@ class MemoryDecisionTable:
             decision
             for of_job in jobs.values()
             for decision in of_job.values()
-            if decision.platform_id == platform_id
-            and decision.decided_at <= until
-            and (after is None or _key(decision) > after)
+            if decision.platform_id == platform_id and (after is None or _key(decision) > after)
         ]
         return each_isolated(sorted(found, key=_key)[:limit])
 

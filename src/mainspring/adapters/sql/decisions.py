@@ -80,10 +80,9 @@ class SqlDecisionTable(SqlTable):
         *,
         job_id: str | None = None,
         after: tuple[str, datetime, str] | None = None,
-        until: datetime,
         limit: int,
     ) -> list[Decision]:
-        statement = _PAGE.where(_d.platform_id == platform_id, _d.decided_at <= until)
+        statement = _PAGE.where(_d.platform_id == platform_id)
         if job_id is not None:
             statement = statement.where(_d.job_id == job_id)
         if after is not None:
