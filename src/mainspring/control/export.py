@@ -2,7 +2,7 @@
 
 A stream is read page by page, each a snapshot of its own, so that an export of any length holds no old snapshot and
 no lock. What had been committed when it began is all there, each row whole and once; executions made after that are
-left out, and decisions may be there or not. No clock bounds it: after a step back of the store's, rows lie in its future.
+left out, and decisions may be there or not. No clock bounds it: after a step back of the store's, rows lie ahead of it.
 """
 
 from __future__ import annotations
