@@ -33,7 +33,9 @@ class Place:
         self.tally.mkdir()
         self._log = directory / "log"
         self._python = interpreter(peer)
-        self._environ = os.environ | _environ(peer, urls, directory, self.tally)
+        # Without the settings of whoever measures: every guarantee is at its default.
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("MAINSPRING_")}
+        self._environ = inherited | _environ(peer, urls, directory, self.tally)
         self._programs: list[Program] = []
         self.workers: list[Program] = []
         self.helpers: list[Program] = []
