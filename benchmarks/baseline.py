@@ -53,6 +53,8 @@ class Held:
 def compare(figures: Figures, path: Path = FILE) -> list[Held]:
     """Return each ratio of the run beside the baseline's; raise `BenchmarkError` where there is nothing to compare."""
     kept = _read(path)
+    if not kept["ratios"]:
+        raise BenchmarkError(f"{path.name} holds no ratios yet: make one with --write-baseline on a machine to itself")
     found = [
         Held(name, value, kept["ratios"].get(name), kept["tolerance"], more_is_worse)
         for name, value, more_is_worse in _ratios(figures)

@@ -99,11 +99,14 @@ def test_a_check_holds_within_the_tolerance_and_says_what_has_fallen_behind(tmp_
     ]
 
 
-def test_a_check_with_no_ceiling_beside_it_is_refused(tmp_path: Path) -> None:
-    figures = Figures()
-    figures.add("w1", "ours-postgres", {"drain_per_s": 1.0})
+def test_a_check_with_nothing_to_compare_is_refused(tmp_path: Path) -> None:
+    baseline_file, alone = tmp_path / "baseline.json", Figures()
+    with pytest.raises(BenchmarkError, match="holds no ratios yet"):
+        baseline.compare(_with_ceiling(drain=5000.0), baseline_file)
+    baseline.write(_with_ceiling(drain=5000.0), baseline_file)
+    alone.add("w1", "ours-postgres", {"drain_per_s": 1.0})
     with pytest.raises(BenchmarkError, match="nothing to compare"):
-        baseline.compare(figures, tmp_path / "baseline.json")
+        baseline.compare(alone, baseline_file)
 
 
 def _with_ceiling(*, drain: float) -> Figures:

@@ -73,28 +73,37 @@ class Telegraph:
             try:
                 with psycopg.connect(self._url, autocommit=True, **self._options) as connection:
                     if self._wakeups is not None:
-                        connection.execute(f"LISTEN {CHANNEL}")
+                        self.listen(connection)
                     self._serve(connection)
             except psycopg.Error as error:
                 logger.debug("notifications are cut off, trying again: %s", error)
                 self._wait([], AGAIN)
+
+    def listen(self, connection: psycopg.Connection[Any]) -> None:
+        """Hear what others tell on a connection, also what arrives while a statement of our own runs on it."""
+        # The driver takes those out of the line itself, and keeps them for ever where nobody asked for them.
+        connection.add_notify_handler(lambda heard: self._heard(connection, heard.pid, heard.payload))
+        connection.execute(f"LISTEN {CHANNEL}")
 
     def _serve(self, connection: psycopg.Connection[Any]) -> None:
         while True:
             self._wait([connection.fileno()], None)
             connection.pgconn.consume_input()
             self._hear(connection)
-            self._tell(connection)
+            self.tell(connection)
             if self._closed:
                 return
 
     def _hear(self, connection: psycopg.Connection[Any]) -> None:
-        mine = connection.info.backend_pid
         while (heard := connection.pgconn.notifies()) is not None:
-            if heard.be_pid != mine and self._wakeups is not None:
-                self._wakeups.notify(*heard.extra.decode().split(","))
+            self._heard(connection, heard.be_pid, heard.extra.decode())
 
-    def _tell(self, connection: psycopg.Connection[Any]) -> None:
+    def _heard(self, connection: psycopg.Connection[Any], sender: int, topics: str) -> None:
+        if sender != connection.info.backend_pid and self._wakeups is not None:
+            self._wakeups.notify(*topics.split(","))
+
+    def tell(self, connection: psycopg.Connection[Any]) -> None:
+        """Send what there is to send, in one notification."""
         with self._lock:
             topics, self._topics = sorted(self._topics), set()
         if topics:
