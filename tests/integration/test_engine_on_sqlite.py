@@ -10,12 +10,14 @@ import sys
 import textwrap
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from mainspring import Mainspring
+from mainspring.app.node import Node
 from mainspring.model.execution import Status
 from mainspring.moves.enqueue import EnqueueRequest, enqueue
 from mainspring.ports.store import ExecutionQuery
@@ -216,3 +218,63 @@ async def test_on_standby_another_process_takes_over_when_the_engine_dies(house)
         async with asyncio.timeout(20):
             await ran.wait()
     assert os.path.exists(house.path / "jobs.db")
+
+
+async def until_so(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for something only the record tells."""
+    async with asyncio.timeout(30):
+        while not await holds():  # noqa: ASYNC110 - a row sets no event
+            await asyncio.sleep(0.02)
+
+
+async def test_the_only_engine_decides_nothing_while_it_drains(tmp_path: Path) -> None:
+    """Found by a newcomer: what a draining engine decided nobody ran, and so the next instant was skipped."""
+    ms = Mainspring(tmp_path / "jobs.db", poll_ms=50)
+    busy, done = asyncio.Event(), asyncio.Event()
+
+    @ms.every("1s")
+    async def tick() -> None: ...
+
+    @ms.handler()
+    async def long() -> None:
+        busy.set()
+        await done.wait()
+
+    async def next_due() -> datetime:
+        found = await ms.store.read(lambda tx: tx.jobs.next_due_at())
+        assert found is not None
+        return found
+
+    async def is_up() -> bool:
+        return nodes[0].dispatcher is not None and busy.is_set()
+
+    async def is_draining() -> bool:
+        return nodes[0].dispatcher is not None and nodes[0].dispatcher.held
+
+    async def is_due() -> bool:
+        return await ms.store.read(lambda tx: tx.now) > due
+
+    async def is_decided() -> bool:
+        return (await ms.scheduler().get_job("tick")).job.cursor_at >= due
+
+    stop = asyncio.Event()
+    nodes: list[Node] = []
+    serving = asyncio.create_task(ms.serve(stop=stop, on_node=nodes.append))
+    run = await long.aenqueue()
+    await until_so(is_up)
+    stop.set()
+    await until_so(is_draining)
+    due = await next_due()
+    await until_so(is_due)
+    dispatcher = nodes[0].dispatcher
+    assert dispatcher is not None
+    assert await dispatcher._plan() is None
+    assert await next_due() == due, "it is still to be decided"
+    done.set()
+    await serving
+    assert (await run.arefresh()).status is Status.SUCCESS
+
+    async with ms.running():
+        await until_so(is_decided)
+        decided = await ms.scheduler().decisions("tick", since=due)
+    assert (decided[-1].scheduled_at, decided[-1].decision) == (due, "dispatched")

@@ -58,7 +58,11 @@ class Node:
             await asyncio.gather(self._waiting, return_exceptions=True)
         if self._holding is not None:
             await self._holding.stop()
-        # The worker first: while it drains, the dispatcher still promotes and relays.
+        if self.dispatcher is not None and hasattr(self._app.store, "become_engine"):
+            # This is the file's one engine: what it decided now nobody would run, and later instants would be skipped
+            # because of that. After the next start each job's own policy decides what has passed.
+            self.dispatcher.held = True
+        # The worker first: while it drains, the dispatcher still relays, and in a fleet decides and promotes.
         if self.worker is not None:
             await self.worker.stop()
         if self._cancels is not None:
