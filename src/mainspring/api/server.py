@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -29,16 +30,22 @@ class ServerSettings:
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn, which ends open streams as soon as it is told to stop."""
+    """Uvicorn, which ends open streams as soon as it is told to stop, and lets us end in order after it."""
 
     def __init__(self, config: uvicorn.Config, api: Any) -> None:
         super().__init__(config)
         self._api = api
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        """Begin to stop."""
+        """Begin to stop; a second Ctrl-C does not wait for requests.
+
+        Uvicorn's own keeps the signal and raises it once more when it is done, which would end the process before the
+        store is closed, and as one that was killed.
+        """
         self._api.state.streams.stopping.set()
-        super().handle_exit(sig, frame)
+        if self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
+        self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams, then the connections."""
