@@ -71,11 +71,21 @@ def _of_sqlite(error: sqlite3.Error, reading: bool) -> StoreError:
 #: Classes and codes of SQLSTATE that pass by themselves: no connection, no resources, shutting down, a limit of time.
 _AWAY = ("08", "53", "57P", "57014", "55P03", "25P03", "40")
 _READ_ONLY = "25006"
+#: A failed serialisation, which is also what a row moved to another partition fails with; a deadlock.
+_AGAIN = ("40001", "40P01")
 
 
 def repeatable(error: BaseException) -> bool:
-    """Tell whether a transaction that failed so may succeed when the whole of it is run again: a deadlock, say."""
-    return _sqlstate(error) in ("40001", "40P01")
+    """Tell whether a transaction that failed so may succeed when the whole of it is run again: a deadlock, say.
+
+    The error may be one of ours by now: what the driver said is then its cause.
+    """
+    known: BaseException | None = error
+    while known is not None:
+        if _sqlstate(known) in _AGAIN:
+            return True
+        known = known.__cause__
+    return False
 
 
 def _of_postgres(error: sa.exc.DBAPIError, reading: bool) -> StoreError:

@@ -69,6 +69,11 @@ def still(column: sa.ColumnElement[Any], *words: str) -> sa.ColumnElement[bool]:
     return sa.or_(*(column.is_not_distinct_from(sa.literal_column(f"'{word}'")) for word in words))
 
 
+def not_ended(status: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+    """Return the condition `unended`, for a status under another name."""
+    return status.not_in([sa.literal_column(f"'{word}'") for word in ("success", "failed", "cancelled", "expired")])
+
+
 # -- jobs --------------------------------------------------------------------------------------------------------
 
 jobs = sa.Table(
@@ -220,7 +225,7 @@ live = is_(_status, "pending", "queued", "running", "retrying", "waiting")
 ended = is_(_status, "success", "failed", "cancelled", "expired")
 # The same two, as conditions that no index answers to: PostgreSQL's planner leaves partitions out for them, and cannot
 # take an index by status for one by key.
-unended = _status.not_in([sa.literal_column(f"'{word}'") for word in ("success", "failed", "cancelled", "expired")])
+unended = not_ended(_status)
 unlive = _status.not_in(
     [sa.literal_column(f"'{word}'") for word in ("pending", "queued", "running", "retrying", "waiting")]
 )

@@ -13,7 +13,7 @@ from sqlalchemy import bindparam
 from mainspring.adapters.sql.batches import Field, Packed, cells, pack, shape
 from mainspring.adapters.sql.dialect import Dialect
 from mainspring.adapters.sql.session import SqlTable
-from mainspring.adapters.sql.tables import TURN, blocked, executions, free, is_, still, unended
+from mainspring.adapters.sql.tables import TURN, blocked, executions, free, is_, not_ended, still, unended
 from mainspring.model.execution import Execution
 
 EXECUTION = shape(Execution, executions)
@@ -68,7 +68,7 @@ def _walk_blockers() -> sa.Select[Any]:
     walk = sa.select(*keys(head)).cte("walk", recursive=True)
     later, found = executions.alias("later"), executions.alias("found")
     after = first(later, sa.tuple_(*keys(later)) > sa.tuple_(*keys(walk))).correlate(walk)
-    step = found.c.id == after.with_only_columns(later.c.id).scalar_subquery()
+    step = (found.c.id == after.with_only_columns(later.c.id).scalar_subquery()) & not_ended(found.c.status)
     walk = walk.union_all(sa.select(*keys(found)).select_from(walk.join(found, step)))
     return sa.select(*keys(walk)).limit(bindparam("limit"))
 
