@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from mainspring.adapters.sql.postgres import PostgresSettings, PostgresStore
 from mainspring.model.execution import Actor, Execution
-from mainspring.model.outcome import Failed, Succeeded
+from mainspring.model.outcome import Released, Succeeded
 from mainspring.moves.admit import promote
 from mainspring.moves.claim import claim
 from mainspring.moves.end import Ended, settle_attempts
@@ -102,7 +102,7 @@ async def one_round(store: PostgresStore) -> None:
         lambda tx: reap(tx, grace=LEASE, draws=[0.5]),
         lambda tx: tx.executions.active_of(["j"]),
         lambda tx: tx.executions.get(held[0].id, lock=True),
-        lambda tx: settle(tx, held[:1], Failed({"type": "E", "message": "", "traceback": ""})),
+        lambda tx: settle(tx, held[:1], Released()),
         lambda tx: tx.outbox.unpublished(10),
         lambda tx: tx.executions.next_available_at(),
     ]
@@ -136,10 +136,6 @@ async def test_plans_made_on_a_small_table_stay_good_while_it_grows(store: Postg
         await store.write(lambda tx: enqueue(tx, requests(500)))
     read = [await store.write(lambda tx: cycle(tx, 20)) for _ in range(8)]
     assert max(read) < 20 * 20
-    live = await store.read(
-        lambda tx: rows(tx, "SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'executions_live'")
-    )
-    assert live[0][0] <= 2, "the migration's own"
 
 
 async def test_the_hot_tables_are_set_up_to_be_rewritten_all_the_time(store: PostgresStore) -> None:
