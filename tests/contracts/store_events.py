@@ -46,6 +46,20 @@ class EventContract:
         assert await store.write(lambda tx: tx.outbox.mark_published(again)) == {one.id}
         assert await store.write(lambda tx: tx.outbox.unpublished(10)) == [three]
 
+    async def test_an_event_is_applied_once_and_by_then_not_when_it_is_published(
+        self, store: Store, now: datetime
+    ) -> None:
+        one, two, three = (an_event(now) for _ in range(3))
+        await store.write(lambda tx: tx.outbox.add([one, two, three]))
+        assert await store.write(lambda tx: tx.outbox.mark_applied([two.id, new_id(now)])) == {two.id}
+        assert await store.write(lambda tx: tx.outbox.mark_applied([two.id])) == set()
+        assert await store.read(lambda tx: tx.outbox.unapplied(10)) == [one, three]
+        assert await store.read(lambda tx: tx.outbox.unapplied(1)) == [one]
+        assert await store.read(lambda tx: tx.outbox.unpublished(10)) == [one, two, three]
+        assert await store.write(lambda tx: tx.outbox.mark_published([one.id, two.id])) == {one.id}
+        assert await store.write(lambda tx: tx.outbox.mark_applied([one.id, two.id])) == set()
+        assert await store.read(lambda tx: tx.outbox.unapplied(10)) == [three]
+
     async def test_the_oldest_unpublished_event_tells_how_far_behind_the_relay_is(
         self, store: Store, now: datetime
     ) -> None:

@@ -18,6 +18,7 @@ from mainspring.adapters.sql.postgres import PostgresStore
 from mainspring.adapters.sql.store import SqlStore
 from mainspring.adapters.system import SystemClock
 from mainspring.engine.relay import Relay
+from mainspring.errors import BusUnavailableError
 from mainspring.model.events import Event
 from mainspring.model.execution import Actor, Cause, Execution
 from mainspring.model.outcome import Succeeded
@@ -47,7 +48,8 @@ class Bus:
         dies = self._random.random() < self._dies
         self.events += events[: self._random.randrange(len(events) + 1)] if dies else events
         if dies:
-            raise ConnectionError("the publisher died")
+            kind = ConnectionError if self._random.random() < 0.5 else BusUnavailableError
+            raise kind("the publisher died")
 
     def subscribe(self, pattern: str, subscriber: Subscriber) -> Callable[[], None]:
         raise NotImplementedError
@@ -115,7 +117,7 @@ async def relay_until_done(relays: list[Relay], stores: list[Any]) -> None:
                 # Now and then the turn is another's, as if its holder had died: both then publish.
                 await store.write(lambda tx: tx.platforms.lease("relay", "nobody", tx.now))
                 await relay.step()
-            except ConnectionError:
+            except (ConnectionError, BusUnavailableError):
                 await asyncio.sleep(0.001)
 
     async with asyncio.timeout(60):

@@ -15,7 +15,7 @@ from random import Random
 from typing import Any, TypeVar
 
 from mainspring.adapters.memory import InProcessWakeups, MemoryStore
-from mainspring.errors import StoreUnavailableError
+from mainspring.errors import BusUnavailableError, StoreUnavailableError
 from mainspring.model.events import Event
 from mainspring.model.webhook import Answer, Reception
 from mainspring.ports.store import Tx, Work
@@ -225,7 +225,7 @@ class SimBus:
         for event in taken:
             self._world.published[event.id] = self._world.published.get(event.id, 0) + 1
         if fails:
-            raise ConnectionError("the bus is away")
+            raise BusUnavailableError("the bus is away")
 
     def subscribe(self, pattern: str, subscriber: Any) -> Callable[[], None]:
         raise NotImplementedError

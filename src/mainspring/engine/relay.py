@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime
 
-from mainspring.moves.relay import Batch, end_turn, mark_published, take_batch
+from mainspring.errors import BusUnavailableError
+from mainspring.moves.relay import Batch, apply_unpublished, end_turn, mark_published, take_batch
 from mainspring.moves.schedules import Schedules
 from mainspring.ports.bus import Bus
 from mainspring.ports.store import Store, Tx
@@ -31,10 +33,12 @@ class Relay:
         self._turn_until = taken.turn_until
         if not taken.events:
             return None
-        await self._bus.publish(taken.events)
-        problems = await self._store.write(lambda tx: mark_published(tx, self._schedules, taken.events))
-        for problem in problems:
-            logger.warning("%s", problem)
+        try:
+            await self._bus.publish(taken.events)
+        except BusUnavailableError:
+            await self._apply()
+            raise
+        _log(await self._store.write(lambda tx: mark_published(tx, self._schedules, taken.events)))
         return 0.0 if len(taken.events) == self._batch else None
 
     async def stop(self) -> None:
@@ -43,5 +47,18 @@ class Relay:
             self._turn_until = None
             await self._store.write(lambda tx: end_turn(tx, self._holder))
 
+    async def _apply(self) -> None:
+        """While the bus is away, do what follows from events all the same; they are published when it is back."""
+        while True:
+            count, problems = await self._store.write(lambda tx: apply_unpublished(tx, self._schedules, self._batch))
+            _log(problems)
+            if count < self._batch:
+                return
+
     def _take(self, tx: Tx) -> Batch:
         return take_batch(tx, self._holder, self._turn_until, self._batch)
+
+
+def _log(problems: Sequence[str]) -> None:
+    for problem in problems:
+        logger.warning("%s", problem)

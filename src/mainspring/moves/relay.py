@@ -70,8 +70,22 @@ def end_turn(tx: Tx, holder: str) -> None:
 def mark_published(tx: Tx, schedules: Schedules, events: Sequence[Event]) -> list[str]:
     """Mark events published and do what follows from each, once; return what went wrong with chains, for the log."""
     marked = tx.outbox.mark_published([event.id for event in events])
-    owe(tx, [event for event in events if event.id in marked])
-    fresh = [event for event in events if event.id in marked and event.data.get("job_id")]
+    return _follow(tx, schedules, [event for event in events if event.id in marked])
+
+
+def apply_unpublished(tx: Tx, schedules: Schedules, limit: int = 500) -> tuple[int, list[str]]:
+    """Do what follows from events that cannot be published now: chains and counters need no bus.
+
+    Returns how many events were looked at, and what went wrong with chains.
+    """
+    waiting = tx.outbox.unapplied(limit)
+    marked = tx.outbox.mark_applied([event.id for event in waiting])
+    return len(waiting), _follow(tx, schedules, [event for event in waiting if event.id in marked])
+
+
+def _follow(tx: Tx, schedules: Schedules, events: Sequence[Event]) -> list[str]:
+    owe(tx, events)
+    fresh = [event for event in events if event.data.get("job_id")]
     stats = _roll_up(tx, fresh)
     _pause_failing(tx, schedules, stats)
     return _chain(tx, fresh)

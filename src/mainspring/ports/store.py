@@ -340,7 +340,13 @@ class OutboxTable(Protocol):
         """
 
     def mark_published(self, event_ids: Sequence[str]) -> set[str]:
-        """Mark events published; return those this call marked."""
+        """Mark events published; return those this call marked and that were not marked applied before."""
+
+    def unapplied(self, limit: int) -> list[Event]:
+        """Return the oldest unpublished events that are not marked applied, oldest first."""
+
+    def mark_applied(self, event_ids: Sequence[str]) -> set[str]:
+        """Mark unpublished events applied: what follows from them is done; return those this call marked."""
 
     def oldest_unpublished_at(self) -> datetime | None:
         """Return when the oldest unpublished event was made."""

@@ -11,6 +11,7 @@ import pytest
 
 from mainspring.adapters.memory import MemoryStore
 from mainspring.engine.relay import Relay
+from mainspring.errors import BusUnavailableError
 from mainspring.model.events import Event
 from mainspring.moves.relay import TURN
 from mainspring.moves.schedules import Schedules
@@ -27,7 +28,7 @@ class Heard:
 
     async def publish(self, events: Sequence[Event]) -> None:
         if self.away:
-            raise ConnectionError("the bus is away")
+            raise BusUnavailableError("the bus is away")
         self.events += [event.id for event in events]
 
     def subscribe(self, pattern: str, subscriber: Subscriber) -> Callable[[], None]:
@@ -75,7 +76,7 @@ async def test_what_the_bus_did_not_take_is_published_again(store: MemoryStore) 
     one = relay(store, bus, "one")
     await add(store, "a")
     bus.away = True
-    with pytest.raises(ConnectionError):
+    with pytest.raises(BusUnavailableError):
         await one.step()
     bus.away = False
     await one.step()
@@ -112,3 +113,35 @@ async def test_a_turn_that_is_used_goes_on_and_ends_when_its_dispatcher_stops(
     await one.stop()
     await two.step()
     assert bus.events == ["0", "0b", "1", "1b", "2", "2b", "3", "3b"]
+
+
+async def test_while_the_bus_is_away_what_follows_from_events_happens_and_once(store: MemoryStore) -> None:
+    bus = Heard()
+    one = relay(store, bus, "one", batch=2)
+
+    def ended(*names: str) -> Any:
+        data = {"job_id": "j", "execution_id": "e", "duration_ms": 5}
+        return lambda tx: tx.outbox.add(
+            [Event(name, "scheduler:execution.success", "default", tx.now, data=data) for name in names]
+        )
+
+    async def counted() -> int:
+        stats = await store.read(lambda tx: tx.jobs.stats(["j"]))
+        return stats["j"].success if stats else 0
+
+    await store.write(ended("a", "b", "c"))
+    bus.away = True
+    for _ in range(2):
+        with pytest.raises(BusUnavailableError):
+            await one.step()
+        assert await counted() == 3
+    await store.write(ended("d"))
+    with pytest.raises(BusUnavailableError):
+        await one.step()
+    assert await counted() == 4
+    bus.away = False
+    await store.write(ended("e"))
+    while await store.read(lambda tx: tx.outbox.unpublished(1)):
+        await one.step()
+    assert bus.events == ["a", "b", "c", "d", "e"]
+    assert await counted() == 5

@@ -20,6 +20,7 @@ class MemoryOutboxTable:
         self._numbers = count()
         self._unpublished: dict[str, tuple[int, Event]] = {}
         self._published: dict[str, tuple[datetime, Event]] = {}
+        self._applied: dict[str, bool] = {}
 
     def add(self, events: Sequence[Event]) -> None:
         for event in events:
@@ -36,6 +37,18 @@ class MemoryOutboxTable:
             _, event = self._unpublished[event_id]
             self._journal.drop(self._unpublished, event_id)
             self._journal.put(self._published, event_id, (self._journal.now, event))
+        fresh = {event_id for event_id in marked if event_id not in self._applied}
+        for event_id in marked - fresh:
+            self._journal.drop(self._applied, event_id)
+        return fresh
+
+    def unapplied(self, limit: int) -> list[Event]:
+        return each_isolated([event for event in self._in_order() if event.id not in self._applied][:limit])
+
+    def mark_applied(self, event_ids: Sequence[str]) -> set[str]:
+        marked = {e for e in event_ids if e in self._unpublished and e not in self._applied}
+        for event_id in marked:
+            self._journal.put(self._applied, event_id, True)
         return marked
 
     def oldest_unpublished_at(self) -> datetime | None:

@@ -13,7 +13,7 @@ from sqlalchemy import bindparam
 from mainspring.adapters.sql.batches import shape
 from mainspring.adapters.sql.dialect import Dialect
 from mainspring.adapters.sql.session import SqlTable
-from mainspring.adapters.sql.tables import inbox, outbox, pending_events, unpublished
+from mainspring.adapters.sql.tables import inbox, outbox, pending_events, unapplied, unpublished
 from mainspring.adapters.sql.types import to_json
 from mainspring.model.events import Event, PendingEvent
 
@@ -23,6 +23,7 @@ _o, _i = outbox.c, inbox.c
 # By number and only what is unpublished, never "after the last number seen": a lower one may commit later. Nothing is
 # skipped because another transaction holds it: the later event of an execution would overtake the earlier one.
 _UNPUBLISHED = _OUT.select.where(unpublished).order_by(_o.number).limit(bindparam("limit"))
+_UNAPPLIED = _OUT.select.where(unapplied).order_by(_o.number).limit(bindparam("limit"))
 _OLDEST = sa.select(_o.at).where(unpublished).order_by(_o.number).limit(1)
 _ACCEPTED = _IN.select.where(
     _i.platform_id == bindparam("platform"), _i.source == bindparam("source"), _i.id == bindparam("event")
@@ -42,7 +43,15 @@ class SqlOutboxTable(SqlTable):
         if not event_ids:
             return set()
         parameters = {"ids": to_json(event_ids), "now": self._session.now}
-        return set(self._run(_mark(self._dialect), parameters).scalars())
+        return {event_id for event_id, applied in self._all(_mark(self._dialect), **parameters) if not applied}
+
+    def unapplied(self, limit: int) -> list[Event]:
+        return _OUT.rows(self._all(_UNAPPLIED, limit=limit))
+
+    def mark_applied(self, event_ids: Sequence[str]) -> set[str]:
+        if not event_ids:
+            return set()
+        return set(self._run(_mark_applied(self._dialect), {"ids": to_json(event_ids)}).scalars())
 
     def oldest_unpublished_at(self) -> datetime | None:
         at: datetime | None = self._scalar(_OLDEST)
@@ -88,7 +97,13 @@ def _settle(dialect: Dialect) -> Any:
 @lru_cache(2)
 def _mark(dialect: Dialect) -> Any:
     marked = outbox.update().where(dialect.member(_o.id, "ids"), unpublished)
-    return marked.values(published_at=bindparam("now")).returning(_o.id)
+    return marked.values(published_at=bindparam("now")).returning(_o.id, _o.applied)
+
+
+@lru_cache(2)
+def _mark_applied(dialect: Dialect) -> Any:
+    marked = outbox.update().where(dialect.member(_o.id, "ids"), unapplied)
+    return marked.values(applied=sa.true()).returning(_o.id)
 
 
 @lru_cache(2)

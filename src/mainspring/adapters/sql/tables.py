@@ -334,9 +334,13 @@ outbox = sa.Table(
     _required("data", Json),
     sa.Column("published_at", Instant),
     _required("extensions", Json, server_default="{}"),
+    # What follows from it is done although it is not published: the bus is away.
+    _required("applied", sa.Boolean, server_default=sa.false()),
 )
 unpublished = outbox.c.published_at.is_(None)
+unapplied = unpublished & ~outbox.c.applied
 _partial("ix_outbox_unpublished", outbox.c.number, where=unpublished)
+_partial("ix_outbox_unapplied", outbox.c.number, where=unapplied)
 _partial("ix_outbox_published", outbox.c.published_at, where=outbox.c.published_at.is_not(None))
 
 inbox = sa.Table(
