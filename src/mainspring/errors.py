@@ -3,7 +3,7 @@
 MainspringError
 ├── ValidationError            input that can never work: mend it and send it again
 │   ├── ScheduleError          ... in a schedule, with the field, the text and the fix
-│   └── NothingToComeError     a new job whose schedule has no instant in the future
+│   ├── NothingToComeError     a new job whose schedule has no instant in the future
 │   └── FilterError            ... in the filter of a list, with the place in it
 ├── UnauthorizedError          no key, or one that is unknown, revoked or expired
 ├── ForbiddenError             the key's role does not allow it; names what is missing

@@ -171,7 +171,10 @@ class GuardedRoute(APIRoute):
                     if given is not None:
                         request.state.platform_id = await guard.platform(request.state.principal, given)
                 self._check_parameters(request)
-                return await inner(StrictRequest(request.scope, request.receive))
+                strict = StrictRequest(request.scope, request.receive)
+                if self.body_field is not None and await strict.body():
+                    await strict.json()  # here, where what is wrong with it is told in our words
+                return await inner(strict)
             except MainspringError as error:
                 return of_error(error, instance=request.url.path, request_id=request_id)
 

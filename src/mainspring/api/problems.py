@@ -53,6 +53,7 @@ CODES: Mapping[str, str] = {
     "unknown_parameter": "A query parameter there is not",
     "validation": "A value that cannot be used",
     "schedule": "A schedule that cannot be used",
+    "nothing_to_come": "A schedule whose every instant has passed",
     "filter": "A filter that cannot be read",
     "ambiguous_filter": "A filter with AND and OR side by side",
     "filter_field_unknown": "A filter names a field there is not",
