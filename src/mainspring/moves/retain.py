@@ -47,5 +47,6 @@ def retain(tx: Tx, retention: Retention) -> int:
     deleted += tx.chains.delete(since.ended, BATCH)
     deleted += tx.webhooks.delete_ended(since.published, BATCH)
     deleted += tx.platforms.delete_idempotent(now - retention.idempotency_keys, BATCH)
+    deleted += tx.admin.delete_answers(now - retention.idempotency_keys, BATCH)
     tx.nodes.forget(now - retention.nodes)
     return deleted
