@@ -44,7 +44,8 @@ def test_of_every_table_it_is_said_whose_its_rows_are() -> None:
     for table in metadata.sorted_tables:
         condition_of(table)  # raises where nobody has said
     assert rights_of(metadata.tables["audit_entries"]) == "SELECT, INSERT"
-    assert rights_of(metadata.tables["notes"]) is None
+    assert rights_of(metadata.tables["notes"]) == "SELECT"
+    assert rights_of(metadata.tables["leases"]) is None
 
 
 def test_without_any_condition_a_confined_transaction_sees_its_own_platform_alone(database: str) -> None:
@@ -63,7 +64,7 @@ def test_without_a_platform_a_confined_transaction_sees_nothing(database: str) -
     with psycopg.connect(database) as connection:
         connection.execute(f"SET LOCAL ROLE {API_ROLE}")
         for table in metadata.sorted_tables:
-            if condition_of(table) is not None and table.name != "handlers":
+            if condition_of(table) is not None and table.name not in ("handlers", "notes"):
                 assert connection.execute(f"SELECT count(*) FROM {table.name}").fetchone() == (0,), table.name
 
 
@@ -73,7 +74,8 @@ def test_a_confined_transaction_cannot_write_into_another_platform_nor_change_th
         "UPDATE jobs SET platform_id = 'acme'",
         "DELETE FROM audit_entries",
         "UPDATE audit_entries SET actor = 'nobody'",
-        "SELECT * FROM notes",
+        "UPDATE notes SET value = ''",
+        "SELECT * FROM leases",
         "DROP TABLE jobs",
     ]
     with psycopg.connect(database) as connection:
@@ -83,6 +85,13 @@ def test_a_confined_transaction_cannot_write_into_another_platform_nor_change_th
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(statement)
             connection.rollback()
+
+
+def test_the_secret_of_callbacks_is_nothing_a_request_can_read(database: str) -> None:
+    with psycopg.connect(database) as connection:
+        assert connection.execute("SELECT 1 FROM notes WHERE name = 'callback_secret'").fetchone() == (1,)
+        connection.execute(f"SET LOCAL ROLE {API_ROLE}")
+        assert connection.execute("SELECT 1 FROM notes WHERE name = 'callback_secret'").fetchone() is None
 
 
 async def test_every_request_is_confined_and_the_next_transaction_is_not(database: str) -> None:
@@ -111,10 +120,10 @@ async def test_every_request_is_confined_and_the_next_transaction_is_not(databas
 
         def fails(tx: Tx) -> None:
             tx.scope("beta")
-            tx.platforms.note("tzdb_version")
+            tx.platforms.put_note("colour", "green")
 
         with pytest.raises(StoreError):
-            await app.store.read(fails)
+            await app.store.write(fails)
         assert (await app.store.read(who)).current_user != API_ROLE
 
 

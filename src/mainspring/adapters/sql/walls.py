@@ -30,11 +30,12 @@ _OTHERWISE: Mapping[str, str] = {
     "transitions": "EXISTS (SELECT 1 FROM executions e WHERE e.id = execution_id)",
     "job_revisions": "EXISTS (SELECT 1 FROM jobs j WHERE j.id = job_id)",
     "job_stats": "EXISTS (SELECT 1 FROM jobs j WHERE j.id = job_id)",
+    "notes": "name <> 'callback_secret'",
 }
 #: Of no platform, and readable: who runs where.
 _SHARED = frozenset({"workers", "dispatchers"})
 #: Of no platform, and none of a request's business.
-_HIDDEN = frozenset({"notes", "leases"})
+_HIDDEN = frozenset({"leases"})
 #: Grows and never changes.
 _APPEND_ONLY = frozenset({"audit_entries"})
 
@@ -58,7 +59,7 @@ def rights_of(table: sa.Table) -> str | None:
     """Return what the role of requests may do with a table; None for nothing."""
     if table.name in _HIDDEN:
         return None
-    if table.name in _SHARED:
+    if table.name in _SHARED or table.name == "notes":
         return "SELECT"
     return "SELECT, INSERT" if table.name in _APPEND_ONLY else "SELECT, INSERT, UPDATE, DELETE"
 
