@@ -171,4 +171,5 @@ class Nemesis:
     async def _jump(self) -> None:
         seconds = self.random.choice([0.5, 5, 20, 200])
         self.world.say("the store's clock jumps %g s forward", seconds)
+        self.world.stepped = True
         self.world.clock.jump(timedelta(seconds=seconds))

@@ -64,6 +64,7 @@ class World:
         self.rates = Rates()
         self.down = False
         self.closing = False
+        self.stepped = False
         self.slow_until = 0.0
         self.at_end: list[Callable[[], None]] = []
         self.trace: deque[str] = deque(maxlen=4000)
