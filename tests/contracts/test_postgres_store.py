@@ -23,6 +23,12 @@ def migrated(server_url: str) -> Iterator[str]:
         yield url
 
 
+def emptied(database: str) -> None:
+    """Delete every row. They are few and partitions many: to truncate each of these would take longer than a test."""
+    with psycopg.connect(database, autocommit=True, prepare_threshold=None) as connection:
+        connection.execute("; ".join(f"DELETE FROM {table}" for table in metadata.tables))
+
+
 class PostgresContract(StoreContract):
     """`PostgresStore`; its clock is the server's."""
 
@@ -30,9 +36,7 @@ class PostgresContract(StoreContract):
 
     @pytest.fixture
     async def store(self, database: str, told: dict[str, Any]) -> AsyncIterator[PostgresStore]:
-        with psycopg.connect(database, autocommit=True) as connection:
-            # Rows are few and partitions many: to empty each of these would take longer than the test.
-            connection.execute("; ".join(f"DELETE FROM {table}" for table in metadata.tables))
+        emptied(database)
         store = PostgresStore(database, random=Random(1), record_transitions=True, **told)
         await store.open()
         await store.write(lambda tx: tx.history.prepare(7))

@@ -17,6 +17,7 @@ from mainspring.model.job import Job, JobStatus, JobType
 from mainspring.model.wire import instant
 from mainspring.moves.hold import held
 from mainspring.moves.jobs import existing
+from mainspring.moves.retain import ledger_since
 from mainspring.moves.schedules import Schedules
 from mainspring.ports.store import Tx
 from mainspring.schedule import CompiledSchedule, compile_schedule
@@ -224,6 +225,11 @@ def _undecided(subject: _Subject, checks: list[Check]) -> Explanation:
     name = job.name
     if checks[1].result == "no":
         return Explanation(name, "not_due", f"{when}: not due by its schedule.", tuple(checks), (), at)
+    kept_since = ledger_since(tx)
+    if kept_since is not None and job.created_at <= at < kept_since:
+        detail = f"the ledger is kept from {subject.local(kept_since)} on (keep_decisions_days)"
+        checks.append(Check("ledger", "unknown", detail, {"ledger_since": instant(kept_since)}))
+        return Explanation(name, "unknown", f"{when}: what was decided is no longer kept.", tuple(checks), (), at)
     if at <= job.cursor_at or at < job.created_at:
         why = "the job did not exist yet" if at < job.created_at else "an edit or a resume moved the job past it"
         detail = f"{why}: nothing before {subject.local(job.cursor_at)} is decided any more"

@@ -22,7 +22,10 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """``verdict``: ``ran``, ``running``, ``waiting``, ``will_run``, ``did_not_run`` or ``not_due``."""
+    """``verdict``: ``ran``, ``running``, ``waiting``, ``will_run``, ``did_not_run`` or ``not_due``.
+
+    ``unknown`` for an instant before the ledger's retention.
+    """
 
     subject: str
     verdict: str

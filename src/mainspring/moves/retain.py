@@ -13,6 +13,9 @@ from mainspring.ports.store import Dropped, KeptSince, Tx
 
 BATCH = 500
 
+#: The note that says from which instant on the ledger is whole.
+LEDGER_SINCE = "ledger_since"
+
 
 @dataclass(frozen=True, slots=True)
 class Retention:
@@ -35,7 +38,11 @@ class Retention:
 
 def drop_partitions(tx: Tx, retention: Retention) -> Dropped:
     """Drop what is older than its retention where that can be done by the partition."""
-    return tx.history.drop(retention.since(tx.now))
+    since = retention.since(tx.now)
+    dropped = tx.history.drop(since)
+    if dropped.partitions:
+        _note(tx, since)
+    return dropped
 
 
 def retain(tx: Tx, retention: Retention) -> int:
@@ -43,10 +50,23 @@ def retain(tx: Tx, retention: Retention) -> int:
     now, since = tx.now, retention.since(tx.now)
     deleted = tx.executions.delete_ended(since.ended, BATCH)
     deleted += tx.outbox.delete_published(since.published, BATCH)
-    deleted += tx.decisions.delete_decided(since.decided, BATCH)
+    forgotten = tx.decisions.delete_decided(since.decided, BATCH)
+    if forgotten:
+        _note(tx, since)
+    deleted += forgotten
     deleted += tx.chains.delete(since.ended, BATCH)
     deleted += tx.webhooks.delete_ended(since.published, BATCH)
     deleted += tx.platforms.delete_idempotent(now - retention.idempotency_keys, BATCH)
     deleted += tx.admin.delete_answers(now - retention.idempotency_keys, BATCH)
     tx.nodes.forget(now - retention.nodes)
     return deleted
+
+
+def ledger_since(tx: Tx) -> datetime | None:
+    """Return from which instant on the ledger is whole; None where nothing was deleted from it yet."""
+    noted = tx.platforms.note(LEDGER_SINCE)
+    return None if noted is None else datetime.fromisoformat(noted)
+
+
+def _note(tx: Tx, since: KeptSince) -> None:
+    tx.platforms.put_note(LEDGER_SINCE, since.decided.isoformat())

@@ -10,6 +10,7 @@ from mainspring.model.node import DispatcherNode, Limit, WorkerNode
 from mainspring.model.outcome import Failed
 from mainspring.moves.enqueue import EnqueueRequest, enqueue
 from mainspring.moves.jobs import pause_job, resume_job, update_job
+from mainspring.moves.retain import Retention, retain
 from tests.unit.moves.conftest import START, Bench, bench
 
 __all__ = ["bench"]
@@ -111,6 +112,25 @@ def test_what_an_edit_moved_past_is_told(bench):
     bench.do(lambda tx: update_job(tx, bench.schedules, "default", "job", change))
     told = ask(bench, START + 20 * MINUTE)
     assert (told.verdict, "an edit" in told.summary) == ("did_not_run", True)
+    assert "did not exist" in ask(bench, START - HOUR).summary
+
+
+def test_what_the_ledger_no_longer_keeps_is_unknown_and_is_not_decided_again(bench):
+    bench.job()
+    bench.clock.advance(2 * HOUR)
+    bench.plan()
+    assert ask(bench, START + HOUR).verdict != "unknown"
+    bench.clock.advance(HOUR)
+    bench.plan()
+    kept = Retention(decisions=90 * MINUTE)
+    assert bench.do(lambda tx: retain(tx, kept)) == 0, "decided too lately"
+    bench.clock.advance(HOUR)
+    assert bench.do(lambda tx: retain(tx, kept)) == 2
+    told = ask(bench, START + HOUR)
+    assert (told.verdict, "no longer kept" in told.summary) == ("unknown", True)
+    bench.plan()
+    assert ask(bench, START + HOUR).verdict == "unknown"
+    assert ask(bench, START + 3 * HOUR).verdict != "unknown"
     assert "did not exist" in ask(bench, START - HOUR).summary
 
 
