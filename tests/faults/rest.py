@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.message import Message
 from typing import Any
 
 
@@ -30,10 +31,14 @@ def post(port: int, body: dict[str, Any], key: str) -> Answer:
     )
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
-            return Answer(answer.status, json.load(answer), dict(answer.headers))
+            return Answer(answer.status, json.load(answer), _lower(answer.headers))
     except urllib.error.HTTPError as error:
         with error:
-            return Answer(error.code, json.load(error), dict(error.headers))
+            return Answer(error.code, json.load(error), _lower(error.headers))
+
+
+def _lower(headers: Message) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def listening(port: int) -> bool:
