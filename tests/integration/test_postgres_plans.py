@@ -120,6 +120,7 @@ async def test_plans_made_on_a_small_table_stay_good_while_it_grows(store: Postg
         before = rows(tx, _READ)[0][0]
         claimed = claim_some(tx, count)
         assert len(claimed) == count
+        assert tx.executions.claimable_of([e.id for e in claimed], ["default"], ["work"]) == []
         tx.executions.put_progress([(e.id, e.fence, {"n": e.payload["n"]}) for e in claimed])
         settle(tx, claimed)
         return int(rows(tx, _READ)[0][0] - before)

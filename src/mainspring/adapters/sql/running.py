@@ -208,9 +208,11 @@ def _line(dialect: Dialect, number: int) -> sa.Select[Any]:
 
 @lru_cache(2)
 def _claimable_of(dialect: Dialect) -> Any:
+    # By their ids, however long the queue is: its index is not to be thought of.
     return (
         EXECUTION.select.where(
-            queued,
+            unended,
+            still(_e.status, "queued"),
             dialect.member(_e.id, "ids"),
             dialect.member(_e.queue, "queues"),
             dialect.member(_e.handler, "handlers"),
