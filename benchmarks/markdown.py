@@ -102,6 +102,7 @@ def _ratios(found: Sequence[Ratio]) -> str:
     for ratio in found:
         aim, sign = ratio.aim, "≤" if ratio.aim.lower_is_better else "≥"
         reached = "moonshot" if ratio.reaches(aim.moonshot) else "yes" if ratio.reaches(aim.target) else "no"
+        reached = "to be measured again" if ratio.disturbed else reached
         other = f"{number(ratio.other)} ({ratio.against})" if ratio.other else ""
         value = f"{number(ratio.value)} {aim.unit}"
         rows.append(

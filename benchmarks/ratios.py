@@ -39,6 +39,8 @@ class Ratio:
     other: float | None
     #: Whose figure the other side's is.
     against: str
+    #: Others used the machine while a side was measured: the value says little.
+    disturbed: bool = False
 
     @property
     def value(self) -> float:
@@ -184,4 +186,5 @@ def ratios(figures: Figures) -> Iterator[Ratio]:
         if ours is None or (aim.others and not sides):
             continue
         other, against = (sides[0] if aim.lower_is_better else sides[-1]) if sides else (None, "")
-        yield Ratio(aim, ours, other, against)
+        sides_measured = {f"{one.workload} {one.peer}" for one in (aim.ours, *aim.others)}
+        yield Ratio(aim, ours, other, against, disturbed=not sides_measured.isdisjoint(figures.disturbed))

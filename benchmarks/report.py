@@ -59,7 +59,7 @@ def _ratios(found: Sequence[Ratio]) -> Table:
         table.add_column(name, justify="right")
     for ratio in found:
         aim = ratio.aim
-        colour = "green" if ratio.reaches(aim.target) else "red"
+        colour = "yellow" if ratio.disturbed else "green" if ratio.reaches(aim.target) else "red"
         other = f"{number(ratio.other)} {ratio.against}" if ratio.other else ""
         bound = "≤ " if aim.lower_is_better else "≥ "
         table.add_row(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks.catalogue import Peer
 from benchmarks.figures import percentile
 from benchmarks.place import place
+from benchmarks.processes import Meter
 from benchmarks.run import Run
 
 #: Jobs of one measurement, each 2 to 20 ms after the one before.
@@ -17,5 +18,8 @@ def measure(peer: Peer, run: Run) -> dict[str, float]:
         if not peer.embedded:
             here.work()
         command = "embedded-latency" if peer.embedded else "latency"
+        meter = Meter(here.groups)
         found: list[float] = here.call(command, str(run.jobs(JOBS, least=100)))["ms"]
-    return {"p50_ms": percentile(found, 50), "p95_ms": percentile(found, 95), "p99_ms": percentile(found, 99)}
+        others = meter.read()["others_cores"]
+    figures = {f"p{which}_ms": percentile(found, which) for which in (50, 95, 99)}
+    return figures | {"max_ms": max(found), "others_cores": others}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks.catalogue import Peer
 from benchmarks.figures import percentile
 from benchmarks.place import Place, place
+from benchmarks.processes import Meter
 from benchmarks.run import Run
 
 
@@ -13,12 +14,15 @@ def measure(peer: Peer, run: Run) -> dict[str, float]:
     with place(peer, run.servers) as here:
         if not peer.embedded:
             here.work()
+        meter = Meter(here.groups)
         late = watch(here, run.seconds)
+        others = meter.read()["others_cores"]
     return {
         "fired_share": len(late) / run.seconds,
         "p50_ms": percentile(late, 50),
         "p99_ms": percentile(late, 99),
         "max_ms": max(late),
+        "others_cores": others,
     }
 
 

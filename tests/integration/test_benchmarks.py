@@ -72,6 +72,16 @@ def test_a_ratio_takes_the_best_of_the_other_side() -> None:
     assert not found.reaches(6)
 
 
+def test_a_ratio_measured_while_others_used_the_machine_counts_for_nothing() -> None:
+    figures = Figures()
+    figures.add("w1", "ours-postgres-redis", {"drain_per_s": 8000.0, "others_cores": 0.1})
+    figures.add("w1", "saq", {"drain_per_s": 1000.0, "others_cores": 1.4})
+    (found,) = ratios(figures)
+    assert found.disturbed
+    assert "to be measured again" in markdown.measured(figures, [found])
+    assert "to be measured again" in throughput(figures)
+
+
 def test_a_median_comes_with_its_range() -> None:
     figures = Figures()
     for rate in (3.0, 1.0, 2.0):
