@@ -39,6 +39,7 @@ def healthy(cli: Cli, service: str) -> bool:
     return cli(*SERVICES[service]["healthcheck"]["test"][2:]).code == 0
 
 
+@pytest.mark.timeout(300)  # a dozen processes, on machines that are busy
 def test_the_example_comes_up_works_and_goes_down(fleet: Cli) -> None:
     migrated = fleet(*SERVICES["migrate"]["command"])
     assert migrated.code == 0, migrated.err
