@@ -15,6 +15,7 @@ import pytest
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
+from mainspring import Mainspring
 from mainspring.adapters.http import AddressPolicy, OutboundHttp
 from mainspring.adapters.memory.wakeups import InProcessWakeups
 from mainspring.adapters.notify_webhook.sender import SignedSender
@@ -265,3 +266,27 @@ async def test_a_webhook_of_another_platform_is_unknown(tmp_path: Path) -> None:
                 await act(made.webhook.id)
         await it.service.delete(made.webhook.id)
         assert await it.service.find() == []
+
+
+async def test_an_application_posts_what_its_executions_do(tmp_path: Path) -> None:
+    server = HttpServer()
+    async with serving(server.talk) as port:
+        ms = Mainspring(
+            f"sqlite:///{tmp_path}/jobs.db", webhook_allow=f"127.0.0.1/32:{port}", started_events=True, poll_ms=100
+        )
+
+        @ms.handler()
+        async def work(n: int) -> int:
+            return n
+
+        await ms.open()
+        made = await WebhookService(ms.store).create(f"http://127.0.0.1:{port}/", ["scheduler:execution.*"])
+        async with ms.running():
+            run = await work.aenqueue(n=3)
+            assert await run.aresult(20) == 3
+            async with asyncio.timeout(20):
+                while len(server.asked) < 2:  # noqa: ASYNC110 - the receiver is the one that is waited for
+                    await asyncio.sleep(0.02)
+        found = [verified(asked, made.secret) for asked in server.asked]
+        assert [event["type"].rpartition(".")[2] for event in found] == ["started", "success"]
+        assert {event["subject"] for event in found} == {run.id}

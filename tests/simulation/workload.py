@@ -69,7 +69,7 @@ class Client(Process):
         end = asyncio.get_running_loop().time() + seconds
         acts: list[tuple[int, Callable[[], Awaitable[Any]]]] = [
             (1, self._add_job), (4, self._enqueue), (2, self._enqueue_many), (5, self._trigger), (8, self._publish),
-            (3, self._cancel), (2, self._pause), (3, self._resume), (2, self._edit), (1, self._archive),
+            (5, self._cancel), (2, self._pause), (3, self._resume), (2, self._edit), (1, self._archive),
             (2, self._redrive), (1, self._again),
         ]  # fmt: skip
         names = [act for weight, act in acts for _ in range(weight)]
