@@ -181,7 +181,11 @@ class GuardedRoute(APIRoute):
         return handle
 
     def _check_parameters(self, request: Request) -> None:
-        for name in request.query_params:
+        seen: set[str] = set()
+        for name, _ in request.query_params.multi_items():
+            if name in seen:
+                raise ApiError(400, "validation", f"the parameter {name[:60]!r} is there twice", field=name[:60])
+            seen.add(name)
             if name not in self.known_parameters:
                 known = ", ".join(sorted(self.known_parameters)) or "none"
                 raise ApiError(400, "unknown_parameter", f"{name[:60]!r}; known: {known}", field=name[:60])

@@ -34,6 +34,10 @@ class Routes(APIRouter):
             extra["security"] = []
         extra |= options.pop("openapi_extra", {})
 
+        again = (
+            {200: {"model": answers, "description": "A dry run, or done before."}} if answers and status > 200 else {}
+        )
+
         def declare(endpoint: F) -> F:
             name = str(getattr(endpoint, "__name__", ""))
             self.add_api_route(
@@ -42,7 +46,7 @@ class Routes(APIRouter):
                 methods=[method],
                 response_model=answers,
                 status_code=status,
-                responses={**PROBLEMS, **options.pop("responses", {})},
+                responses={**again, **PROBLEMS, **options.pop("responses", {})},
                 operation_id=name,
                 summary=(endpoint.__doc__ or name).split("\n")[0].rstrip("."),
                 openapi_extra=extra,
@@ -55,4 +59,4 @@ class Routes(APIRouter):
 
 def streamed(description: str) -> dict[int | str, dict[str, Any]]:
     """Return what the document says of a stream of events."""
-    return {200: {"description": description, "content": {"text/event-stream": {"schema": {"type": "string"}}}}}
+    return {200: {"description": description, "content": {"text/event-stream": {}}}}

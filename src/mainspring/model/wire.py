@@ -43,7 +43,8 @@ def instant(at: datetime | None) -> str | None:
     >>> instant(datetime(2026, 3, 1, 9, tzinfo=UTC))
     '2026-03-01T09:00:00.000000Z'
     """
-    return None if at is None else at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # Not strftime: it leaves the zeros out of years before 1000.
+    return None if at is None else at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 # -- reading -----------------------------------------------------------------------------------------------------

@@ -215,3 +215,13 @@ async def test_no_parameter_becomes_sql(api: Api, value: str) -> None:
         assert (await api.get("jobs", params={parameter: value})).status_code in (400, 422)
     assert (await api.get(f"jobs/{value.replace('/', '')}")).status_code == 404
     assert len((await api.get("jobs")).json()["data"]) == 1
+
+
+async def test_a_parameter_given_twice_is_refused(api: Api) -> None:
+    answer = await api.get("jobs?filter=name=a&filter=name=b")
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (400, "/filter")
+
+
+async def test_an_instant_of_long_ago_is_shown_with_all_its_digits(api: Api) -> None:
+    made = await api.post("executions", {"handler": "h", "run_at": "0008-07-14T12:00:00Z"})
+    assert made.json()["scheduled_at"] == "0008-07-14T12:00:00.000000Z"
