@@ -72,6 +72,7 @@ def _all_at_once(peer: Peer, run: Run, due: int) -> dict[str, float]:
         here.work()
         time.sleep(SETTLE)
         at = here.call("due", str(due), str(MARGIN))["at_ns"]
+        time.sleep(max(0.0, at / 1e9 - time.monotonic()))
         here.wait(lambda counts: sum(counts) >= due)
         judge.say()
         recorded = judge.json()["at_ns"]
