@@ -34,9 +34,9 @@ class Routes(APIRouter):
             extra["security"] = []
         extra |= options.pop("openapi_extra", {})
 
-        again = (
-            {200: {"model": answers, "description": "A dry run, or done before."}} if answers and status > 200 else {}
-        )
+        again: dict[int | str, dict[str, Any]] = {}
+        if answers is not None and status > 200:
+            again[200] = {"model": answers, "description": "A dry run, or what was done before."}
 
         def declare(endpoint: F) -> F:
             name = str(getattr(endpoint, "__name__", ""))
