@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from datetime import datetime
 
 from mainspring.errors import ValidationError
 from mainspring.model.job import Job, JobDefinition, JobType
@@ -23,15 +24,15 @@ class Schedules:
 
     def __init__(self, size: int = 20_000) -> None:
         self._size = size
-        self._kept: OrderedDict[tuple[str, int, str, int], CompiledSchedule] = OrderedDict()
-        self._events: OrderedDict[tuple[str, int, str], EventSchedule] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, int, datetime, str, int], CompiledSchedule] = OrderedDict()
+        self._events: OrderedDict[tuple[str, int, datetime, str], EventSchedule] = OrderedDict()
 
     def of(self, tx: Tx, job: Job) -> CompiledSchedule:
         """Return the compiled schedule of a timed job. Raises `ScheduleError` if what is stored cannot be used."""
         definition = job.definition
         zone = definition.timezone or tx.platforms.timezone(job.platform_id) or "UTC"
         calendars = _calendars(tx, job.platform_id, definition)
-        key = (job.id, job.revision, zone, hash(frozenset(calendars.values())))
+        key = (job.id, *_edition(job), zone, hash(frozenset(calendars.values())))
         found = self._kept.get(key)
         if found is None:
             assert definition.schedule is not None
@@ -50,12 +51,18 @@ class Schedules:
         zone = definition.timezone
         if zone is None and ("start_at" in definition.schedule or "end_at" in definition.schedule):
             zone = tx.platforms.timezone(job.platform_id)
-        key = (job.id, job.revision, zone or "UTC")
+        place = zone or "UTC"
+        key = (job.id, *_edition(job), place)
         if key not in self._events:
-            self._events[key] = validate_event_schedule(definition.schedule, timezone=key[2])
+            self._events[key] = validate_event_schedule(definition.schedule, timezone=place)
             if len(self._events) > self._size:
                 self._events.popitem(last=False)
         return self._events[key]
+
+
+def _edition(job: Job) -> tuple[int, datetime]:
+    """Which definition of a job this is. The revision alone is not enough: one that was rolled back is given again."""
+    return job.revision, job.updated_at
 
 
 def _calendars(tx: Tx, platform_id: str, definition: JobDefinition) -> dict[str, Calendar]:
