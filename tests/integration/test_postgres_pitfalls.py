@@ -217,3 +217,11 @@ async def test_p10_a_heartbeat_waits_for_nothing_and_fails_for_nothing_that_ends
     worker.leave.set()
     await settling
     assert [(await fetch(store, row)).lease_until for row in rows[1:]] == [until, until]
+
+
+async def test_p11_a_server_that_takes_no_writes_is_not_asked(url: str) -> None:
+    name = url.rpartition("/")[2]
+    with psycopg.connect(url, autocommit=True) as admin:
+        admin.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    with pytest.raises(StoreUnavailableError, match="read-only"):
+        await PostgresStore(url, random=Random(1)).open()

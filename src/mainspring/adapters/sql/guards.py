@@ -64,5 +64,7 @@ def for_transaction(settings: Mapping[str, str]) -> str:
 
 def connect_arguments(settings: Mapping[str, str], *, pooled: bool) -> dict[str, Any]:
     """Return the driver's arguments for a connection. ``pooled``: nothing of ours may outlive a transaction."""
-    found: dict[str, Any] = {"connect_timeout": 5, "application_name": "mainspring", **KEEPALIVES}
+    # Replicas show commits late and in another order: of several hosts the one is taken that takes writes.
+    found: dict[str, Any] = {"application_name": "mainspring", "target_session_attrs": "read-write"}
+    found |= {"connect_timeout": 5, **KEEPALIVES}
     return found | ({"prepare_threshold": None} if pooled else {"options": for_session(settings)})
