@@ -163,7 +163,7 @@ def test_f22_answers_to_commit_lost_at_random_neither_lose_nor_double(trial: Tri
     trial.sampler.start()
     customer = trial.customer(url=proxy.url)
     proxy.lost_commits = 0.05
-    until("many answers lost", lambda: proxy.lost >= 25, 120)
+    until("many answers lost, the customer's too", lambda: proxy.lost >= 25 and customer.repeated > 0, 120)
     proxy.lost_commits = 0.0
     trial.await_work(40)
     trial.finish()
