@@ -1,0 +1,151 @@
+"""Executions, and what is kept of their attempts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from mainspring.model.dispatch import Dispatch
+from mainspring.model.execution import Attempt, Execution, LogLine, Move, Status, Transition
+from mainspring.model.job import ActiveExecution
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionQuery:
+    """Which executions to list; every field given must match. ``before_id`` is where the page before ended."""
+
+    platform_id: str | None = None
+    job_id: str | None = None
+    statuses: tuple[Status, ...] = ()
+    handler: str | None = None
+    queue: str | None = None
+    since: datetime | None = None
+    retry_of: str | None = None
+    before_id: str | None = None
+    limit: int = 50
+
+
+class ExecutionTable(Protocol):
+    """Executions and the ended attempts that are kept."""
+
+    def add(self, executions: Sequence[Execution]) -> None:
+        """Insert new executions."""
+
+    def get(self, execution_id: str, *, lock: bool = False) -> Execution | None:
+        """Return one execution."""
+
+    def find(self, query: ExecutionQuery) -> list[Execution]:
+        """Return executions, newest id first."""
+
+    def active_of(self, job_ids: Sequence[str]) -> list[ActiveExecution]:
+        """Return what has not ended of these jobs, oldest first."""
+
+    def move(self, moves: Sequence[Move]) -> set[str]:
+        """Make the moves whose condition still holds; return the ids of those executions."""
+
+    def promotable(self, limit: int) -> list[Execution]:
+        """Lock and return pending and retrying executions whose ``available_at`` has come and that nothing blocks.
+
+        Ordered by priority (9 first), then by ``available_at``, then by id.
+        """
+
+    def next_available_at(self) -> datetime | None:
+        """Return the earliest ``available_at`` of pending and retrying executions that nothing blocks."""
+
+    def blockers(self, limit: int) -> list[tuple[str, str, str | None]]:
+        """Return the distinct (platform_id, blocked_by, job_id if it is the job that blocks) of blocked executions."""
+
+    def blocked(self, platform_id: str, blocked_by: str, *, job_id: str | None, limit: int) -> list[Execution]:
+        """Lock and return executions held by one blocker: priority first, then older ``scheduled_at``, then id."""
+
+    def set_blocked(self, blocked: Mapping[str, str | None]) -> None:
+        """Write ``blocked_by`` of pending and retrying executions, by id; ``overlap`` alone makes them ``buffered``."""
+
+    def occupying(self, platform_id: str, scope: str, names: Sequence[str]) -> dict[str, int]:
+        """Count executions queued or running, by name of ``scope``: ``queue``, ``key`` or ``platform`` (name "")."""
+
+    def holders(self, platform_id: str, scope: str, name: str, limit: int) -> list[str]:
+        """Return ids of executions queued or running under one limit, oldest first."""
+
+    def pending_count(self, platform_id: str) -> int:
+        """Count executions pending."""
+
+    def claimable(self, queues: Mapping[str, int], handlers: Sequence[str], limit: int) -> list[Execution]:
+        """Lock and return queued executions a worker could run: at most the given number per queue, and ``limit``.
+
+        ``handlers`` are the names the worker has. Left out: cancel requested, start deadline over. Ordered by
+        priority (9 first), then by ``scheduled_at`` (or creation), then by id.
+        """
+
+    def claimable_of(self, ids: Sequence[str], queues: Sequence[str], handlers: Sequence[str]) -> list[Execution]:
+        """Do the same among the executions with these ids, in whatever number; unknown ids are left out."""
+
+    def queues_waiting(self, limit: int) -> list[str]:
+        """Return the queues in which anything is queued, by name."""
+
+    def unclaimed(self, queue: str, queued_before: datetime, limit: int) -> list[Dispatch]:
+        """Return what was queued in a queue at or before an instant; first what is claimed first."""
+
+    def queued_handlers(self, limit: int) -> list[tuple[str, str, datetime]]:
+        """Return (queue, handler, oldest ``queued_at``) of what is queued."""
+
+    def renew(self, worker_id: str, lease_until: datetime) -> list[tuple[str, int, bool]]:
+        """Extend every lease of a worker; return (id, fence, cancel requested) of what it still holds."""
+
+    def lease_over(self, limit: int, *, older_than: datetime | None = None) -> list[Execution]:
+        """Lock and return running executions whose lease is over, or, if given, that started before ``older_than``."""
+
+    def shorten_leases(self, latest: datetime) -> int:
+        """Let leases that end after ``latest`` end then; return how many."""
+
+    def overdue(self, grace: timedelta, limit: int) -> list[Execution]:
+        """Lock and return running and waiting ones past ``deadline_at`` + grace, or cancel requested before grace."""
+
+    def start_expired(self, limit: int) -> list[Execution]:
+        """Lock and return pending, queued and retrying executions whose start deadline is over."""
+
+    def request_cancel(self, execution_id: str, reason: str) -> bool:
+        """Mark a running or waiting execution for cancelling; False when it is neither, or already marked."""
+
+    def put_progress(self, progress: Sequence[tuple[str, int, Mapping[str, Any]]]) -> None:
+        """Write (id, fence, progress) where the fence is current and the execution runs."""
+
+    def add_attempts(self, attempts: Sequence[Attempt]) -> None:
+        """Insert ended attempts; one that exists already is left alone."""
+
+    def attempts(self, execution_id: str) -> list[Attempt]:
+        """Return the kept attempts of an execution, by fence."""
+
+    def attempts_of(self, execution_ids: Sequence[str]) -> list[Attempt]:
+        """Return the kept attempts of several executions, by execution id, then by fence."""
+
+    def transitions(self, execution_id: str | None = None) -> list[Transition]:
+        """Return recorded moves in order; empty unless ``record_transitions`` is on."""
+
+    def transitions_of(self, execution_ids: Sequence[str]) -> list[Transition]:
+        """Return the recorded moves of several executions, by execution id, then in order."""
+
+    def delete_ended(self, before: datetime, limit: int) -> int:
+        """Delete executions that ended before an instant, with their attempts and logs; return how many.
+
+        Kept are those with an event still to deliver, and those that are open dead letters: a person may redrive them.
+        """
+
+    def counts(self, platform_id: str) -> dict[str, int]:
+        """Count live executions by status."""
+
+
+class LogTable(Protocol):
+    """Logs of executions."""
+
+    def append(self, execution_id: str, lines: Sequence[LogLine], *, fence: int | None, cap: int) -> int | None:
+        """Number and store lines, up to ``cap`` per execution in all; return the last number.
+
+        Where ``fence`` is given and no longer current, nothing is stored and None returned. ``line`` of the given
+        lines is ignored: numbers follow the last stored one.
+        """
+
+    def read(self, execution_id: str, *, after: int = 0, limit: int = 1000) -> list[LogLine]:
+        """Return lines with a number above ``after``, in order."""

@@ -1,0 +1,64 @@
+"""One open transaction: every table, the clock, and what is asked for once it has committed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from mainspring.model.dispatch import Announcement
+from mainspring.ports.admin import AdminTable
+from mainspring.ports.search import SearchTable
+from mainspring.ports.store.events import ChainTable, InboxTable, OutboxTable
+from mainspring.ports.store.executions import ExecutionTable, LogTable
+from mainspring.ports.store.fleet import NodeTable, PlatformTable
+from mainspring.ports.store.history import HistoryTable
+from mainspring.ports.store.jobs import DecisionTable, JobTable
+from mainspring.ports.store.letters import DeadLetterTable
+from mainspring.ports.store.webhooks import WebhookTable
+
+T = TypeVar("T")
+
+
+class Tx(Protocol):
+    """One open transaction. Not to be kept after ``work`` returns."""
+
+    jobs: JobTable
+    decisions: DecisionTable
+    executions: ExecutionTable
+    logs: LogTable
+    dead_letters: DeadLetterTable
+    outbox: OutboxTable
+    inbox: InboxTable
+    chains: ChainTable
+    webhooks: WebhookTable
+    nodes: NodeTable
+    platforms: PlatformTable
+    admin: AdminTable
+    search: SearchTable
+    history: HistoryTable
+
+    def scope(self, platform_id: str | None) -> None:
+        """Confine what follows in this transaction to one platform; None lifts that again.
+
+        A second wall behind the conditions of the queries: on PostgreSQL row-level security, elsewhere none.
+        """
+
+    @property
+    def now(self) -> datetime:
+        """The store's clock, read once per transaction; the only clock that decides."""
+
+    def new_id(self) -> str:
+        """Return a new UUIDv7 of ``now``; later ones of this process sort after earlier ones."""
+
+    def new_ids(self, count: int) -> list[str]:
+        """Return ``count`` new ids in ascending order."""
+
+    def wake(self, *topics: str) -> None:
+        """Ask that ``topics`` (see `Wakeups`) are notified once this transaction has committed."""
+
+    def announce(self, announcements: Iterable[Announcement]) -> None:
+        """Ask that these are passed on (see `Announcer`) once this transaction has committed, and only then."""
+
+
+Work = Callable[[Tx], T]
