@@ -12,9 +12,8 @@ from cyclopts import Group, Parameter
 from mainspring.cli import job_fields
 from mainspring.cli.exits import Exit, UsageError, code_of, error_to_wire
 from mainspring.cli.job_zones import JobZones, read_zones
-from mainspring.cli.jobs import page_size
 from mainspring.cli.moments import read_at
-from mainspring.cli.output import print_json, print_lines, print_one, print_page, say, short, table
+from mainspring.cli.output import page_size, print_json, print_lines, print_one, print_page, say, short, table
 from mainspring.cli.target import Client, Target
 from mainspring.cli.times import stamp
 from mainspring.control.dead_letters import DeadLetterService, LetterFilter, Matching, Worked

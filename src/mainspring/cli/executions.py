@@ -11,10 +11,9 @@ from mainspring.cli import job_fields
 from mainspring.cli.durations import elapsed_ms
 from mainspring.cli.exits import Exit
 from mainspring.cli.job_zones import JobZones, read_zones
-from mainspring.cli.jobs import page_size
 from mainspring.cli.logs import show_logs
 from mainspring.cli.moments import read_at
-from mainspring.cli.output import pairs, print_one, print_page, say, short, table
+from mainspring.cli.output import page_size, pairs, print_one, print_page, say, short, table
 from mainspring.cli.target import Client, Target
 from mainspring.cli.times import both, span, stamp
 from mainspring.cli.waiting import wait_for

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from mainspring.cli.exits import UsageError
 from mainspring.cli.target import Format
 
 
@@ -112,3 +113,10 @@ def short(text: Any, limit: int = 80) -> str:
     """
     told = clean(text)
     return told if len(told) <= limit else told[: limit - 1] + "…"
+
+
+def page_size(limit: int) -> int:
+    """Return a page's size, checked."""
+    if not 1 <= limit <= 500:
+        raise UsageError(f"--limit must be from 1 to 500, got {limit}")
+    return limit

@@ -8,8 +8,7 @@ from cyclopts import Parameter
 
 from mainspring.cli.exits import Exit
 from mainspring.cli.job_zones import read_zones
-from mainspring.cli.jobs import page_size
-from mainspring.cli.output import pairs, print_one, print_page, say, short, table
+from mainspring.cli.output import page_size, pairs, print_one, print_page, say, short, table
 from mainspring.cli.target import Client, Target
 from mainspring.cli.times import stamp
 from mainspring.control.webhooks import NewSecret, WebhookService, delivery_to_wire, webhook_to_wire
