@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
+import socket
 import time
+import urllib.request
 from collections.abc import Iterator
 from typing import Any, LiteralString
 
@@ -119,12 +122,25 @@ def test_workers_drain_when_their_supervisor_was_killed(fleet: Cli) -> None:
 
 
 def test_every_role_in_one_process(fleet: Cli) -> None:
-    process = fleet.start("all", "fleet:ms", "--queues", "reports:1")
+    process = fleet.start("all", "fleet:ms", "--queues", "reports:1", "--port", "0")
+    api = process.wait_for("API at http://127.0.0.1:").rsplit(" ", 1)[1]
+    with urllib.request.urlopen(f"{api}/platforms/default/jobs", timeout=20) as answer:
+        assert [job["name"] for job in json.load(answer)["data"]] == ["tick"]
     until_ticks(process, 2)
-    assert fleet("all", "fleet:ms", "--healthcheck").code == 0
+    port = api.split(":")[2].partition("/")[0]
+    assert fleet("all", "fleet:ms", "--healthcheck", "--port", port).code == 0
     process.signal(signal.SIGTERM)
     assert process.end() == 0
-    assert fleet("all", "fleet:ms", "--healthcheck").code == 1
+    unwell = fleet("all", "fleet:ms", "--healthcheck", "--port", port)
+    assert unwell.code == 1
+    assert "the API does not answer" in unwell.out
+
+
+def test_every_role_on_a_taken_port_says_so_and_ends(fleet: Cli) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        process = fleet.start("all", "fleet:ms", "--port", str(taken.getsockname()[1]))
+        assert process.end() == 2
+    assert "cannot listen on 127.0.0.1 port" in process.text
 
 
 def test_a_dispatcher_waits_for_a_database_that_is_not_there_yet(cli: Cli) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import signal
 import socket
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +23,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """Where to listen, and with which certificate. ``stop_grace``: seconds that running requests have at the end."""
+    """Where to listen, and with which certificate. ``stop_grace``: seconds that running requests have at the end.
+
+    ``or_any_port``: where the port is taken, listen on a free one rather than not at all.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8700
     certificate: str | None = None
     certificate_key: str | None = None
     stop_grace: float = 0.7
+    or_any_port: bool = False
 
 
 class _Server(uvicorn.Server):
@@ -53,6 +60,15 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+class _Beside(_Server):
+    """The same in a process whose signals are somebody else's."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+
 async def serve(
     app: Application,
     settings: ServerSettings,
@@ -67,26 +83,55 @@ async def serve(
     """
     await app.open()
     try:
-        if not is_loopback(settings.host) and not await app.store.read(lambda tx: tx.admin.any_key()):
-            raise SettingsError(
-                f"host {settings.host} can be reached from other machines, and no key has been made: anybody could do "
-                "anything. Make one first: mainspring keys create --role admin. Or listen on 127.0.0.1"
-            )
+        await _refuse_open_door(app, settings)
         with _bound(settings) as listening:
-            await _run(app, settings, api_settings, listening, started)
+            api = create_app(app, api_settings)
+            server = _Server(_config(api, settings), api)
+            telling = asyncio.create_task(_tell(server, url_of(settings, listening), started))
+            try:
+                await server.serve(sockets=[listening])
+            finally:
+                telling.cancel()
     finally:
         await app.close()
 
 
-async def _run(
-    app: Application,
-    settings: ServerSettings,
-    api_settings: ApiSettings | None,
-    listening: socket.socket,
-    started: asyncio.Future[str] | None,
-) -> None:
-    api = create_app(app, api_settings)
-    config = uvicorn.Config(
+@contextlib.asynccontextmanager
+async def serving(
+    app: Application, settings: ServerSettings, api_settings: ApiSettings | None = None
+) -> AsyncIterator[str]:
+    """Serve beside what else an open application does in this process, while the block runs; yield the URL.
+
+    Signals are left to the process. Leaving the block ends open streams and is done within a second. Raises as `serve`.
+    """
+    await _refuse_open_door(app, settings)
+    with _bound(settings) as listening:
+        api = create_app(app, api_settings)
+        server = _Beside(_config(api, settings), api)
+        running = asyncio.create_task(server.serve(sockets=[listening]), name="mainspring:server")
+        try:
+            while not server.started:
+                if running.done():
+                    await running
+                    raise SettingsError("the API did not start; the log says why")
+                await asyncio.sleep(0.01)  # uvicorn has an attribute and no event
+            yield url_of(settings, listening)
+        finally:
+            api.state.streams.stopping.set()
+            server.should_exit = True
+            await running
+
+
+async def _refuse_open_door(app: Application, settings: ServerSettings) -> None:
+    if not is_loopback(settings.host) and not await app.store.read(lambda tx: tx.admin.any_key()):
+        raise SettingsError(
+            f"host {settings.host} can be reached from other machines, and no key has been made: anybody could do "
+            "anything. Make one first: mainspring keys create --role admin. Or listen on 127.0.0.1"
+        )
+
+
+def _config(api: Any, settings: ServerSettings) -> uvicorn.Config:
+    return uvicorn.Config(
         api,
         log_config=None,
         access_log=False,
@@ -101,12 +146,6 @@ async def _run(
         ws="none",
         lifespan="on",
     )
-    server = _Server(config, api)
-    telling = asyncio.create_task(_tell(server, url_of(settings, listening), started))
-    try:
-        await server.serve(sockets=[listening])
-    finally:
-        telling.cancel()
 
 
 async def _tell(server: _Server, url: str, started: asyncio.Future[str] | None) -> None:
@@ -124,13 +163,22 @@ def url_of(settings: ServerSettings, listening: socket.socket) -> str:
 
 
 def _bound(settings: ServerSettings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        return _listening(settings.host, settings.port)
+    except OSError as error:
+        if settings.or_any_port and error.errno == errno.EADDRINUSE:
+            return _listening(settings.host, 0)
+        told = f"cannot listen on {settings.host} port {settings.port}: {error.strerror}"
+        raise SettingsError(f"{told}. --port takes another, 0 any free one") from error
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((settings.host, settings.port))
-    except OSError as error:
+        listening.bind((host, port))
+    except OSError:
         listening.close()
-        raise SettingsError(f"cannot listen on {settings.host} port {settings.port}: {error.strerror}") from error
+        raise
     listening.set_inheritable(True)
     return listening

@@ -208,10 +208,12 @@ class Mainspring(Application):
         *,
         stop: asyncio.Event | None = None,
         on_node: Callable[[Node], None] | None = None,
+        beside: Callable[[], contextlib.AbstractAsyncContextManager[None]] = contextlib.nullcontext,
     ) -> None:
         """Do what `run` does, inside a running loop; ``stop`` ends it as a signal would.
 
-        ``on_node`` is called with the node before it starts: for whoever watches it.
+        ``on_node`` is called with the node before it starts: for whoever watches it. ``beside`` is entered once it runs
+        and left before it drains, as the API is.
         """
         from mainspring.app.node import Node  # only those who run an engine load one
 
@@ -222,7 +224,8 @@ class Mainspring(Application):
         with _signals(stopping, node.release):
             await node.start()
             try:
-                await stopping.wait()
+                async with beside():
+                    await stopping.wait()
             finally:
                 self._node = None
                 await node.stop()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mainspring.cli.exits import Exit
 from mainspring.cli.output import print_one
+from mainspring.cli.serving import Door, check_api
 from mainspring.cli.target import Format, sqlite_path
 from mainspring.control.process_health import ProcessHealth, check_dispatcher, check_worker
 from mainspring.errors import MainspringError
@@ -26,9 +27,11 @@ CHECKS = {
 }
 
 
-def healthcheck(role: str, app: Mainspring, output: Format) -> int:
-    """Print how the role's process of this host is; return 0 if it is well, else 1."""
+def healthcheck(role: str, app: Mainspring, output: Format, door: Door | None = None) -> int:
+    """Print how the role's process of this host is, and its API where it has one; return 0 if it is well, else 1."""
     found = asyncio.run(_asked(role, app))
+    if door is not None:
+        found.append(check_api(door))
     well = all(one.well for one in found)
     text = "; ".join(one.sentence for one in found if one.well == well)
     print_one(output, {"role": role, "well": well, "sentence": text}, f"{'well' if well else 'not well'}: {text}")

@@ -7,12 +7,13 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mainspring.cli.live import StreamHandler, View
 from mainspring.cli.output import say
+from mainspring.cli.serving import Door, api_beside
 from mainspring.cli.watch import Watch
 from mainspring.engine.service import BACKOFF_CAP
 from mainspring.errors import StoreUnavailableError
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("mainspring")
 
 #: Libraries that report every step of theirs; heard at level debug only.
-QUIET = ("alembic", "sqlalchemy", "asyncio", "httpx", "httpx2", "httpcore")
+QUIET = ("alembic", "sqlalchemy", "asyncio", "httpx", "httpx2", "httpcore", "uvicorn")
 
 #: Seconds between two looks at whether the worker must be replaced or the supervisor is gone.
 LOOK = 1.0
@@ -37,7 +38,7 @@ class Role:
     """What a process is: its command, its application and where that was found, and whom it works for.
 
     ``patient`` ones wait for a database that cannot be reached yet; ``parent`` is the supervisor's process id, without
-    which a child drains.
+    which a child drains. With a ``door`` the API is served there, beside the roles.
     """
 
     command: str
@@ -46,6 +47,7 @@ class Role:
     roles: Roles
     patient: bool = False
     parent: int | None = None
+    door: Door | None = None
 
 
 class Process:
@@ -86,12 +88,26 @@ class Process:
 
     async def _serve(self, watch: Watch) -> None:
         try:
-            await self._role.app.serve(self._role.roles, stop=self._stop, on_node=lambda node: self._begin(watch, node))
+            await self._role.app.serve(
+                self._role.roles,
+                stop=self._stop,
+                on_node=lambda node: self._begin(watch, node),
+                beside=lambda: self._api(watch),
+            )
         finally:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             self._tasks = []
+
+    @contextlib.asynccontextmanager
+    async def _api(self, watch: Watch) -> AsyncIterator[None]:
+        """Serve the API where there is a door for it, from when the roles run until they are to stop."""
+        if self._role.door is None:
+            yield
+            return
+        async with api_beside(self._role.app, self._role.door, watch.tell):
+            yield
 
     def _begin(self, watch: Watch, node: Node) -> None:
         self._node = node

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from mainspring.cli.exits import Exit, UsageError
 from mainspring.cli.loading import load_app
+from mainspring.cli.serving import PORT, Door
 from mainspring.cli.target import Target, database_url
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 Level = Literal["debug", "info", "warning", "error"]
 LogLevel = Annotated[Level, Parameter(name="--log-level")]
 HealthCheck = Annotated[bool, Parameter(name="--healthcheck", negative="", show_default=False)]
+Api = Annotated[bool, Parameter(name="--api")]
 #: Given by a supervisor to its children.
 Parent = Annotated[int | None, Parameter(name="--parent", show=False)]
 
@@ -31,10 +33,12 @@ def dev(
     /,
     *,
     queues: str | None = None,
+    api: Api = True,
+    port: int | None = None,
     log_level: LogLevel = "info",
     target: Target | None = None,
 ) -> int:
-    """Run an app in this process, dispatcher and worker together, with a live view.
+    """Run an app in this process, dispatcher, worker and server together, with a live view.
 
     SIGTERM or Ctrl-C drains and stops; a second one releases what still runs, which another start repeats.
 
@@ -42,9 +46,12 @@ def dev(
         app: module:attribute, or path/to/file.py:attribute. The attribute may be left out where it is called ms, app
             or mainspring. Without an app, jobs of the database run if their handlers are built in.
         queues: Queues with their slots, such as default:20,reports:2.
+        api: Serve the REST API, to this machine alone.
+        port: Port of the API; by default 8700, or any free one where that is taken.
         log_level: Python log records shown in the stream: this level and above.
     """
-    return _run("dev", app, _roles(), queues, log_level, target or Target())
+    door = Door(port=port, modest=port is None) if api else None
+    return _run("dev", app, _roles(), queues, log_level, target or Target(), door=door)
 
 
 def worker(
@@ -108,22 +115,35 @@ def all_roles(
     /,
     *,
     queues: str | None = None,
+    api: Api = True,
+    host: str = "127.0.0.1",
+    port: int = PORT,
+    certificate: str | None = None,
+    certificate_key: str | None = None,
     healthcheck: HealthCheck = False,
     log_level: LogLevel = "info",
     target: Target | None = None,
 ) -> int:
-    """Run every role in this process: a dispatcher and a worker. For small boxes.
+    """Run every role in this process: a dispatcher, a worker and the server of the REST API. For small boxes.
+
+    SIGTERM ends the API within a second, then the worker drains.
 
     Args:
         app: module:attribute, or path/to/file.py:attribute.
         queues: Queues with their slots, such as default:20,reports:2.
-        healthcheck: Run nothing: exit 0 if this host's dispatcher and worker both are well, else 1.
+        api: Serve the REST API.
+        host: Address the API listens on; another than this machine's own needs a key to have been made.
+        port: Port the API listens on; 0 for any free one.
+        certificate: PEM file of a certificate, to serve HTTPS.
+        certificate_key: PEM file of its key.
+        healthcheck: Run nothing: exit 0 if this host's dispatcher, worker and API are all well, else 1.
         log_level: Python log records shown in the stream: this level and above.
     """
     target = target or Target()
+    door = Door(host, port, certificate, certificate_key) if api else None
     if healthcheck:
-        return _healthcheck("all", app, target)
-    return _run("all", app, _roles(), queues, log_level, target)
+        return _healthcheck("all", app, target, door)
+    return _run("all", app, _roles(), queues, log_level, target, door=door)
 
 
 def _roles(*, dispatcher: bool = True, worker: bool = True) -> Roles:
@@ -141,6 +161,7 @@ def _run(
     target: Target,
     *,
     parent: int | None = None,
+    door: Door | None = None,
 ) -> int:
     from mainspring.app.loop import run_loop
     from mainspring.cli.live import view_for
@@ -149,7 +170,7 @@ def _run(
     app = configured(load_app(where) if where is not None else target.app(), target, queues)
     # Several processes on one terminal would write across each other's lower lines.
     view = view_for(target.output, color=not _no_color(), live=parent is None)
-    role = Role(command, where, app, roles, patient=command != "dev", parent=parent)
+    role = Role(command, where, app, roles, patient=command != "dev", parent=parent, door=door)
     run_loop(Process(role, view).run(level))
     return Exit.DONE
 
@@ -165,11 +186,11 @@ def _supervise(processes: int, app: str, queues: str | None, level: Level, targe
     return asyncio.run(Supervisor(worker_command(app, queues, level, target), processes).run())
 
 
-def _healthcheck(role: str, where: str | None, target: Target) -> int:
+def _healthcheck(role: str, where: str | None, target: Target, door: Door | None = None) -> int:
     from mainspring.cli.healthcheck import healthcheck
 
     app = configured(load_app(where) if where is not None else target.app(), target, None)
-    return healthcheck(role, app, target.output)
+    return healthcheck(role, app, target.output, door)
 
 
 def configured(app: Mainspring, target: Target, queues: str | None) -> Mainspring:

@@ -6,8 +6,9 @@ import asyncio
 import logging
 
 from mainspring.cli.exits import Exit
-from mainspring.cli.output import say
-from mainspring.cli.run import LogLevel
+from mainspring.cli.output import print_one, say
+from mainspring.cli.run import HealthCheck, LogLevel
+from mainspring.cli.serving import MISSING, PORT, Door, check_api
 from mainspring.cli.target import Target
 from mainspring.errors import SettingsError
 
@@ -15,9 +16,10 @@ from mainspring.errors import SettingsError
 def server(
     *,
     host: str = "127.0.0.1",
-    port: int = 8700,
+    port: int = PORT,
     certificate: str | None = None,
     certificate_key: str | None = None,
+    healthcheck: HealthCheck = False,
     log_level: LogLevel = "info",
     target: Target | None = None,
 ) -> int:
@@ -31,13 +33,19 @@ def server(
         port: Port to listen on; 0 for any free one.
         certificate: PEM file of a certificate, to serve HTTPS.
         certificate_key: PEM file of its key.
+        healthcheck: Run nothing: exit 0 if the server on this host and port is ready, else 1.
         log_level: Log records shown: this level and above.
     """
+    target = target or Target()
+    if healthcheck:
+        found = check_api(Door(host, port, certificate))
+        told = f"{'well' if found.well else 'not well'}: {found.sentence}"
+        print_one(target.output, {"role": "server", "well": found.well, "sentence": found.sentence}, told)
+        return Exit.DONE if found.well else Exit.FAILED
     try:
         from mainspring.api.server import ServerSettings, serve
     except ImportError as error:
-        raise SettingsError("the server needs more packages: pip install 'mainspring[server]'") from error
-    target = target or Target()
+        raise SettingsError(MISSING) from error
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings = ServerSettings(host, port, certificate, certificate_key)
 

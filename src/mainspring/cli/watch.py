@@ -112,6 +112,10 @@ class Watch:
         elif self._throttle.lets(line):
             self._view.line(line)
 
+    def tell(self, text: str) -> None:
+        """Show a line about the process itself; after the head, if that is still to come."""
+        self.show(Line(self._app.parts.clock.now(), self._zones.default, "mainspring", "note", text))
+
     # -- what happens --------------------------------------------------------------------------------------------
 
     def _on_event(self, event: Event) -> None:

@@ -143,7 +143,8 @@ class Worker:
         await self._say_stopped()
 
     def release(self) -> None:
-        """Do not wait for what runs any longer: tell it to stop, so that `stop` can release it."""
+        """Do not wait for what runs any longer: tell it to stop, so that `stop` releases it; claim nothing more."""
+        self._draining = True
         for attempt in list(self._attempts.values()):
             attempt.stop(Stop.RELEASE)
 
