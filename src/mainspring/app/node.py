@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from mainspring._version import __version__
 from mainspring.app.application import Application
@@ -17,6 +17,7 @@ from mainspring.engine.heartbeat import HeartbeatThread
 from mainspring.engine.service import Loop
 from mainspring.engine.worker import Worker
 from mainspring.errors import EngineBusyError
+from mainspring.model.events import Event
 from mainspring.model.outcome import Outcome
 from mainspring.ports.store import Store
 
@@ -34,6 +35,8 @@ class Node:
         #: Called for each attempt that starts here, and for each that ends; to be set before `start`.
         self.on_attempt: Callable[[Attempt], None] | None = None
         self.on_end: Callable[[Attempt, Outcome], None] | None = None
+        #: Called with the events this node's dispatcher has published; to be set before `start`.
+        self.on_published: Callable[[Sequence[Event]], None] | None = None
         self._heartbeat: HeartbeatThread | None = None
         self._cancels: Loop | None = None
         self._waiting: asyncio.Task[None] | None = None
@@ -117,6 +120,7 @@ class Node:
             platform_id=app.platform_id,
             version=__version__,
         )
+        dispatcher.relay.on_published = self.on_published
         if hasattr(store, "become_engine"):
             # Whoever held these leases held the file's lock as well, and does so no longer.
             await dispatcher.take_over()

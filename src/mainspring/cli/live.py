@@ -308,6 +308,14 @@ class Throttle:
             self._held += 1
             return False
 
+    def holds(self) -> bool:
+        """Whether a line that tells of no trouble would be held back now; if so it is counted, and need not be made."""
+        with self._lock:
+            if self._left > 0:
+                return False
+            self._held += 1
+            return True
+
     def refill(self) -> int:
         """Begin a new second; return how many lines the last one held back."""
         with self._lock:

@@ -22,6 +22,7 @@ from mainspring.errors import MainspringError
 from mainspring.model.events import Event, EventType
 from mainspring.model.execution import Execution, Status
 from mainspring.model.job import Job, JobStatus
+from mainspring.model.outcome import Outcome, Succeeded
 from mainspring.ports.store import ExecutionQuery, Tx
 from mainspring.schedule.zones import tzdb_version
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from mainspring.app.node import Node
     from mainspring.app.wiring import Roles
     from mainspring.engine.executor import Attempt
-    from mainspring.model.outcome import Outcome
+
 
 logger = logging.getLogger("mainspring")
 
@@ -38,6 +39,8 @@ logger = logging.getLogger("mainspring")
 LOOK, LOOK_PLAIN = 1.0, 5.0
 #: The most jobs looked at, and the least between two lines of progress.
 JOBS, PROGRESS = 500, timedelta(seconds=5)
+#: What is left untold first when much happens.
+ROUTINE = frozenset({EventType.EXECUTION_SUCCESS})
 
 
 class Watch:
@@ -54,16 +57,17 @@ class Watch:
         self._zone_of: dict[str, str] = {job["name"]: job["timezone"] for job in app.jobs if job.get("timezone")}
         self._said: dict[str, tuple[Any, Any]] = {}
         self._began: dict[str, float] = {}
-        self._unsubscribe: Callable[[], object] = lambda: None
         self._early: list[Line] | None = []
         self._hinted = False
 
     def begin(self, node: Node) -> None:
         """Listen, so that nothing is missed from the first moment on."""
         node.on_attempt = self._on_attempt
-        if not self._roles.dispatcher:
+        if self._roles.dispatcher:
+            # Not by the bus: on a fleet it tells of what all the others publish as well.
+            node.on_published = self._on_published
+        else:
             node.on_end = self._on_end  # the events that tell of ends are relayed by another process
-        self._unsubscribe = self._app.bus.subscribe("**", self._on_event)
 
     async def run(self, node: Node) -> None:
         """Show the head once the node runs, then keep how it stands up to date."""
@@ -91,7 +95,6 @@ class Watch:
 
     def end(self) -> None:
         """Leave the terminal, with one line about what has been."""
-        self._unsubscribe()
         self._view.stop()
         if self._early is None:
             self._note(f"stopped: {self._standing.counters.told()}")
@@ -118,14 +121,19 @@ class Watch:
 
     # -- what happens --------------------------------------------------------------------------------------------
 
+    def _on_published(self, events: Sequence[Event]) -> None:
+        for event in events:
+            if event.platform_id == self._app.platform_id:
+                self._on_event(event)
+
     def _on_event(self, event: Event) -> None:
-        if event.platform_id != self._app.platform_id:
+        self._standing.counters.count(event)
+        if event.type in ROUTINE and self._throttle.holds():
             return
         execution_id = str(event.data.get("execution_id"))
         buried = event.type == EventType.EXECUTION_FAILED and bool(event.data.get("dead_letter"))
         zone = self._zone(str(event.data.get("job") or ""))
         line = happened(event, zone, running=self._standing.counters.running, buried=buried)
-        self._standing.counters.count(event)
         if line is not None:
             self.show(line)
         if buried:
@@ -141,13 +149,17 @@ class Watch:
         self._standing.counters.start(attempt.execution)
         if not self._roles.dispatcher:
             self._began[attempt.execution.id] = asyncio.get_running_loop().time()
-        self.show(started(attempt.execution, self._zone(attempt.execution.job_name or "")))
+        if not self._throttle.holds():
+            self.show(started(attempt.execution, self._zone(attempt.execution.job_name or "")))
         attempt.words.on_line = self._said_by(attempt.execution)
 
     def _on_end(self, attempt: Attempt, outcome: Outcome) -> None:
         execution, at = attempt.execution, asyncio.get_running_loop().time()
         took = timedelta(seconds=at - self._began.pop(execution.id, at))
         zone = self._zone(execution.job_name or "")
+        if isinstance(outcome, Succeeded) and self._throttle.holds():
+            self._standing.counters.end(execution.id, "finished")
+            return
         line = ended(execution, outcome, self._app.parts.clock.now(), zone, took)
         self._standing.counters.end(execution.id, line.what)
         self.show(line)

@@ -96,7 +96,7 @@ class JobDispatcherWorker:
         self._reaper = Reaper(
             store, grace=self.settings.grace, lease=self.settings.lease, draws=self._draws, who=worker_id
         )
-        self._relay = Relay(store, bus, self._schedules, holder=worker_id)
+        self.relay = Relay(store, bus, self._schedules, holder=worker_id)
         self._stats = DispatchStats()
         self._started_at: datetime | None = None
         self._status = "stopped"
@@ -107,7 +107,7 @@ class JobDispatcherWorker:
         self._loops = [
             self._loop("plan", self._plan, ("jobs",), poll),
             self._loop("promote", self._promote, ("pending",), poll),
-            self._loop("relay", self._relay.step, ("outbox",), poll),
+            self._loop("relay", self.relay.step, ("outbox",), poll),
             self._loop("reap", self._reap, (), self.settings.reap.total_seconds()),
             self._loop("retain", self._retain, (), self.settings.retain.total_seconds()),
             self._loop("partition", self._partition, (), self.settings.retain.total_seconds()),
@@ -140,7 +140,7 @@ class JobDispatcherWorker:
         await asyncio.gather(*(loop.stop() for loop in self._loops))
         if self._status == "running":
             self._status = "stopped"
-            await self._relay.stop()
+            await self.relay.stop()
             if self._deliverer is not None:
                 await self._deliverer.stop()
             if self._inbound is not None:

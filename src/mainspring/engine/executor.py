@@ -111,7 +111,6 @@ class Attempt:
         self.stopping: Stop | None = None
         self.outcome: Outcome | None = None
         self._threads, self._children, self._grace, self._on_end = threads, children, grace, on_end
-        self._context = Context(execution, self.words, lambda: self.stopping is not None)
         self._child: Child | None = None
         self._given_up = False
         self._alarms, self._alarm = alarms, 0
@@ -186,20 +185,25 @@ class Attempt:
         self._end(self._stopped())
 
     async def _run(self) -> None:
+        self._end(await self._outcome())
+        # The task leads to the handler's context and that to this attempt: a ring, which only the collector finds.
+        self._task = None
+
+    async def _outcome(self) -> Outcome:
+        context = Context(self.execution, self.words, lambda: self.stopping is not None)
         try:
             signature = self.handler.signature
             arguments = signature.arguments(self.execution.payload)
-            arguments.update(inject(signature, self._context, self.execution))
+            arguments.update(inject(signature, context, self.execution))
         except ValidationError as error:
-            self._end(Failed(describe(error), retryable=False, invalid_payload=True))
-            return
+            return Failed(describe(error), retryable=False, invalid_payload=True)
         try:
             if self.isolation is Isolation.ASYNC:
-                _current.set(self._context)
+                _current.set(context)
                 value = await self.handler.fn(**arguments)
                 outcome = outcome_of_result(signature, value)
             elif self.isolation is Isolation.THREAD:
-                outcome = await self._in_thread(arguments)
+                outcome = await self._in_thread(arguments, context)
             else:
                 outcome = await self._in_child()
         except asyncio.CancelledError as error:
@@ -210,10 +214,10 @@ class Attempt:
             outcome = self._stopped() if told else outcome_of_error(error)
         except BaseException as error:
             outcome = outcome_of_error(error)
-        self._end(outcome)
+        return outcome
 
-    async def _in_thread(self, arguments: dict[str, Any]) -> Outcome:
-        _current.set(self._context)
+    async def _in_thread(self, arguments: dict[str, Any], context: Context) -> Outcome:
+        _current.set(context)
         future = self._threads.submit(lambda: self.handler.fn(**arguments))
         # Shielded: cancelling this task would not stop the thread, only hide that it still runs.
         value = await asyncio.shield(future)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from mainspring.errors import BusUnavailableError
+from mainspring.model.events import Event
 from mainspring.moves.relay import Batch, apply_unpublished, end_turn, mark_published, take_batch
 from mainspring.moves.schedules import Schedules
 from mainspring.ports.bus import Bus
@@ -26,6 +27,8 @@ class Relay:
         self._store, self._bus, self._schedules = store, bus, schedules
         self._holder, self._batch = holder, batch
         self._turn_until: datetime | None = None
+        #: Called with what was published from here.
+        self.on_published: Callable[[Sequence[Event]], None] | None = None
 
     async def step(self) -> float | None:
         """Publish one batch; return 0 when there may be more."""
@@ -38,6 +41,8 @@ class Relay:
         except BusUnavailableError:
             await self._apply()
             raise
+        if self.on_published is not None:
+            self.on_published(taken.events)
         _log(await self._store.write(lambda tx: mark_published(tx, self._schedules, taken.events)))
         return 0.0 if len(taken.events) == self._batch else None
 

@@ -8,11 +8,12 @@ Source: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+
+import orjson
 
 from mainspring.errors import ValidationError
 from mainspring.model.events import Event
@@ -70,7 +71,7 @@ def to_cloudevent(event: Event) -> dict[str, Any]:
 
 def encoded(event: Event) -> str:
     """Return an event as the text of a CloudEvent."""
-    return json.dumps(to_cloudevent(event), ensure_ascii=False, separators=(",", ":"))
+    return orjson.dumps(to_cloudevent(event)).decode()
 
 
 def from_cloudevent(found: object, *, platform_id: str, at: datetime) -> Event:

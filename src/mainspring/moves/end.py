@@ -189,7 +189,7 @@ def extensions(execution: Execution, *, nth: int = 1) -> dict[str, Any]:
 
 
 def _event(tx: Tx, execution: Execution, step: Step, *, dead: bool) -> Event:
-    after = execution.changed(status=step.to, **step.set)
+    after = step.set
     data: dict[str, Any] = {
         "execution_id": execution.id,
         "handler": execution.handler,
@@ -198,17 +198,18 @@ def _event(tx: Tx, execution: Execution, step: Step, *, dead: bool) -> Event:
     }
     if execution.job_id is not None:
         data["job"], data["job_id"] = execution.job_name, execution.job_id
-    if execution.started_at is not None and after.finished_at is not None:
-        data["duration_ms"] = max(0, milliseconds(after.finished_at - execution.started_at))
+    finished_at, failure, error = (after.get(name) for name in ("finished_at", "failure", "error"))
+    if execution.started_at is not None and finished_at is not None:
+        data["duration_ms"] = max(0, milliseconds(finished_at - execution.started_at))
         data["started_at"] = execution.started_at.isoformat()
-    if after.failure is not None:
-        data["failure"] = after.failure.value
-    if step.to is not Status.SUCCESS and after.error is not None:
-        data["error"] = {"type": after.error.get("type"), "message": str(after.error.get("message", ""))[:500]}
+    if failure is not None:
+        data["failure"] = failure.value
+    if step.to is not Status.SUCCESS and error is not None:
+        data["error"] = {"type": error.get("type"), "message": str(error.get("message", ""))[:500]}
     if dead:
         data["dead_letter"] = True
     if step.to is Status.RETRYING:
-        data["available_at"] = after.available_at.isoformat()
+        data["available_at"] = after["available_at"].isoformat()
     return Event(
         tx.new_id(),
         _EVENT[step.to],

@@ -150,3 +150,12 @@ def test_what_ends_without_an_event_is_forgotten() -> None:
     counters = Counters(running={"x": NOW, "y": NOW})
     counters.keep({"y"})
     assert counters.running == {"y": NOW}
+
+
+def test_a_line_of_no_trouble_is_not_even_made_when_it_would_be_held_back():
+    throttle = Throttle(limit=1)
+    assert not throttle.holds()
+    assert throttle.lets(line())
+    assert throttle.holds()
+    assert throttle.refill() == 1
+    assert not throttle.holds()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -302,3 +304,20 @@ def test_signals_read_seconds_and_spans():
     for wrong in (-1, "soon", float("nan"), 1e300):
         with pytest.raises(ValidationError, match="Snooze"):
             Snooze(wrong)
+
+
+async def test_an_attempt_that_has_ended_is_gone_without_the_garbage_collector(runner):
+    async def nothing(ctx: Context) -> None:
+        assert not ctx.cancelled
+
+    gc.disable()
+    try:
+        attempt, ended = runner.start(nothing, {})
+        gone = weakref.ref(attempt)
+        del attempt
+        await ended
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert gone() is None
+    finally:
+        gc.enable()
