@@ -157,6 +157,20 @@ class ExecutionContract:
         assert await store.read(lambda tx: tx.executions.pending_count(PLATFORM)) == 2
         assert await store.read(lambda tx: tx.executions.counts("nobody")) == {}
 
+    async def test_holding_executions_changes_none_and_passes_over_what_there_is_not(
+        self, store: Store, now: datetime
+    ) -> None:
+        live, ended = an_execution(now, Status.QUEUED), an_execution(now, Status.SUCCESS)
+        await add(store, live, ended)
+
+        def work(tx: Tx) -> list[Execution | None]:
+            tx.executions.hold([])
+            tx.executions.hold([ended.id, live.id, "unknown", live.id])
+            tx.dead_letters.hold(["unknown", live.id])
+            return [tx.executions.get(one.id, lock=True) for one in (live, ended)]
+
+        assert await store.write(work) == [live, ended]
+
     async def test_leases_that_end_later_than_an_instant_end_then_and_no_other_is_touched(
         self, store: Store, now: datetime
     ) -> None:

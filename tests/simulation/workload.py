@@ -53,7 +53,7 @@ class Client(Process):
         patterns = [hooks.choice([("**",), ("scheduler:execution.*",)]) for _ in range(hooks.choice([0, 1, 2]))]
 
         def put(tx: Tx) -> None:
-            for limit in limits:
+            for limit in sorted(limits, key=lambda limit: (limit.scope, limit.name)):
                 tx.platforms.put_limit(limit)
             for number, events in enumerate(patterns):
                 url = f"https://receiver{number}.example"

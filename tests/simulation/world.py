@@ -21,6 +21,7 @@ from mainspring.model.webhook import Answer, Reception
 from mainspring.ports.store import Tx, Work
 from mainspring.ports.transport import DatabaseTransport, Transport
 from mainspring.testing.loop import VirtualClock
+from tests.locks import watched
 from tests.simulation.auditor import Auditor
 from tests.simulation.loop import LIFE, Life, SimLoop
 from tests.simulation.streams import Streams, StreamTransport
@@ -133,7 +134,7 @@ class World:
             return self.base.read_blocking(work)
         self.auditor.begin()
         try:
-            result = self.base.write_blocking(work)
+            result = self.base.write_blocking(watched(work, self._out_of_turn))
         except BaseException as error:
             self.auditor.rolled_back()
             self.say("%s %s: %s: %s", who, name_of(work), type(error).__name__, error)
@@ -142,6 +143,9 @@ class World:
         self.counts[name] += 1
         self.auditor.committed(who, name)
         return result
+
+    def _out_of_turn(self, wrong: str) -> None:
+        self.problem(f"locks: {wrong}")
 
     def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         if not self.closing and "never retrieved" in str(context.get("message")):

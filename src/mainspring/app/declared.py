@@ -13,6 +13,7 @@ from mainspring.engine.worker import announce_handlers
 from mainspring.errors import NothingToComeError, ValidationError
 from mainspring.model.wire import definition_from_wire
 from mainspring.moves.jobs import put_job
+from mainspring.moves.order import hold_jobs_to_change
 from mainspring.moves.schedules import check_shape
 from mainspring.ports.store import Tx
 from mainspring.schedule import compile_schedule
@@ -41,7 +42,11 @@ def register_code(app: Application, tx: Tx) -> None:
     if app.settings.timezone is not None:
         tx.platforms.put_timezone(app.platform_id, app.settings.timezone)
     announce_handlers(tx, app.registry)
-    for fields in app.jobs:
+    declared = sorted(app.jobs, key=lambda fields: str(fields["name"]))
+    known = (tx.jobs.get(app.platform_id, str(fields["name"])) for fields in declared)
+    # In the one order in which all transactions wait: what there is by id, and what is new by name.
+    hold_jobs_to_change(tx, [job.id for job in known if job is not None])
+    for fields in declared:
         try:
             _register(app, tx, fields)
         except NothingToComeError:

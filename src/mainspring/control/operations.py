@@ -7,7 +7,7 @@ was made later.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,6 +21,7 @@ from mainspring.model.nouns import LISTINGS, Noun
 from mainspring.model.redact import redacted
 from mainspring.model.wire import instant, refuse_unknown
 from mainspring.moves import backfill, cancel, enqueue, jobs
+from mainspring.moves.order import hold_jobs_to_change, hold_jobs_to_start
 from mainspring.moves.schedules import Schedules
 from mainspring.ports.search import Order, Search
 from mainspring.ports.store import Store, Tx
@@ -258,6 +259,7 @@ def _advance(tx: Tx, schedules: Schedules, operation: Operation) -> Operation:
     act, _ = ACTIONS[Noun(noun_word), action]
     per_second = operation.params.get("per_second")
     ids, last = _next_ids(tx, Noun(noun_word), operation, min(STEP, per_second or STEP))
+    _hold(tx, operation, action, ids)
     step = _Step(tx, schedules, operation)
     errors: list[Mapping[str, Any]] = []
     for row_id in ids:
@@ -283,6 +285,19 @@ def _advance(tx: Tx, schedules: Schedules, operation: Operation) -> Operation:
         ended=OperationStatus.FAILED if stopped else OperationStatus.FINISHED if last else None,
         count=len(ids),
     )
+
+
+def _hold(tx: Tx, operation: Operation, action: str, ids: Sequence[str]) -> None:
+    """Hold what a step will wait for, in the order of `moves.order`: it acts on one row after the other."""
+    noun = operation.kind.rpartition(".")[0]
+    if noun == Noun.EXECUTIONS:
+        tx.executions.hold(ids)
+    elif noun == Noun.DEAD_LETTERS:
+        tx.dead_letters.hold(ids)
+    else:
+        found = (tx.jobs.get(operation.platform_id, one) for one in ids)
+        hold = hold_jobs_to_start if action == "trigger" else hold_jobs_to_change
+        hold(tx, [job.id for job in found if job is not None])
 
 
 def _advance_backfill(

@@ -8,7 +8,7 @@ import os
 import random
 import socket
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -315,6 +315,8 @@ class Worker:
             ended = [
                 Ended(_as_known(attempt), outcome, draw) for (attempt, outcome), draw in zip(batch, draws, strict=True)
             ]
+            if len(batch) > 1 and any(one is not None for one in progress):
+                tx.executions.hold([attempt.execution.id for attempt, _ in batch])
             # Before the end: progress is taken only from what runs.
             _store_progress(tx, [(attempt, said) for (attempt, _), said in zip(batch, progress, strict=True)])
             accepted = settle_attempts(tx, ended, Actor.WORKER)
@@ -352,6 +354,7 @@ class Worker:
             return
 
         def work(tx: Tx) -> None:
+            tx.executions.hold([attempt.execution.id for attempt, _, _ in said])
             for attempt, lines, _ in said:
                 _store_lines(tx, attempt.execution, lines, self.settings.log_lines)
             _store_progress(tx, [(attempt, progress) for attempt, _, progress in said])
@@ -430,14 +433,15 @@ class Worker:
             await self._wait_idle(2.0)
 
     async def _say_stopped(self) -> None:
-        def work(tx: Tx) -> None:
-            # Whatever is still on lease to this worker nobody runs any more: unsettled, or its claim's answer was lost.
-            held = renew(tx, self.id, self.settings.lease)
+        def work(tx: Tx, held: Sequence[Held]) -> None:
             self._release(tx, [(one.execution_id, one.fence) for one in held])
             tx.nodes.put_worker(replace(self.node(tx), status="stopped", running=0))
 
         try:
-            await self._store.write(work)
+            # Whatever is still on lease to this worker nobody runs any more: unsettled, or its claim's answer was lost.
+            # Asked in a transaction of its own: renewing locks what is free, and giving back waits for what is not.
+            held = await self._store.write(lambda tx: renew(tx, self.id, self.settings.lease))
+            await self._store.write(lambda tx: work(tx, held))
         except StoreUnavailableError as error:
             logger.warning("could not say goodbye: %s", error)
 

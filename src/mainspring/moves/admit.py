@@ -6,13 +6,13 @@ queued or running are counted while the limit's row is held, so no counter can d
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from mainspring.model.dispatch import dispatch_of
 from mainspring.model.execution import Actor, Execution, Move, Status
-from mainspring.model.node import Limit
+from mainspring.moves.order import hold_limits
 from mainspring.ports.store import Tx
 
 #: Most distinct blockers looked at in one step, and most executions taken from one.
@@ -20,11 +20,12 @@ BLOCKERS, PER_BLOCKER = 200, 500
 
 
 class Admission:
-    """The limits of one transaction, with what it has admitted so far."""
+    """The limits of some platforms in one transaction, held from here on, with what it has admitted so far."""
 
-    def __init__(self, tx: Tx) -> None:
+    def __init__(self, tx: Tx, platform_ids: Iterable[str]) -> None:
         self._tx = tx
-        self._limits: dict[str, dict[tuple[str, str], Limit]] = {}
+        # All of them at once: of two that admit for the same platforms, none may hold what the other waits for.
+        self._limits = {(limit.platform_id, limit.scope, limit.name): limit for limit in hold_limits(tx, platform_ids)}
         # What is used is kept, not what is free: executions that carry one key may bring different bounds.
         self._used: dict[tuple[str, str, str], int] = {}
         self._rated: dict[tuple[str, str], tuple[int, float]] = {}
@@ -57,29 +58,21 @@ class Admission:
     def _scopes(self, execution: Execution) -> list[tuple[str, tuple[str, str, str], tuple[int, float | None]]]:
         """Return (label, scope, (bound, seconds if it is a rate)) of each limit that applies."""
         platform = execution.platform_id
-        limits = self._of(platform)
         found: list[tuple[str, tuple[str, str, str], tuple[int, float | None]]] = []
-        if (limit := limits.get(("platform", ""))) and limit.max_running is not None:
+        if (limit := self._limits.get((platform, "platform", ""))) and limit.max_running is not None:
             found.append(("platform", (platform, "platform", ""), (limit.max_running, None)))
-        if limit := limits.get(("queue", execution.queue)):
+        if limit := self._limits.get((platform, "queue", execution.queue)):
             if limit.max_running is not None:
                 found.append((f"queue:{limit.name}", (platform, "queue", limit.name), (limit.max_running, None)))
             if limit.rate is not None:
                 found.append((f"rate:{limit.name}", (platform, "rate", limit.name), (limit.rate, limit.rate_per)))
         if execution.concurrency_key is not None:
             name = execution.concurrency_key
-            row = limits.get(("key", name))
+            row = self._limits.get((platform, "key", name))
             bound = row.max_running if row and row.max_running is not None else execution.concurrency_limit
             if bound is not None:
                 found.append((f"key:{name}", (platform, "key", name), (bound, None)))
         return found
-
-    def _of(self, platform_id: str) -> dict[tuple[str, str], Limit]:
-        if platform_id not in self._limits:
-            limits = self._tx.platforms.limits(platform_id)
-            self._tx.platforms.lock_limits(limits)
-            self._limits[platform_id] = {(limit.scope, limit.name): limit for limit in limits}
-        return self._limits[platform_id]
 
     def _headroom(self, key: tuple[str, str, str], allowed: tuple[int, float | None]) -> int:
         bound, seconds = allowed
@@ -95,7 +88,7 @@ class Admission:
 
 def add_executions(tx: Tx, executions: Sequence[Execution]) -> list[Execution]:
     """Insert new executions, queued where they are due and no limit holds them; return them as stored."""
-    admission = Admission(tx)
+    admission = Admission(tx, {e.platform_id for e in executions if _may_be_queued(tx, e)})
     stored = [_placed(tx, admission, e) for e in sorted(executions, key=lambda e: (-e.priority, e.id))]
     tx.executions.add(stored)
     tx.announce(dispatch_of(e) for e in stored if e.status is Status.QUEUED)
@@ -105,8 +98,12 @@ def add_executions(tx: Tx, executions: Sequence[Execution]) -> list[Execution]:
     return stored
 
 
+def _may_be_queued(tx: Tx, execution: Execution) -> bool:
+    return execution.blocked_by is None and execution.available_at <= tx.now
+
+
 def _placed(tx: Tx, admission: Admission, execution: Execution) -> Execution:
-    if execution.blocked_by is not None or execution.available_at > tx.now:
+    if not _may_be_queued(tx, execution):
         return execution
     blocked_by = admission.blocked_by(execution)
     if blocked_by is not None:
@@ -116,11 +113,18 @@ def _placed(tx: Tx, admission: Admission, execution: Execution) -> Execution:
 
 def promote(tx: Tx, limit: int = 500) -> int:
     """Queue what has become due or free; return how many. Exact under concurrency, priority first."""
-    admission = Admission(tx)
+    blockers = tx.executions.blockers(BLOCKERS)
+    # Jobs before executions: whoever plans one of these holds it, and may come to wait for what is promoted here.
+    free = _free_slots(tx, {job_id for _, _, job_id in blockers if job_id is not None})
     due = tx.executions.promotable(limit)
+    open_ = [one for one in blockers if one[2] is None or free.get(one[2], PER_BLOCKER) > 0]
+    admission = Admission(tx, {e.platform_id for e in due} | {platform_id for platform_id, _, _ in open_})
     promoted = _admit(tx, admission, due)
-    for platform_id, blocked_by, job_id in tx.executions.blockers(BLOCKERS):
-        promoted += _unblock(tx, admission, platform_id, blocked_by, job_id)
+    for platform_id, blocked_by, job_id in open_:
+        if job_id is None:
+            promoted += _unblock(tx, admission, platform_id, blocked_by)
+        else:
+            promoted += _fill(tx, admission, platform_id, blocked_by, job_id, free)
     admission.record()
     if len(due) == limit:
         tx.wake("pending")
@@ -147,11 +151,7 @@ def queued(execution: Execution, tx: Tx) -> Move:
     return Move(execution.id, execution.status, Status.QUEUED, Actor.DISPATCHER, set=values)
 
 
-def _unblock(tx: Tx, admission: Admission, platform_id: str, blocked_by: str, job_id: str | None) -> int:
-    if job_id is not None:
-        free = _job_slots(tx, platform_id, job_id)
-        held = tx.executions.blocked(platform_id, blocked_by, job_id=job_id, limit=min(free, PER_BLOCKER))
-        return _admit(tx, admission, held) if free > 0 else 0
+def _unblock(tx: Tx, admission: Admission, platform_id: str, blocked_by: str) -> int:
     # One row tells whether the limit still holds; a long line behind it is not read each time for nothing.
     first = tx.executions.blocked(platform_id, blocked_by, job_id=None, limit=1)
     if not first or admission.holder(first[0]) == blocked_by:
@@ -159,13 +159,20 @@ def _unblock(tx: Tx, admission: Admission, platform_id: str, blocked_by: str, jo
     return _admit(tx, admission, tx.executions.blocked(platform_id, blocked_by, job_id=None, limit=PER_BLOCKER))
 
 
-def _job_slots(tx: Tx, platform_id: str, job_id: str) -> int:
-    """Return how many more executions of a job may be active at once."""
+def _fill(tx: Tx, admission: Admission, platform_id: str, blocked_by: str, job_id: str, free: Counter[str]) -> int:
+    """Let executions a job held back have its free slots; what a limit then holds back has taken one all the same."""
+    room = min(free.get(job_id, PER_BLOCKER), PER_BLOCKER)
+    held = tx.executions.blocked(platform_id, blocked_by, job_id=job_id, limit=room) if room > 0 else []
+    if job_id in free:
+        free[job_id] -= len(held)
+    return _admit(tx, admission, held)
+
+
+def _free_slots(tx: Tx, job_ids: Iterable[str]) -> Counter[str]:
+    """Return how many more executions of each job may be active at once; jobs without a bound are left out."""
     # Locked: of two that promote at once, the second counts what the first has let through.
-    job = tx.jobs.get(platform_id, job_id, lock=True)
-    if job is None or job.definition.slots is None:
-        return PER_BLOCKER
-    active: dict[str, int] = defaultdict(int)
-    for execution in tx.executions.active_of([job_id]):
-        active[execution.job_id] += not execution.held_by_job
-    return max(0, job.definition.slots - active[job_id])
+    jobs = tx.jobs.lock(sorted(job_ids))
+    free = Counter({job.id: job.definition.slots for job in jobs if job.definition.slots is not None})
+    for execution in tx.executions.active_of(list(free)):
+        free[execution.job_id] -= not execution.held_by_job
+    return free

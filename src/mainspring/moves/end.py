@@ -42,11 +42,18 @@ def settle_attempts(tx: Tx, ended: Sequence[Ended], actor: Actor) -> set[str]:
 
     What a superseded attempt reports changes nothing: not the state, the result, the attempts, nor the events.
     """
+    if len(ended) > 1 and not all(_plain(one.outcome) for one in ended):
+        # More than one statement will lock them, and other batches may hold some: in order, all at once.
+        tx.executions.hold([one.execution.id for one in ended])
     steps = []
     for one in ended:
         execution = _with_cancel(tx, one)
         steps.append((execution, settle(execution, one.outcome, now=tx.now, draw=one.draw)))
     return apply_steps(tx, steps, actor)
+
+
+def _plain(outcome: Outcome) -> bool:
+    return isinstance(outcome, Succeeded) and outcome.usage is None
 
 
 def _with_cancel(tx: Tx, ended: Ended) -> Execution:
@@ -68,7 +75,10 @@ def apply_steps(tx: Tx, steps: Sequence[tuple[Execution, Step]], actor: Actor) -
     accepted: set[str] = set()
     made: list[tuple[Execution, Step]] = []
     for batch in _one_each(steps):
-        moves = [Move(e.id, e.status, step.to, actor, fence=e.fence, set=step.set) for e, step in batch]
+        # In order of id, in which one statement then locks its rows: see `order`.
+        moves = [
+            Move(e.id, e.status, step.to, actor, fence=e.fence, set=step.set) for e, step in sorted(batch, key=_id)
+        ]
         moved = tx.executions.move(moves)
         made += [(e, step) for e, step in batch if e.id in moved]
         accepted |= moved
@@ -82,6 +92,10 @@ def apply_steps(tx: Tx, steps: Sequence[tuple[Execution, Step]], actor: Actor) -
         RetryPlanned(e.id, e.platform_id, step.set["available_at"]) for e, step in made if step.to is Status.RETRYING
     )
     return accepted
+
+
+def _id(step: tuple[Execution, Step]) -> str:
+    return step[0].id
 
 
 def _one_each(steps: Sequence[tuple[Execution, Step]]) -> list[list[tuple[Execution, Step]]]:

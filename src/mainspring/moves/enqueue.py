@@ -90,17 +90,26 @@ def enqueue(tx: Tx, requests: Sequence[EnqueueRequest]) -> list[Execution]:
     A request whose idempotency key was used before gives the execution made then; with another body it raises
     `IdempotencyConflictError`. Raises `LimitExceededError` over the platform's ``max_pending``.
     """
-    ids: list[str] = []
-    fresh: dict[str, EnqueueRequest] = {}
-    for request, new_id in zip(requests, tx.new_ids(len(requests)), strict=True):
-        known = _known_id(tx, request, new_id)
-        ids.append(known or new_id)
-        if known is None:
-            fresh[new_id] = request
+    new_ids = tx.new_ids(len(requests))
+    known = _known_ids(tx, requests, new_ids)
+    ids = [known.get(new_id, new_id) for new_id in new_ids]
+    fresh = {new_id: request for new_id, request in zip(new_ids, requests, strict=True) if new_id not in known}
     for platform_id in {request.platform_id for request in fresh.values()}:
         check_pending(tx, platform_id, sum(r.platform_id == platform_id for r in fresh.values()))
     stored = {e.id: e for e in add_executions(tx, [_execution(tx.now, r, new_id) for new_id, r in fresh.items()])}
     return [stored.get(found) or _kept(tx, found) for found in ids]
+
+
+def _known_ids(tx: Tx, requests: Sequence[EnqueueRequest], new_ids: Sequence[str]) -> dict[str, str]:
+    """Return, by the id made for it, the execution that a request's key stands for already, where it does."""
+    keyed = [(r.platform_id, r.idempotency_key, n) for n, r in enumerate(requests) if r.idempotency_key is not None]
+    found = {}
+    # A key that another transaction is using is waited for: in one order by all, see `order`.
+    for _, _, number in sorted(keyed):
+        known = _known_id(tx, requests[number], new_ids[number])
+        if known is not None:
+            found[new_ids[number]] = known
+    return found
 
 
 def _known_id(tx: Tx, request: EnqueueRequest, new_id: str) -> str | None:
@@ -110,8 +119,11 @@ def _known_id(tx: Tx, request: EnqueueRequest, new_id: str) -> str | None:
     wanted = request.fingerprint()
     found = tx.platforms.idempotent(request.platform_id, request.idempotency_key)
     if found is None:
-        tx.platforms.put_idempotent(request.platform_id, request.idempotency_key, wanted, new_id)
-        return None
+        if tx.platforms.put_idempotent(request.platform_id, request.idempotency_key, wanted, new_id):
+            return None
+        # Another transaction gave the key away since we looked; it has committed, or we would have waited for it.
+        found = tx.platforms.idempotent(request.platform_id, request.idempotency_key)
+        assert found is not None
     if found[0] != wanted:
         raise IdempotencyConflictError(request.idempotency_key, execution_id=found[1])
     return found[1]
@@ -199,7 +211,7 @@ def trigger(
     if not plan.executions:
         blocking = str(plan.decisions[0].reason.get("blocking", ""))
         raise OverlapConflictError(job.name, running=blocking, policy=definition.overlap_policy.value)
-    stop_others(tx, plan)
+    stop_others(tx, [plan])
     return add_executions(tx, plan.executions)[0]
 
 
@@ -210,7 +222,7 @@ def again(
 
     It keeps the policies it was made under. It is not judged by its job's overlap policy: a person asked for it.
     """
-    old = tx.executions.get(execution_id, lock=True)
+    old = tx.executions.get(execution_id)  # once it has ended it changes no more
     if old is None or (platform_id is not None and old.platform_id != platform_id):
         raise NotFoundError("execution", execution_id)
     if not old.status.terminal:

@@ -23,6 +23,7 @@ from mainspring.model.job import Job, JobDefinition, JobStatus, JobType
 from mainspring.model.policy import Misfire, Overlap
 from mainspring.model.wire import definition_from_wire, definition_to_wire
 from mainspring.moves.enqueue import encoded_size
+from mainspring.moves.order import hold_stoppable, is_due
 from mainspring.moves.pending import due_when_quiet, skip_pending
 from mainspring.moves.plan import active_by_job, plan_job, record, skipped_event
 from mainspring.moves.schedules import Schedules, check_shape
@@ -60,7 +61,8 @@ def create_jobs(tx: Tx, platform_id: str, definitions: Sequence[JobDefinition], 
         for new_id, definition in zip(tx.new_ids(len(definitions)), definitions, strict=True)
     ]
     new = [one.job for one in created]
-    tx.jobs.add(new, actor=actor)
+    # By name: of two that add the same ones, none may wait for a name while the other waits for one of its own.
+    tx.jobs.add(sorted(new, key=lambda job: job.name), actor=actor)
     _announce(tx, new, EventType.JOB_CREATED, actor)
     tx.wake("jobs")
     return created
@@ -379,7 +381,9 @@ def _timing(definition: JobDefinition) -> tuple[Any, ...]:
 
 def _decided(tx: Tx, schedules: Schedules, job: Job) -> Job:
     """Decide what is due under the job's present definition, and return it as stored after that."""
-    while job.status is JobStatus.ACTIVE and job.next_run_at is not None and job.next_run_at <= tx.now:
+    if is_due(tx, job):
+        hold_stoppable(tx, [job])  # before the first round holds limits
+    while is_due(tx, job):
         record(tx, [(job, plan_job(tx, schedules, job, active_by_job(tx, [job.id])[job.id], None))])
         job = existing(tx, job.platform_id, job.id, lock=True)
     return job

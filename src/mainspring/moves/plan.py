@@ -92,8 +92,7 @@ def record(tx: Tx, plans: Iterable[tuple[Job, Plan]]) -> list[Execution]:
     decisions = [decision for _, plan in plans for decision in plan.decisions]
     cursors = [plan.cursor for _, plan in plans if plan.cursor is not None]
     tx.decisions.add(decisions)
-    for _, plan in plans:
-        stop_others(tx, plan)
+    stop_others(tx, [plan for _, plan in plans])
     stored = add_executions(tx, [execution for _, plan in plans for execution in plan.executions])
     tx.jobs.advance(cursors)
     tx.inbox.settle_pending([job.id for job, plan in plans if plan.settled_pending])
@@ -107,22 +106,23 @@ def record(tx: Tx, plans: Iterable[tuple[Job, Plan]]) -> list[Execution]:
     return stored
 
 
-def stop_others(tx: Tx, plan: Plan) -> None:
-    """Ask the executions a plan cancels to stop, and end those it terminates."""
-    why = "a newer instant of the job is due"
-    for execution_id in plan.cancel:
-        execution = tx.executions.get(execution_id, lock=True)
-        if execution is None or execution.status.terminal:
-            continue
-        if execution.status in (Status.RUNNING, Status.WAITING):
-            tx.executions.request_cancel(execution_id, why)
-            tx.wake("cancel")
-        else:
-            end(tx, execution, Status.CANCELLED, Actor.DISPATCHER, reason=why)
-    for execution_id in plan.terminate:
+def stop_others(tx: Tx, plans: Iterable[Plan]) -> None:
+    """Ask the executions that plans cancel to stop, and end those they terminate; in order of id, as all who wait."""
+    stopped = {execution_id: False for plan in plans for execution_id in plan.cancel}
+    stopped |= {execution_id: True for plan in plans for execution_id in plan.terminate}
+    for execution_id, at_once in sorted(stopped.items()):
         execution = tx.executions.get(execution_id, lock=True)
         if execution is not None and not execution.status.terminal:
-            end(tx, execution, Status.CANCELLED, Actor.DISPATCHER, reason=why)
+            _stop(tx, execution, at_once=at_once)
+
+
+def _stop(tx: Tx, execution: Execution, *, at_once: bool) -> None:
+    why = "a newer instant of the job is due"
+    if execution.status in (Status.RUNNING, Status.WAITING) and not at_once:
+        tx.executions.request_cancel(execution.id, why)
+        tx.wake("cancel")
+    else:
+        end(tx, execution, Status.CANCELLED, Actor.DISPATCHER, reason=why)
 
 
 def _set_aside(tx: Tx, job: Job, why: str) -> None:

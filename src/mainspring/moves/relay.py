@@ -6,7 +6,7 @@ that marks the event.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,10 +15,11 @@ from mainspring.errors import MainspringError
 from mainspring.model.chain import Chained
 from mainspring.model.events import Event, EventType
 from mainspring.model.execution import CHAIN_DEPTH, Cause, Execution, Status
-from mainspring.model.job import JobStats, JobStatus
+from mainspring.model.job import Job, JobStats, JobStatus
 from mainspring.model.wire import execution_to_wire
 from mainspring.moves.enqueue import trigger
 from mainspring.moves.jobs import pause_job
+from mainspring.moves.order import hold_jobs_to_start
 from mainspring.moves.schedules import Schedules
 from mainspring.moves.webhooks import owe
 from mainspring.ports.store import Tx
@@ -86,9 +87,18 @@ def apply_unpublished(tx: Tx, schedules: Schedules, limit: int = 500) -> tuple[i
 def _follow(tx: Tx, schedules: Schedules, events: Sequence[Event]) -> list[str]:
     owe(tx, events)
     fresh = [event for event in events if event.data.get("job_id")]
-    stats = _roll_up(tx, fresh)
-    _pause_failing(tx, schedules, stats)
-    return _chain(tx, fresh)
+    failing = {s.job_id: s for s in _roll_up(tx, fresh) if s.consecutive_failures}
+    ended = [e for e in fresh if e.type in (EventType.EXECUTION_SUCCESS, EventType.EXECUTION_FAILED)]
+    jobs = tx.jobs.by_id(sorted({str(e.data["job_id"]) for e in ended} | set(failing)))
+    to_pause = [job for job in jobs.values() if job.id in failing and _fails_too_often(job, failing[job.id])]
+    calls = _calls(tx, ended, jobs)
+    targets = {target.id for _, _, target in calls if target is not None}
+    # All that is to come in this transaction, before any of it waits for a limit.
+    if targets or to_pause:
+        hold_jobs_to_start(tx, targets | {job.id for job in to_pause})
+    for job in to_pause:
+        _pause(tx, schedules, job, failing[job.id])
+    return _chain(tx, calls)
 
 
 def _roll_up(tx: Tx, events: Sequence[Event]) -> list[JobStats]:
@@ -122,29 +132,48 @@ def _counted(stats: JobStats, event: Event) -> JobStats:
     return after
 
 
-def _pause_failing(tx: Tx, schedules: Schedules, stats: Sequence[JobStats]) -> None:
-    failing = {s.job_id: s.consecutive_failures for s in stats if s.consecutive_failures}
-    for job_id, job in tx.jobs.by_id(list(failing)).items():
-        limit = job.definition.pause_after_failures
-        if limit is not None and failing[job_id] >= limit and job.status is JobStatus.ACTIVE:
-            reason = f"{failing[job_id]} executions failed in a row (pause_after_failures is {limit})"
-            pause_job(tx, schedules, job.platform_id, job.id, reason=reason, actor="dispatcher")
-            # From here the count starts again: resuming gives the job its full number of tries.
-            tx.jobs.put_stats([replace(s, consecutive_failures=0) for s in stats if s.job_id == job_id])
+def _fails_too_often(job: Job, stats: JobStats) -> bool:
+    limit = job.definition.pause_after_failures
+    return limit is not None and stats.consecutive_failures >= limit and job.status is JobStatus.ACTIVE
 
 
-def _chain(tx: Tx, events: Sequence[Event]) -> list[str]:
-    """Start what follows from each ended execution, and write down what was started and what was not, and why."""
-    ended = [e for e in events if e.type in (EventType.EXECUTION_SUCCESS, EventType.EXECUTION_FAILED)]
-    jobs = tx.jobs.by_id(sorted({str(e.data["job_id"]) for e in ended}))
-    links: list[Chained] = []
+def _pause(tx: Tx, schedules: Schedules, job: Job, stats: JobStats) -> None:
+    if tx.jobs.by_id([job.id])[job.id].status is not JobStatus.ACTIVE:
+        return  # somebody else has paused or ended it before we held it
+    limit = job.definition.pause_after_failures
+    reason = f"{stats.consecutive_failures} executions failed in a row (pause_after_failures is {limit})"
+    pause_job(tx, schedules, job.platform_id, job.id, reason=reason, actor="dispatcher")
+    # From here the count starts again: resuming gives the job its full number of tries.
+    tx.jobs.put_stats([replace(stats, consecutive_failures=0)])
+
+
+#: An event, the name of a job that it starts, and that job, if there is one.
+_Call = tuple[Event, str, Job | None]
+
+
+def _calls(tx: Tx, ended: Sequence[Event], jobs: Mapping[str, Job]) -> list[_Call]:
+    """Return what ended executions start."""
+    found: dict[tuple[str, str], Job | None] = {}
+    calls = []
     for event in ended:
-        job = jobs.get(str(event.data["job_id"]))
-        if job is None:
-            continue
-        d = job.definition
-        names = d.on_success if event.type == EventType.EXECUTION_SUCCESS else d.on_failure
-        links += [_link(tx, event, name) for name in dict.fromkeys(names)]
+        for name in _following(event, jobs.get(str(event.data["job_id"]))):
+            key = event.platform_id, name
+            if key not in found:
+                found[key] = tx.jobs.get(*key)
+            calls.append((event, name, found[key]))
+    return calls
+
+
+def _following(event: Event, job: Job | None) -> Iterable[str]:
+    if job is None:
+        return ()
+    d = job.definition
+    return dict.fromkeys(d.on_success if event.type == EventType.EXECUTION_SUCCESS else d.on_failure)
+
+
+def _chain(tx: Tx, calls: Sequence[_Call]) -> list[str]:
+    """Start what follows from each ended execution, and write down what was started and what was not, and why."""
+    links = [_link(tx, *call) for call in calls]
     tx.chains.add(links)
     broken = [link for link in links if link.problem is not None]
     if broken:
@@ -153,13 +182,13 @@ def _chain(tx: Tx, events: Sequence[Event]) -> list[str]:
     return [f"chain of execution {link.execution_id} -> {link.job}: {link.problem}" for link in broken]
 
 
-def _link(tx: Tx, event: Event, name: str) -> Chained:
+def _link(tx: Tx, event: Event, name: str, target: Job | None) -> Chained:
     link = Chained(str(event.data["execution_id"]), name, event.platform_id, tx.now)
-    started = _start_next(tx, event, name)
+    started = _start_next(tx, event, name, target)
     return replace(link, problem=started) if isinstance(started, str) else replace(link, chained_id=started.id)
 
 
-def _start_next(tx: Tx, event: Event, name: str) -> Execution | str:
+def _start_next(tx: Tx, event: Event, name: str, target: Job | None) -> Execution | str:
     """Start a chained job; return its execution, or why there is none."""
     finished = tx.executions.get(str(event.data["execution_id"]))
     if finished is None:
@@ -167,13 +196,17 @@ def _start_next(tx: Tx, event: Event, name: str) -> Execution | str:
     depth = finished.chain_depth + 1
     if depth > CHAIN_DEPTH:
         return f"more than {CHAIN_DEPTH} executions in one chain: stopped as a loop"
-    target = tx.jobs.get(event.platform_id, name)
-    if target is not None and target.status is JobStatus.PAUSED:
-        return f"job {name!r} is paused: {target.status_reason}"
+    now = None if target is None else tx.jobs.get(event.platform_id, target.id)
+    if now is not None and now.status is JobStatus.PAUSED:
+        return f"job {name!r} is paused: {now.status_reason}"
+    # By its id: that is the one which is held, whatever has become of the name since.
+    which = name if target is None else target.id
     body: dict[str, Any] = {"id": event.id, "type": event.type, "execution": execution_to_wire(finished)}
     trace_id = finished.trace_id
     try:
-        return trigger(tx, event.platform_id, name, cause=Cause.CHAIN, event=body, chain_depth=depth, trace_id=trace_id)
+        return trigger(
+            tx, event.platform_id, which, cause=Cause.CHAIN, event=body, chain_depth=depth, trace_id=trace_id
+        )
     except MainspringError as error:
         return str(error)
 

@@ -111,7 +111,7 @@ def settle_try(tx: Tx, delivery: WebhookDelivery, answer: Answer, *, draw: float
 
 def give_back(tx: Tx, deliveries: Sequence[WebhookDelivery]) -> None:
     """Let others try at once what was taken and not tried to the end."""
-    for delivery in deliveries:
+    for delivery in sorted(deliveries, key=lambda one: one.id):
         tx.webhooks.end_try(replace(delivery, available_at=tx.now))
     if deliveries:
         tx.wake("deliveries")

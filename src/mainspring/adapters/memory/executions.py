@@ -76,6 +76,9 @@ class MemoryExecutionTable:
         execution = self._rows.all.get(execution_id)
         return None if execution is None else isolated(execution)
 
+    def hold(self, execution_ids: Sequence[str]) -> None:
+        """Nothing to do: one transaction runs at a time."""
+
     def find(self, query: ExecutionQuery) -> list[Execution]:
         live_only = query.statuses and LIVE.issuperset(query.statuses)
         rows = self._rows.live(*query.statuses) if live_only else self._rows.all.values()

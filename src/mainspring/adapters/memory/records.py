@@ -70,6 +70,9 @@ class MemoryDeadLetterTable:
         letter = self._letters.get(execution_id)
         return None if letter is None else isolated(letter)
 
+    def hold(self, execution_ids: Sequence[str]) -> None:
+        """Nothing to do: one transaction runs at a time."""
+
     def find(
         self,
         platform_id: str,

@@ -31,6 +31,7 @@ _OLD_ANSWERS = (
     .where(_a.created_at < bindparam("before"))
     .order_by(_a.created_at)
     .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
 )
 _DELETE_ANSWERS = sa.delete(answers).where(sa.tuple_(_a.platform_id, _a.principal, _a.key).in_(_OLD_ANSWERS))
 _OPERATION_BY_ID = _OPERATION.select.where(_o.id == bindparam("operation"))

@@ -106,5 +106,6 @@ def _delete(dialect: Dialect) -> Any:
         .where(rows.c.decided_at < bindparam("before"), rows.c.scheduled_at < bindparam("before"))
         .order_by(rows.c.decided_at)
         .limit(bindparam("limit"))
+        .with_for_update(skip_locked=True)
     )
     return sa.delete(rows).where(key.in_(old))

@@ -114,5 +114,6 @@ def _delete(dialect: Dialect) -> Any:
         .where(rows.c.published_at.is_not(None), rows.c.published_at < bindparam("before"))
         .order_by(rows.c.published_at)
         .limit(bindparam("limit"))
+        .with_for_update(skip_locked=True)
     )
     return sa.delete(rows).where(rows.c.number.in_(old))

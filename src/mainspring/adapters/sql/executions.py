@@ -37,8 +37,8 @@ _ATTEMPT, _TRANSITION = shape(Attempt, attempts), shape(Transition, transitions)
 _e = executions.c
 
 _GET = EXECUTION.select.where(_e.id == bindparam("execution"))
-# Looked for in turn: what is locked has seldom ended, and what has ended cannot come back in between.
-_GET_LOCKED = tuple(_GET.where(among).with_for_update() for among in (unended, unlive))
+# Looked for in turn: what is locked has seldom ended, and what has ended changes no more and needs no lock.
+_GET_LOCKED = (_GET.where(unended).with_for_update(), _GET.where(unlive))
 _ACTIVE = sa.select(
     _e.id,
     _e.job_id,
@@ -68,6 +68,10 @@ class SqlExecutionTable(MoveTable, WaitingTable, RunningTable):
             if row is not None:
                 return EXECUTION.row(row)
         return None
+
+    def hold(self, execution_ids: Sequence[str]) -> None:
+        if execution_ids and not self._dialect.one_writer:
+            self._all(_held(self._dialect), ids=to_json(execution_ids))
 
     def find(self, query: ExecutionQuery) -> list[Execution]:
         statement = EXECUTION.select
@@ -126,6 +130,12 @@ def _of_any(statement: sa.Select[Any], statuses: Sequence[Status], limit: int) -
     newest = [one.order_by(_e.id.desc()).limit(sa.literal(limit)).subquery() for one in by_status]
     found = sa.union_all(*map(sa.select, newest)).subquery("found")
     return sa.select(*(found.c[name] for name in EXECUTION.names))
+
+
+@lru_cache(2)
+def _held(dialect: Dialect) -> Any:
+    # Sorted first and locked then, one row after the other.
+    return sa.select(_e.id).where(unended, dialect.member(_e.id, "ids")).order_by(_e.id).with_for_update()
 
 
 @lru_cache(2)

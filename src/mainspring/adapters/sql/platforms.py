@@ -65,6 +65,7 @@ _OLD_KEYS = (
     .where(_k.created_at < bindparam("before"))
     .order_by(_k.created_at)
     .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
 )
 _DELETE_KEYS = sa.delete(idempotency_keys).where(sa.tuple_(_k.platform_id, _k.key).in_(_OLD_KEYS))
 _a = admissions.c

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from mainspring.adapters.sql.batches import shape
+from mainspring.adapters.sql.dialect import Dialect
 from mainspring.adapters.sql.session import SqlTable
 from mainspring.adapters.sql.tables import chains, dead_letters, execution_logs, executions, unended, unlive
+from mainspring.adapters.sql.types import to_json
 from mainspring.model.chain import Chained
 from mainspring.model.execution import DeadLetter, LogLine
 from mainspring.ports.store import LetterQuery
@@ -42,7 +46,13 @@ _RESOLVE = (
 _COUNT = sa.select(sa.func.count()).where(_d.platform_id == bindparam("platform"), _d.status == "open")
 
 _LINKS_OF = _LINK.select.where(_c.execution_id == bindparam("execution")).order_by(_c.job)
-_OLD_LINKS = sa.select(_c.execution_id).where(_c.at < bindparam("before")).order_by(_c.at).limit(bindparam("limit"))
+_OLD_LINKS = (
+    sa.select(_c.execution_id)
+    .where(_c.at < bindparam("before"))
+    .order_by(_c.at)
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
+)
 _DELETE_LINKS = sa.delete(chains).where(_c.execution_id.in_(_OLD_LINKS), _c.at < bindparam("before"))
 
 
@@ -79,6 +89,10 @@ class SqlDeadLetterTable(SqlTable):
 
     def get(self, execution_id: str, *, lock: bool = False) -> DeadLetter | None:
         return _LETTER.row(self._first(_GET_LOCKED if lock else _GET, execution=execution_id))
+
+    def hold(self, execution_ids: Sequence[str]) -> None:
+        if execution_ids and not self._dialect.one_writer:
+            self._all(_held(self._dialect), ids=to_json(execution_ids))
 
     def find(
         self,
@@ -137,3 +151,9 @@ class SqlChainTable(SqlTable):
 
     def delete(self, before: datetime, limit: int) -> int:
         return self._run(_DELETE_LINKS, {"before": before, "limit": limit}).rowcount
+
+
+@lru_cache(2)
+def _held(dialect: Dialect) -> Any:
+    wanted = sa.select(_d.execution_id).where(dialect.member(_d.execution_id, "ids"))
+    return wanted.order_by(_d.execution_id).with_for_update()

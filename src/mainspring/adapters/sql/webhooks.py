@@ -67,16 +67,18 @@ _HELD = sa.select(sa.func.min(_d.number)).where(
     _d.webhook_id == bindparam("webhook"), _d.subject == bindparam("about"), open_delivery, is_(_d.state, "held")
 )
 _RELEASE = webhook_deliveries.update().where(_d.number == _HELD.scalar_subquery()).values(state=DeliveryState.READY)
-_HASTEN = (
-    webhook_deliveries.update()
+# What another transaction holds is being tried or ended there, and is left alone.
+_WAITS = (
+    sa.select(_d.number)
     .where(
         _d.webhook_id == bindparam("webhook"),
         ready_delivery,
         _d.available_at > bindparam("later"),
         _d.failing_since >= bindparam("since"),
     )
-    .values(available_at=bindparam("now"))
+    .with_for_update(skip_locked=True)
 )
+_HASTEN = webhook_deliveries.update().where(_d.number.in_(_WAITS)).values(available_at=bindparam("now"))
 _OWED = sa.select(_d.number).where(_d.webhook_id == bindparam("webhook"), open_delivery).limit(bindparam("limit"))
 _COUNT_OWED = sa.select(sa.func.count()).select_from(_OWED.subquery())
 _OLD = (
@@ -84,6 +86,7 @@ _OLD = (
     .where(_d.ended_at.is_not(None), _d.ended_at < bindparam("before"))
     .order_by(_d.ended_at)
     .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
 )
 _DELETE_OLD = sa.delete(webhook_deliveries).where(_d.number.in_(_OLD))
 

@@ -34,7 +34,10 @@ class ExecutionTable(Protocol):
         """Insert new executions."""
 
     def get(self, execution_id: str, *, lock: bool = False) -> Execution | None:
-        """Return one execution."""
+        """Return one execution; with ``lock`` nobody else moves it until this transaction ends."""
+
+    def hold(self, execution_ids: Sequence[str]) -> None:
+        """Lock those of these executions that have not ended, in order of id, until the transaction ends."""
 
     def find(self, query: ExecutionQuery) -> list[Execution]:
         """Return executions, newest id first."""

@@ -31,6 +31,9 @@ class DeadLetterTable(Protocol):
     def get(self, execution_id: str, *, lock: bool = False) -> DeadLetter | None:
         """Return one."""
 
+    def hold(self, execution_ids: Sequence[str]) -> None:
+        """Lock those of these that there are, in order of id, until the transaction ends."""
+
     def find(
         self,
         platform_id: str,
