@@ -12,7 +12,7 @@ import pytest
 from mainspring.model.execution import Actor, Attempt, Cause, Execution, Failure, Move, Status
 from mainspring.model.job import as_active
 from mainspring.model.policy import RetryJitter, RetryPolicy
-from mainspring.ports.store import ExecutionQuery, Store
+from mainspring.ports.store import ExecutionQuery, Store, Tx
 from tests.contracts.store_rows import (
     HOUR,
     MINUTE,

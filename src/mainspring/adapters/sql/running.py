@@ -61,12 +61,7 @@ def _walk_queues() -> sa.Select[Any]:
 
 _QUEUES_WAITING = _walk_queues()
 _HELD = sa.select(_e.id, _e.fence, _e.cancel_requested_at).where(_running, _e.worker_id == bindparam("worker"))
-_TOO_LONG = (
-    sa.select(_e.id)
-    .where(_running, _e.lease_until > bindparam("latest"))
-    .order_by(_e.id)
-    .with_for_update()
-)
+_TOO_LONG = sa.select(_e.id).where(_running, _e.lease_until > bindparam("latest")).order_by(_e.id).with_for_update()
 _SHORTEN = (
     executions.update()
     .where(_e.id.in_(_TOO_LONG), unended, still(_e.status, "running"))
