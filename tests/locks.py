@@ -126,6 +126,17 @@ class _Jobs(_Table):
         self._table.put_stats(stats)
 
 
+class _Rollups(_Table):
+    def hold(self, blanks: Sequence[Any]) -> Any:
+        # In front of the jobs' counters, which are of the same rank.
+        self._locks.wait(Rank.ROLLUP, [f"!{key}" for key in sorted(blank.key for blank in blanks)], "rollups.hold")
+        return self._table.hold(blanks)
+
+    def put(self, rollups: Sequence[Any]) -> None:
+        self._locks.wait(Rank.ROLLUP, [f"!{rollup.key}" for rollup in rollups], "rollups.put")
+        self._table.put(rollups)
+
+
 _FREE = ("promotable", "blocked", "claimable", "claimable_of", "lease_over", "overdue", "start_expired")
 
 
@@ -270,6 +281,7 @@ class _Platforms(_Table):
 
 _TABLES = {
     "jobs": _Jobs,
+    "rollups": _Rollups,
     "executions": _Executions,
     "logs": _Logs,
     "dead_letters": _Letters,

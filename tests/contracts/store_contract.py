@@ -36,6 +36,7 @@ from tests.contracts.store_jobs import JobContract
 from tests.contracts.store_moves import MoveContract
 from tests.contracts.store_queues import QueueContract
 from tests.contracts.store_records import RecordContract
+from tests.contracts.store_rollups import RollupContract
 from tests.contracts.store_search import AdminContract, SearchContract
 from tests.contracts.store_transactions import TransactionContract
 from tests.contracts.store_webhooks import WebhookContract
@@ -77,6 +78,7 @@ class StoreContract(
     EventContract,
     WebhookContract,
     FleetContract,
+    RollupContract,
     SearchContract,
     AdminContract,
 ):

@@ -209,9 +209,14 @@ def _event(tx: Tx, execution: Execution, step: Step, *, dead: bool) -> Event:
         "handler": execution.handler,
         "cause": execution.cause.value,
         "attempt": execution.attempt,
+        "queue": execution.queue,
     }
     if execution.job_id is not None:
         data["job"], data["job_id"] = execution.job_name, execution.job_id
+    if execution.scheduled_at is not None:
+        data["scheduled_at"] = execution.scheduled_at.isoformat()
+    if execution.attempt == 1 and execution.started_at is not None:
+        data["delay_ms"] = max(0, milliseconds(execution.started_at - execution.available_at))
     finished_at, failure, error = (after.get(name) for name in ("finished_at", "failure", "error"))
     if execution.started_at is not None and finished_at is not None:
         data["duration_ms"] = max(0, milliseconds(finished_at - execution.started_at))

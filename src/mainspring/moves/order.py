@@ -5,7 +5,7 @@ that rank. Then no circle of transactions can wait for each other, so no deadloc
 
 1. what a step works on: an operation, the answer kept for a request, events being marked, an accepted event
 2. webhooks, by id; then their deliveries
-3. rollups of jobs, by id of the job
+3. rollups of spans of time, by key; then the counters of jobs, by id of the job
 4. dead letters, by id
 5. jobs, by id
 6. idempotency keys, by name

@@ -20,6 +20,7 @@ from mainspring.model.wire import execution_to_wire
 from mainspring.moves.enqueue import trigger
 from mainspring.moves.jobs import pause_job
 from mainspring.moves.order import hold_jobs_to_start
+from mainspring.moves.rollup import roll_up
 from mainspring.moves.schedules import Schedules
 from mainspring.moves.webhooks import owe
 from mainspring.ports.store import Tx
@@ -86,8 +87,9 @@ def apply_unpublished(tx: Tx, schedules: Schedules, limit: int = 500) -> tuple[i
 
 def _follow(tx: Tx, schedules: Schedules, events: Sequence[Event]) -> list[str]:
     owe(tx, events)
+    roll_up(tx, events)
     fresh = [event for event in events if event.data.get("job_id")]
-    failing = {s.job_id: s for s in _roll_up(tx, fresh) if s.consecutive_failures}
+    failing = {s.job_id: s for s in _count(tx, fresh) if s.consecutive_failures}
     ended = [e for e in fresh if e.type in (EventType.EXECUTION_SUCCESS, EventType.EXECUTION_FAILED)]
     jobs = tx.jobs.by_id(sorted({str(e.data["job_id"]) for e in ended} | set(failing)))
     to_pause = [job for job in jobs.values() if job.id in failing and _fails_too_often(job, failing[job.id])]
@@ -101,7 +103,7 @@ def _follow(tx: Tx, schedules: Schedules, events: Sequence[Event]) -> list[str]:
     return _chain(tx, calls)
 
 
-def _roll_up(tx: Tx, events: Sequence[Event]) -> list[JobStats]:
+def _count(tx: Tx, events: Sequence[Event]) -> list[JobStats]:
     counted = [e for e in events if e.type in _ENDED or e.type == EventType.OCCURRENCE_SKIPPED]
     job_ids = sorted({str(e.data["job_id"]) for e in counted})
     stats = tx.jobs.stats(job_ids, lock=True)

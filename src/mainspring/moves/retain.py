@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from mainspring.moves.rollup import forget
 from mainspring.ports.store import Dropped, KeptSince, Tx
 
 BATCH = 500
@@ -54,6 +55,7 @@ def retain(tx: Tx, retention: Retention) -> int:
     if forgotten:
         _note(tx, since)
     deleted += forgotten
+    deleted += forget(tx, since.decided, BATCH)
     deleted += tx.chains.delete(since.ended, BATCH)
     deleted += tx.webhooks.delete_ended(since.published, BATCH)
     deleted += tx.platforms.delete_idempotent(now - retention.idempotency_keys, BATCH)

@@ -22,6 +22,7 @@ from mainspring.adapters.memory.history import MemoryHistoryTable
 from mainspring.adapters.memory.jobs import MemoryJobTable
 from mainspring.adapters.memory.journal import Journal
 from mainspring.adapters.memory.records import MemoryChainTable, MemoryDeadLetterTable, MemoryLogTable
+from mainspring.adapters.memory.rollups import MemoryRollupTable
 from mainspring.adapters.memory.webhooks import MemoryWebhookTable
 from mainspring.errors import StoreError, StoreUnavailableError
 from mainspring.model.dispatch import Announcement
@@ -42,6 +43,7 @@ from mainspring.ports.store import (
     NodeTable,
     OutboxTable,
     PlatformTable,
+    RollupTable,
     WebhookTable,
     Work,
 )
@@ -90,6 +92,7 @@ class MemoryTx:
             }
         )
         self.history: HistoryTable = MemoryHistoryTable()
+        self.rollups: RollupTable = MemoryRollupTable(journal)
 
     def scope(self, platform_id: str | None) -> None:
         """Confine nothing: in memory the conditions of the queries are the one wall."""

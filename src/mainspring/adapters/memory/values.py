@@ -18,6 +18,7 @@ from mainspring.model.events import Event
 from mainspring.model.execution import Attempt, DeadLetter, Execution, LogLine
 from mainspring.model.job import Job, JobDefinition
 from mainspring.model.node import DispatcherNode, HandlerRow, WorkerNode
+from mainspring.model.rollup import Rollup
 from mainspring.model.webhook import Webhook
 
 R = TypeVar("R")
@@ -71,6 +72,7 @@ _DATA: Mapping[type, Mapping[str, Callable[[Any], Any]]] = {
     AuditEntry: {"before": plain, "after": plain},
     Operation: {"params": plain, "errors": lambda errors: tuple(map(plain, errors))},
     ApiKey: {},
+    Rollup: {"counts": plain, "durations": plain, "delays": plain},
 }
 
 

@@ -15,6 +15,7 @@ from mainspring.adapters.sql.jobs import SqlJobTable
 from mainspring.adapters.sql.nodes import SqlNodeTable
 from mainspring.adapters.sql.platforms import SqlPlatformTable
 from mainspring.adapters.sql.records import SqlChainTable, SqlDeadLetterTable, SqlLogTable
+from mainspring.adapters.sql.rollups import SqlRollupTable
 from mainspring.adapters.sql.search import SqlSearchTable
 from mainspring.adapters.sql.session import Session
 from mainspring.adapters.sql.webhooks import SqlWebhookTable
@@ -34,6 +35,7 @@ from mainspring.ports.store import (
     NodeTable,
     OutboxTable,
     PlatformTable,
+    RollupTable,
     WebhookTable,
 )
 from mainspring.ports.transport import Aftermath
@@ -59,6 +61,7 @@ class SqlTx:
         self.admin: AdminTable = SqlAdminTable(session)
         self.search: SearchTable = SqlSearchTable(session)
         self.history: HistoryTable = SqlHistoryTable(session)
+        self.rollups: RollupTable = SqlRollupTable(session)
 
     def scope(self, platform_id: str | None) -> None:
         confine = self._session.dialect.confine

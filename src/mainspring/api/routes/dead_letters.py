@@ -13,7 +13,7 @@ from mainspring.api.routes.jobs import submit
 from mainspring.api.routing import Routes
 from mainspring.api.shapes import base, work
 from mainspring.api.show import execution_row
-from mainspring.control.insight import letter_groups
+from mainspring.control.letter_groups import letter_groups
 from mainspring.control.scheduler import SchedulerService
 from mainspring.errors import NotFoundError
 from mainspring.model.nouns import Noun

@@ -24,7 +24,7 @@ from mainspring.api.show import (
     refuse_hidden,
 )
 from mainspring.control.explain import explain_job
-from mainspring.control.insight import heatmap, job_stats
+from mainspring.control.figures import heatmap, job_stats
 from mainspring.control.operations import Bulk, OperationService, operation_to_wire
 from mainspring.control.scheduler import SchedulerService
 from mainspring.errors import ValidationError
@@ -302,7 +302,7 @@ async def get_heatmap(
     def found(tx: Tx) -> dict[str, Any]:
         end = _aware(until, "to") or tx.now
         start = _aware(since, "from") or end - timedelta(days=28)
-        return heatmap(tx, call.state.schedules, call.platform_id, job, start, end, tz)
+        return heatmap(tx, call.platform_id, job, start, end, tz)
 
     return call.answer(Reply(await call.read(found)))
 

@@ -267,12 +267,15 @@ class Explanation(Shape):
 
 
 class Stats(Shape):
-    """How a job went. ``complete`` is false where there is more history than was looked at."""
+    """How a job went. ``complete`` is false where a part of the range was not counted, or is kept no more."""
 
     job: str
     complete: bool
     executions: int
     outcomes: dict[str, int]
+    retries: int
+    dead_letters: int
+    skipped_instants: dict[str, int]
     success_rate: float | None
     duration_ms: dict[str, int] | None
     start_delay_ms: dict[str, int] | None

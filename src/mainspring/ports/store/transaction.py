@@ -15,6 +15,7 @@ from mainspring.ports.store.fleet import NodeTable, PlatformTable
 from mainspring.ports.store.history import HistoryTable
 from mainspring.ports.store.jobs import DecisionTable, JobTable
 from mainspring.ports.store.letters import DeadLetterTable
+from mainspring.ports.store.rollups import RollupTable
 from mainspring.ports.store.webhooks import WebhookTable
 
 T = TypeVar("T")
@@ -37,6 +38,7 @@ class Tx(Protocol):
     admin: AdminTable
     search: SearchTable
     history: HistoryTable
+    rollups: RollupTable
 
     def scope(self, platform_id: str | None) -> None:
         """Confine what follows in this transaction to one platform; None lifts that again.

@@ -53,6 +53,7 @@ from mainspring.adapters.sql.tables.jobs import (
     kept_job,
     paused_job,
 )
+from mainspring.adapters.sql.tables.rollups import rollups
 from mainspring.adapters.sql.tables.webhooks import open_delivery, ready_delivery, webhook_deliveries, webhooks
 
 __all__ = [
@@ -99,6 +100,7 @@ __all__ = [
     "platforms",
     "queued",
     "ready_delivery",
+    "rollups",
     "running_operation",
     "still",
     "transitions",
