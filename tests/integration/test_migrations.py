@@ -70,11 +70,19 @@ def held_by(url: str) -> first_schema.Rows:
         return first_schema.dump(connection)
 
 
+def without_the_beginning_of_the_rollups(tables: dict[str, list[Any]]) -> None:
+    """Take out the note that says since when all is counted, which is to be in a database with a past."""
+    noted = [row for row in tables["notes"] if "rollups_since" in row]
+    assert len(noted) == 1
+    tables["notes"].remove(noted[0])
+
+
 def test_postgres_rows_of_every_table_come_along_and_lie_where_they_belong(each: str) -> None:
     before = held_by(each)
     assert asyncio.run(postgres(each).migrate()) == "0001"
     with connected(each) as connection:
         after = first_schema.dump(connection, like=before)
+        without_the_beginning_of_the_rollups(after)
         assert {n: rows for n, rows in after.items() if n != "mainspring_schema"} == {
             n: rows for n, rows in before.items() if n != "mainspring_schema"
         }
@@ -157,6 +165,7 @@ def test_sqlite_rows_of_every_table_come_along(file: Path) -> None:
     with engine.begin() as connection:
         after = first_schema.dump(connection, like=before)
         assert connection.scalar(sa.text("SELECT sum(count) FROM admissions")) == first_schema.ROWS
+    without_the_beginning_of_the_rollups(after)
     for name in before.keys() - {"mainspring_schema"}:
         assert after[name] == before[name]
 
