@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 FILE = "mainspring.toml"
 PREFIX = "MAINSPRING_"
+#: Variables that are no settings: where the settings file is, and what clients go by.
+_READ_ELSEWHERE = tuple(f"{PREFIX}{name}" for name in ("CONFIG", "SERVER", "API_KEY", "PROFILE"))
 _COUNT = re.compile(r"[0-9]{1,6}")
 
 
@@ -180,6 +182,11 @@ def _check_transport(settings: Settings) -> None:
         )
 
 
+def environment() -> Mapping[str, str]:
+    """Return the process's environment, for whoever has to find a file by it."""
+    return os.environ
+
+
 def unread(environ: Mapping[str, str] | None = None) -> dict[str, str | None]:
     """Return variables that look like settings and are none, each with the one that was probably meant.
 
@@ -188,7 +195,7 @@ def unread(environ: Mapping[str, str] | None = None) -> dict[str, str | None]:
     """
     environ = os.environ if environ is None else environ
     known = [f"{PREFIX}{f.name.upper()}" for f in dataclasses.fields(Settings) if f.name != "origin"]
-    others = [key for key in environ if key.startswith(PREFIX) and key not in (*known, f"{PREFIX}CONFIG")]
+    others = [key for key in environ if key.startswith(PREFIX) and key not in (*known, *_READ_ELSEWHERE)]
     return {key: next(iter(difflib.get_close_matches(key, known, n=1)), None) for key in others}
 
 
