@@ -1,6 +1,6 @@
-"""The committed OpenAPI document: written again from the code, unless that would break clients.
+"""The committed OpenAPI document, and the client's code made from it: written again, unless that would break clients.
 
-python -m tests.openapi            write docs/reference/openapi.json; refuse what breaks
+python -m tests.openapi            write docs/reference/openapi.json and the client's code; refuse what breaks
 python -m tests.openapi --break    write it all the same
 """
 
@@ -15,6 +15,7 @@ from typing import Any
 
 from mainspring import Mainspring
 from mainspring.api import create_app
+from tests import client_code
 
 COMMITTED = Path(__file__).parents[1] / "docs" / "reference" / "openapi.json"
 
@@ -79,6 +80,7 @@ def main(arguments: list[str]) -> int:
         print("nothing was written; --break writes it all the same")
         return 1
     COMMITTED.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    client_code.write(document)
     return 0
 
 

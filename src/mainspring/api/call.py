@@ -24,7 +24,7 @@ from mainspring.control.operations import OperationService
 from mainspring.control.platforms import PlatformAdmin
 from mainspring.control.scheduler import SchedulerService
 from mainspring.control.service import PlatformService
-from mainspring.errors import ConflictError, StoreUnavailableError
+from mainspring.errors import StoreUnavailableError
 from mainspring.model.admin import Answer, Caller
 from mainspring.model.filters import Node
 from mainspring.model.nouns import Noun
@@ -210,7 +210,8 @@ class EffectStore:
     def _repeat(self, tx: Tx, kept: Answer) -> NoReturn:
         stored = tx.admin.answer(kept.platform_id, kept.principal, kept.key)
         if stored is None or not stored.status:
-            raise ConflictError("the first request with this Idempotency-Key is still running: ask again")
+            why = "the first request with this Idempotency-Key is still running: ask again"
+            raise ApiError(409, "idempotency_in_progress", why, headers={"Retry-After": "1"})
         if stored.fingerprint != kept.fingerprint:
             why = "this Idempotency-Key was used for another request: use a new one for new work"
             raise ApiError(422, "idempotency_key_reused", why)

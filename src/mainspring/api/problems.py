@@ -70,6 +70,7 @@ CODES: Mapping[str, str] = {
     "lease_lost": "Another attempt owns the execution",
     "engine_busy": "Another process is the engine",
     "idempotency_key_reused": "The idempotency key was used for another request",
+    "idempotency_in_progress": "The first request with this idempotency key is still running",
     "idempotency_not_supported": "This request's answer cannot be kept for a repeat",
     "precondition_required": "If-Match is missing",
     "payload_too_large": "The body is too large",
@@ -135,6 +136,8 @@ def of_error(error: MainspringError, *, instance: str = "", request_id: str = ""
         fix = getattr(error, "fix", None)
         said = getattr(error, "problem", str(error))
         found = [{"pointer": pointer(error.field), "code": code, "message": said, "hint": fix}]
+        if isinstance(error, errors.ScheduleError):
+            found[0]["text"] = error.text
     if isinstance(error, errors.OverlapConflictError):
         more["running"] = error.running
     if isinstance(error, errors.RevisionConflictError):

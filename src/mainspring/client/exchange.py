@@ -139,8 +139,8 @@ class Caller:
 def _worth_another(ask: Ask[Any], reply: Reply) -> bool:
     if reply.status == 429:
         return True
-    if reply.status == 409:  # the first request under this key is still at work
-        return ask.repeatable and b"Idempotency-Key is still running" in reply.content
+    if reply.status == 409:  # the first request under this key may be still at work
+        return ask.repeatable and b'"idempotency_in_progress"' in reply.content
     if reply.status == 503:
         return ask.harmless or b'"timeout"' not in reply.content
     return reply.status in (502, 504) and ask.harmless  # a proxy's word: what became of it nobody knows

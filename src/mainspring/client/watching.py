@@ -124,7 +124,7 @@ class Following(Generic[T]):
             self._frame.add(line)
             return []
         frame, self._frame = self._frame, Frame()
-        if not frame.data:
+        if frame.empty:
             return []
         self._tries = 0
         found = self._handled(frame)
@@ -140,7 +140,7 @@ class Following(Generic[T]):
         if isinstance(got, Reply) and got.status not in (429, 502, 503, 504):
             raise problem_of(got.status, got.content)
         if self.reconnect and got is None:
-            return 0.0
+            return patience.pause(1, self.caller.random.random())
         self._tries += 1
         after = retry_after(got.headers) if isinstance(got, Reply) else None
         if self._tries <= patience.retries:
@@ -186,9 +186,14 @@ class Frame:
             self._data += f"\n{value}" if self._data else value
 
     @property
+    def empty(self) -> bool:
+        """Whether there was nothing but comments."""
+        return not self._data
+
+    @property
     def data(self) -> dict[str, Any]:
-        """Its data; empty for a comment."""
-        found = json.loads(self._data) if self._data else {}
+        """Its data."""
+        found = json.loads(self._data)
         return found if isinstance(found, dict) else {"value": found}
 
 
