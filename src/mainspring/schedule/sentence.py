@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from mainspring.schedule.cron_text import CronFields, DayKind, DayRule
+from mainspring.schedule.cron_fields import CronFields, DayKind, DayRule
 from mainspring.schedule.rrule_text import Frequency, Recurrence
 
 _WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")

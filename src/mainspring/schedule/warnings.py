@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from mainspring.schedule.cron_fields import CronFields
 from mainspring.schedule.cron_match import CronMatcher
-from mainspring.schedule.cron_text import CronFields
 from mainspring.schedule.instants import DAY, to_ms
 from mainspring.schedule.rules import Rule
 from mainspring.schedule.sentence import day_fields_told, listed, values
