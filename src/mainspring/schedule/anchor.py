@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from mainspring.schedule.instants import read_moment, to_ms, to_wall
 from mainspring.schedule.zones import Zone
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """What a schedule's own fields do not say: its zone, when it was made, and how strict to be.
 
-    ``start_at`` is the schedule's own bound, in milliseconds, already read.
+    ``start_at`` is the schedule's own bound, already read.
     """
 
     zone: Zone
     created_at: datetime | None
-    start_at: int | None
+    start_at: datetime | None
     strict: bool
 
     @property
     def since(self) -> int | None:
         """From when on the schedule matters, in milliseconds; None when nobody said."""
-        if self.start_at is not None:
-            return self.start_at
-        return None if self.created_at is None else to_ms(self.created_at)
+        since = self.start_at or self.created_at
+        return None if since is None else to_ms(since)
 
 
 def moment_of(spec: Mapping[str, Any], key: str) -> datetime | None:
@@ -56,7 +53,7 @@ def anchor_of(spec: Mapping[str, Any], key: str, setting: Setting) -> int:
     if moment is not None:
         return to_ms(moment) if moment.tzinfo is not None else setting.zone.first_instant_of(to_wall(moment)) * 1_000
     if setting.start_at is not None:
-        return setting.start_at
+        return to_ms(setting.start_at)
     return 0 if setting.created_at is None else to_ms(setting.created_at) // 1_000 * 1_000
 
 

@@ -12,19 +12,20 @@ from types import MappingProxyType
 from typing import Any
 
 from mainspring.errors import ScheduleError
-from mainspring.schedule.anchor import Setting, bound_of
+from mainspring.schedule.anchor import Setting
+from mainspring.schedule.bounds import BOUNDS, UNBOUNDED, read_bounds
 from mainspring.schedule.calendar import Calendar
-from mainspring.schedule.compiled import CompiledSchedule, Wording
+from mainspring.schedule.compiled import CompiledSchedule
 from mainspring.schedule.exclusion import DateFilter, OnExcluded, Rolling, Skipping
-from mainspring.schedule.instants import DAY_MS, describe, from_ms
-from mainspring.schedule.reading import choice, refuse_unknown, require_mapping, text_list, whole_number
+from mainspring.schedule.instants import describe
+from mainspring.schedule.reading import choice, refuse_unknown, require_mapping, text_list
 from mainspring.schedule.rules import Rule
 from mainspring.schedule.shapes import SHAPES
 from mainspring.schedule.zones import Zone, zone
 
-_MOST_EXECUTIONS = 2**53
 _MOST_CALENDARS = 20
-_COMMON = ("jitter_ms", "calendars", "start_at", "end_at", "max_executions")
+_COMMON = ("calendars", *BOUNDS)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 def compile_schedule(
@@ -59,43 +60,29 @@ def compile_schedule(
 Mend the day or the month.
     """
     spec = require_mapping(schedule, "schedule", 'Write an object such as {"cron": "0 9 * * 1-5"}.')
-    shape = _shape_of(spec)
-    known, build = SHAPES[shape]
-    if len(spec) > 1:
-        _refuse_misplaced(spec, shape)
-        refuse_unknown(spec, (shape, *known, *_COMMON))
+    kind = _kind_of(spec)
+    further, read = SHAPES[kind]
     place = zone(timezone)
-    start_at = bound_of(spec, "start_at", place)
-    end_at = bound_of(spec, "end_at", place)
+    bounds = UNBOUNDED
+    if len(spec) > 1:
+        _refuse_misplaced(spec, kind)
+        refuse_unknown(spec, (kind, *further, *_COMMON))
+        bounds = read_bounds(spec, place)
     if created_at is not None and (not isinstance(created_at, datetime) or created_at.utcoffset() is None):
         raise ScheduleError("created_at", describe(created_at), "expected an aware datetime", "Give it a zone.")
-    setting = Setting(place, created_at, start_at, strict)
-    parts = build(spec, setting)
-    rule = parts.rule
+    shape = read(spec, Setting(place, created_at, bounds.start_at, strict))
+    rule = shape.rule
     if "calendars" in spec:
         rule = _with_calendars(rule, place, spec["calendars"], calendars or {})
-    compiled = CompiledSchedule(
-        timezone=place.name,
-        spec=_frozen(spec),
-        jitter=timedelta(milliseconds=whole_number(spec, "jitter_ms", 0, DAY_MS) if "jitter_ms" in spec else 0),
-        start_at=None if start_at is None else from_ms(start_at),
-        end_at=None if end_at is None else from_ms(end_at),
-        max_executions=(
-            whole_number(spec, "max_executions", 1, _MOST_EXECUTIONS) if "max_executions" in spec else None
-        ),
-        follows_wall_clock=parts.follows_wall_clock or "calendars" in spec,
-        zone=place,
-        rule=rule,
-        wording=Wording(parts.sentence, lambda: tuple(dict.fromkeys(parts.warnings()))),
-    )
-    if end_at is not None and compiled.previous(from_ms(end_at + 1)) is None:
+    compiled = CompiledSchedule(_frozen(spec), place, rule, shape, bounds)
+    if bounds.end_at is not None and compiled.previous(bounds.end_at + _MILLISECOND) is None:
         fix = "Move end_at, or start_at, or the times."
         raise ScheduleError("end_at", describe(str(spec["end_at"])), "no instant of the schedule is in bounds", fix)
     return compiled
 
 
-def _shape_of(spec: Mapping[str, Any]) -> str:
-    found = [shape for shape in SHAPES if shape in spec]
+def _kind_of(spec: Mapping[str, Any]) -> str:
+    found = [kind for kind in SHAPES if kind in spec]
     if len(found) == 1:
         return found[0]
     if found:
@@ -108,12 +95,12 @@ def _shape_of(spec: Mapping[str, Any]) -> str:
     raise ScheduleError("schedule", "", "the schedule says no time", fix)
 
 
-def _refuse_misplaced(spec: Mapping[str, Any], shape: str) -> None:
+def _refuse_misplaced(spec: Mapping[str, Any], kind: str) -> None:
     """Refuse what another kind of schedule has, in words that say so."""
-    mine = SHAPES[shape][0]
+    mine = SHAPES[kind][0]
     for key in spec:
         if key not in mine and any(key in fields for fields, _ in SHAPES.values()):
-            raise ScheduleError(key, key, f"does not apply to a schedule with {shape}", "Remove it.")
+            raise ScheduleError(key, key, f"does not apply to a schedule with {kind}", "Remove it.")
 
 
 def _with_calendars(rule: Rule, place: Zone, value: object, supplied: Mapping[str, Calendar]) -> Rule:
@@ -144,7 +131,9 @@ def _calendar(name: str, key: str, supplied: Mapping[str, Calendar]) -> Calendar
 
 def _frozen(spec: Mapping[str, Any]) -> Mapping[str, Any]:
     """A copy nobody can change, down to the lists and objects inside."""
-    return MappingProxyType({key: _frozen_value(value) for key, value in spec.items()})
+    return MappingProxyType(
+        {key: value if isinstance(value, str) else _frozen_value(value) for key, value in spec.items()}
+    )
 
 
 def _frozen_value(value: Any) -> Any:

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any
 
+from mainspring.schedule.bounds import Bounds
 from mainspring.schedule.instants import ceil_ms, from_ms, to_ms
 from mainspring.schedule.occurrence import Occurrence
 from mainspring.schedule.recurring import ElapsedGrid
 from mainspring.schedule.rules import Rule
+from mainspring.schedule.shapes import Shape
 from mainspring.schedule.zones import Zone
 
 _MILLISECOND = timedelta(milliseconds=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Wording:
-    """How a schedule is told to people; computed when asked for, because the dispatcher never asks."""
-
-    sentence: Callable[[], str]
-    warnings: Callable[[], tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,35 +26,61 @@ class CompiledSchedule:
     Make one with :func:`mainspring.schedule.compile_schedule`.
 
     Attributes:
-        timezone: IANA name of the zone its wall times are in.
         spec: The schedule as given, untouched.
-        jitter: Upper bound of what :meth:`fire_at` adds; never negative.
-        start_at, end_at: First and last nominal instant allowed, inclusive, in UTC; None: no bound.
-        max_executions: How many executions the schedule may make, for its keeper to count; None: no limit.
-        follows_wall_clock: Whether new zone data can move its instants. False for elapsed grids, for instants, and
-            for wildcard expressions that name every hour of every day.
+        zone: The zone its wall times are in.
+        rule: Its instants, without regard to its bounds.
+        shape: What its own kind knows of it.
+        bounds: Where it begins and ends, how many executions it makes, and its jitter.
     """
 
-    timezone: str
     spec: Mapping[str, Any]
-    jitter: timedelta
-    start_at: datetime | None
-    end_at: datetime | None
-    max_executions: int | None
-    follows_wall_clock: bool
-    zone: Zone = field(repr=False)
+    zone: Zone
     rule: Rule = field(repr=False)
-    wording: Wording = field(repr=False)
+    shape: Shape = field(repr=False)
+    bounds: Bounds
+
+    @property
+    def timezone(self) -> str:
+        """IANA name of the zone its wall times are in."""
+        return self.zone.name
+
+    @property
+    def follows_wall_clock(self) -> bool:
+        """Whether new zone data can move its instants.
+
+        False for elapsed grids, for instants, and for wildcard expressions that name every hour of every day.
+        """
+        return self.shape.follows_wall_clock or "calendars" in self.spec
+
+    @property
+    def start_at(self) -> datetime | None:
+        """First nominal instant allowed, in UTC; None: no bound."""
+        return self.bounds.start_at
+
+    @property
+    def end_at(self) -> datetime | None:
+        """Last nominal instant allowed, in UTC; None: no bound."""
+        return self.bounds.end_at
+
+    @property
+    def jitter(self) -> timedelta:
+        """Upper bound of what :meth:`fire_at` adds; never negative."""
+        return self.bounds.jitter
+
+    @property
+    def max_executions(self) -> int | None:
+        """How many executions the schedule may make, for its keeper to count; None: no limit."""
+        return self.bounds.max_executions
 
     @property
     def sentence(self) -> str:
         """The schedule in plain English: ``At 09:00, Monday to Friday, Europe/Istanbul``."""
-        return self.wording.sentence()
+        return self.shape.sentence()
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the author may not have meant; empty when there is nothing to say."""
-        return self.wording.warnings()
+        return tuple(dict.fromkeys(self.shape.warnings()))
 
     def next(self, after: datetime) -> Occurrence | None:
         """Return the first occurrence strictly after ``after``; None when the schedule has no more.
@@ -80,10 +100,11 @@ class CompiledSchedule:
         ('dst_gap: 02:30 does not exist on 2026-03-08; runs at 03:00',)
         """
         instant = to_ms(after)
-        if self.start_at is not None:
-            instant = max(instant, ceil_ms(self.start_at) - 1)
+        bounds = self.bounds
+        if bounds.start_at is not None:
+            instant = max(instant, ceil_ms(bounds.start_at) - 1)
         found = self.rule.next(instant)
-        if found is None or (self.end_at is not None and found.at > self.end_at):
+        if found is None or (bounds.end_at is not None and found.at > bounds.end_at):
             return None
         if found.at <= after:
             raise AssertionError(f"{self.spec!r} in {self.timezone} does not move forward: {found.at} after {after}")
@@ -161,7 +182,7 @@ class CompiledSchedule:
     def fire_at(self, occurrence_at: datetime, *, key: str) -> datetime:
         """Return when the nominal instant ``occurrence_at`` is to fire: itself plus a stable jitter.
 
-        The jitter is 0 to J milliseconds, J the smaller of :attr:`jitter` and the distance to the next nominal
+        The jitter is 0 to J milliseconds, J the smaller of the jitter and the distance to the next nominal
         instant less one millisecond, so order is kept. It is a BLAKE2b hash of key and instant: the same on every
         node, in every process, after every restart.
 

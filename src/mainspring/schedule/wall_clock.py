@@ -7,18 +7,14 @@ instant, so nothing is computed across a clock change.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
 from typing import Protocol
 
+from mainspring.schedule.clock_policy import ClockPolicy, Fold, Gap
 from mainspring.schedule.instants import HORIZON_MS, from_ms, from_wall
 from mainspring.schedule.occurrence import Occurrence
 from mainspring.schedule.zones import MAX_OFFSET, Segment, Zone, format_wall
 
 _HORIZON = HORIZON_MS // 1_000
-
-#: A longer gap is a correction of the calendar (Samoa, 30 December 2011), not summer time: its runs are dropped.
-LONGEST_GAP = 3 * 3_600
 
 
 class WallTimes(Protocol):
@@ -31,43 +27,6 @@ class WallTimes(Protocol):
     def previous_wall(self, at_most: int) -> int | None:
         """Return the last wall at or before ``at_most``, or None."""
         ...
-
-
-class Gap(Enum):
-    """What becomes of walls that a clock change jumps over."""
-
-    NOTHING = "nothing"  # follow real time: they never were
-    NEXT_VALID = "next_valid"  # one run at the first instant after the gap
-    SKIP = "skip"  # recorded as skipped, at that instant
-    SHIFT = "shift"  # RFC 5545: read with the offset before the gap, so 02:30 becomes 03:30
-
-
-class Fold(Enum):
-    """Which pass of a wall that happens twice is meant."""
-
-    FIRST = "first"
-    SECOND = "second"
-    BOTH = "both"
-
-
-@dataclass(frozen=True, slots=True)
-class ClockPolicy:
-    """How a rule meets clock changes.
-
-    Attributes:
-        longest_gap: A gap of more seconds drops its walls whatever ``gap`` says; None: no limit.
-    """
-
-    gap: Gap = Gap.NEXT_VALID
-    fold: Fold = Fold.FIRST
-    longest_gap: int | None = LONGEST_GAP
-
-
-#: Wildcard cron expressions: nothing made up, nothing lost.
-REAL_TIME = ClockPolicy(Gap.NOTHING, Fold.BOTH)
-
-#: RFC 5545, 3.3.5: the offset before the gap; the first pass of a fold.
-RFC_5545 = ClockPolicy(Gap.SHIFT, Fold.FIRST, longest_gap=None)
 
 
 class WallClockRule:

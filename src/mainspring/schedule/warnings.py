@@ -56,8 +56,13 @@ def _restarts(fields: CronFields) -> Iterator[str]:
         yield f"uneven: {told}"
 
 
-def clock_change_warnings(rule: Rule, zone: Zone, since: int) -> Iterator[str]:
-    """Yield one text for each clock change of the year after ``since`` (in ms) that moves or doubles a run."""
+def clock_change_warnings(rule: Rule, zone: Zone, since: int | None) -> Iterator[str]:
+    """Yield one text for each clock change of the year after ``since`` (in ms) that moves or doubles a run.
+
+    None is where nobody said from when on the schedule matters: nothing to say.
+    """
+    if since is None:
+        return
     start = since // 1_000
     segment = zone.segment_at(start)
     while segment.end < start + _YEAR:

@@ -149,3 +149,12 @@ def test_the_ends_of_time_are_ends_not_errors() -> None:
     assert first.at == datetime(1970, 1, 1, tzinfo=UTC)
     assert last is not None
     assert last.at.year == 2600
+
+
+def test_the_first_hours_of_1970_are_still_1969_in_the_west() -> None:
+    schedule = compile_schedule({"cron": "0 20 31 12 *"}, timezone="America/New_York")
+    first = schedule.next(datetime(1969, 12, 31, tzinfo=UTC))
+    assert first is not None
+    assert first.at == datetime(1970, 1, 1, 1, tzinfo=UTC)
+    assert schedule.previous(datetime(1970, 6, 1, tzinfo=UTC)) == first
+    assert schedule.previous(first.at) is None
