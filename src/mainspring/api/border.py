@@ -61,6 +61,7 @@ class Border:
         request_id = given if _REQUEST_ID.fullmatch(given) else self._new_id()
         scope.setdefault("state", {})["request_id"] = request_id
         answer = _Answer(send, request_id)
+        scope["state"]["allow"] = answer.allow
         refused = self._refusal(scope, headers)
         if refused is not None:
             status, code, why = refused
@@ -105,6 +106,11 @@ class _Answer:
         self._send, self._request_id = send, request_id
         self.started = False
         self.deadline: asyncio.Timeout | None = None
+
+    def allow(self, seconds: float) -> None:
+        """Move the deadline to so many seconds from now: this request waits for something."""
+        if self.deadline is not None:
+            self.deadline.reschedule(asyncio.get_running_loop().time() + seconds)
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":

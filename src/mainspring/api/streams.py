@@ -10,10 +10,10 @@ import asyncio
 import contextlib
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from starlette.responses import StreamingResponse
@@ -36,16 +36,24 @@ BUFFER, READ, REPLAY = 1_000, 1_000, 1_000
 #: How long an event may take to be seen after it got its id: its transaction may commit later than others'.
 SETTLE = timedelta(seconds=5)
 STREAMS_PER_KEY = 50
+#: Requests of one key that wait for an end, and seconds after which each looks by itself.
+WAITS_PER_KEY, LOOK_AGAIN = 500, 5.0
+
+T = TypeVar("T")
 
 
 @dataclass(eq=False)
 class Listener:
-    """One open stream's buffer. ``lost``: events were dropped since it was last read."""
+    """One open stream's buffer. ``lost``: events were dropped since it was last read.
+
+    ``early``: it takes what happened shortly before it began to listen as well.
+    """
 
     platform_id: str
     wants: Callable[[Event], bool]
     queue: asyncio.Queue[Event] = field(default_factory=lambda: asyncio.Queue(BUFFER))
     lost: bool = False
+    early: bool = False
 
     def offer(self, event: Event) -> None:
         """Take an event if it is wanted and there is room."""
@@ -90,7 +98,12 @@ class Streams:
         except MainspringError as error:
             yield frame("end", {"reason": error.code})
         finally:
-            self._open[principal] -= 1
+            self._left(principal)
+
+    def _left(self, who: str) -> None:
+        self._open[who] -= 1
+        if not self._open[who]:
+            del self._open[who]
 
     # -- events --------------------------------------------------------------------------------------------------
 
@@ -126,6 +139,38 @@ class Streams:
             yield frame("end", {"reason": "stopping"})
         finally:
             self._listeners.discard(listener)
+
+    async def until(
+        self,
+        principal: str,
+        platform_id: str,
+        wants: Callable[[Event], bool],
+        look: Callable[[], Awaitable[tuple[T, bool]]],
+        seconds: float,
+    ) -> T:
+        """Return what ``look`` finds as soon as it says that it was waited for; after ``seconds`` what it finds then.
+
+        It looks again when an event passes that it ``wants``, and when the server stops.
+        """
+        waits = f"wait/{principal}"
+        if self._open.get(waits, 0) >= WAITS_PER_KEY:
+            raise LimitExceededError("waiting requests", found=WAITS_PER_KEY + 1, allowed=WAITS_PER_KEY)
+        self._open[waits] = self._open.get(waits, 0) + 1
+        # Listening before the first look: what ends in between is not missed.
+        listener = Listener(platform_id, wants, early=True)
+        self._listeners.add(listener)
+        time = asyncio.get_running_loop().time
+        until = time() + seconds
+        try:
+            found, over = await look()
+            while not over and time() < until and not self.stopping.is_set():
+                self._start()
+                await self.or_stopped(listener.queue.get(), min(until - time(), LOOK_AGAIN))
+                found, over = await look()
+            return found
+        finally:
+            self._listeners.discard(listener)
+            self._left(waits)
 
     async def or_stopped(self, wanted: Any, timeout: float) -> Any:
         """Return what is waited for; None after ``timeout`` seconds, or as soon as the server stops."""
@@ -174,8 +219,8 @@ class Streams:
             if event.id in self._seen:
                 continue
             self._seen[event.id] = None
-            if not quietly:
-                for listener in self._listeners:
+            for listener in self._listeners:
+                if listener.early or not quietly:
                     listener.offer(event)
         while len(self._seen) > 10 * READ:
             self._seen.popitem(last=False)

@@ -130,6 +130,8 @@ async def test_every_request_is_confined_and_the_next_transaction_is_not(databas
 async def test_a_user_who_may_not_make_roles_migrates_all_the_same(postgres16_url: str, tmp_path: Path) -> None:
     with servers.new_database(postgres16_url) as url, psycopg.connect(url, autocommit=True) as connection:
         connection.execute("CREATE ROLE plain LOGIN PASSWORD 'plain'")
+        if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [API_ROLE]).fetchone() is None:
+            connection.execute(f"CREATE ROLE {API_ROLE} NOLOGIN")  # as an administrator does
         try:
             connection.execute("GRANT ALL ON SCHEMA public TO plain")
             connection.execute(f"REVOKE {API_ROLE} FROM plain")

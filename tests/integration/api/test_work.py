@@ -47,6 +47,37 @@ async def test_an_execution_is_enqueued_cancelled_and_run_again(api: Api) -> Non
     assert (await api.get("executions/nothing")).json()["code"] == "not_found"
 
 
+async def test_a_wait_is_answered_when_the_execution_ends_and_not_before(api: Api) -> None:
+    made = (await api.post("executions", {"handler": "reports"})).json()["id"]
+    began = asyncio.get_running_loop().time()
+    still = await api.get(f"executions/{made}:wait", params={"timeout_ms": 50})
+    assert (still.status_code, still.json()["status"]) == (200, "queued")
+    waits = [asyncio.create_task(api.get(f"executions/{made}:wait", params={"timeout_ms": 60_000})) for _ in range(3)]
+    streams = api.asgi.state.streams
+    while len(streams._listeners) < 3:
+        await asyncio.sleep(0)
+    other = (await api.post("executions", {"handler": "reports"})).json()["id"]
+    await api.post(f"executions/{other}:cancel")
+    await api.post(f"executions/{made}:cancel")
+    answers = await asyncio.gather(*waits)
+    assert [answer.json()["status"] for answer in answers] == ["cancelled"] * 3
+    assert asyncio.get_running_loop().time() - began < 30, "told, and not when the time was up"
+    at_once = await api.get(f"executions/{made}:wait")
+    assert at_once.json()["finished_at"] == answers[0].json()["finished_at"]
+    assert streams._open == {}
+    assert (await api.get(f"executions/{made}:wait", params={"timeout_ms": 60_001})).status_code == 422
+    assert (await api.get("executions/nothing:wait")).status_code == 404
+
+
+async def test_a_wait_is_answered_when_the_server_stops(api: Api) -> None:
+    made = (await api.post("executions", {"handler": "reports"})).json()["id"]
+    wait = asyncio.create_task(api.get(f"executions/{made}:wait", params={"timeout_ms": 60_000}))
+    while not api.asgi.state.streams._listeners:
+        await asyncio.sleep(0)
+    await api.asgi.state.streams.close()
+    assert (await wait).json()["status"] == "queued"
+
+
 async def test_a_batch_is_all_or_nothing(api: Api) -> None:
     many = {"executions": [{"handler": "reports"}] * 3}
     assert len((await api.post("executions:batch", many)).json()["data"]) == 3

@@ -15,6 +15,7 @@ from mainspring.api.routes.jobs import submit
 from mainspring.api.routing import Routes
 from mainspring.api.shapes import base, jobs, work
 from mainspring.api.show import as_utc, decision_row, execution_row, refuse_hidden
+from mainspring.api.streams import Streams
 from mainspring.control.callbacks import Signed, callback_secret, settle_callback
 from mainspring.control.explain import explain_execution
 from mainspring.control.scheduler import ExecutionView, SchedulerService
@@ -65,6 +66,27 @@ async def enqueue_many(call: Changing, body: work.NewExecutions) -> Response:
 async def bulk_executions(call: Changing, body: work.BulkRequest) -> Response:
     """Cancel or retry many executions as one operation."""
     return await submit(call, Noun.EXECUTIONS, body)
+
+
+@routes.on("GET", "/{execution_id}:wait", scope="executions:read", answers=work.Execution)
+async def wait_for_execution(
+    call: Reading,
+    execution_id: ExecutionId,
+    timeout_ms: Annotated[int, Query(ge=0, le=60_000, description="Longest time until the answer.")] = 30_000,
+) -> Response:
+    """Answer with an execution as soon as it has ended, or as it is after the timeout."""
+    seconds = timeout_ms / 1000
+    call.request.state.allow(seconds + 30)
+
+    async def look() -> tuple[Execution, bool]:
+        found = await call.read(lambda tx: _existing(tx, call, execution_id))
+        return found, found.status.terminal
+
+    streams: Streams = call.request.app.state.streams
+    found = await streams.until(
+        call.principal.id, call.platform_id, lambda event: event.subject == execution_id, look, seconds
+    )
+    return call.answer(Reply(execution_row(call, found)))
 
 
 @routes.on("GET", "/{execution_id}", scope="executions:read", answers=work.ExecutionWithAttempts)
