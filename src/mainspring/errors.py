@@ -19,6 +19,7 @@ MainspringError
 │   ├── StoreUnavailableError  the database cannot be reached or refuses: retry later
 │   └── SchemaError            the database's schema is not one this version can work with
 ├── BusUnavailableError        the bus did not take an event: it is published again later
+├── SealedError                a stored secret this process has no key for
 ├── EngineBusyError            another engine holds this SQLite file
 └── SettingsError              a setting that cannot be used, with where it came from
 """
@@ -198,6 +199,15 @@ class BusUnavailableError(MainspringError):
     """The bus cannot be reached, or did not take what it was given. Nothing is lost: it is given again."""
 
     code = "bus_unavailable"
+
+
+class SealedError(MainspringError):
+    """A stored secret cannot be opened here: set `secret_keys` as where it was sealed. The message says which key."""
+
+    code = "sealed"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"a stored secret cannot be used: it is {why}")
 
 
 class EngineBusyError(MainspringError):

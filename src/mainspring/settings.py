@@ -64,6 +64,7 @@ class Settings:
     record_transitions: bool = False
     started_events: bool = False
     webhook_allow: str = ""
+    secret_keys: str = field(default="", repr=False)
     events_in: str | None = None
     events_in_group: str = "mainspring"
     origin: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)

@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from fastapi import FastAPI
@@ -21,9 +22,10 @@ from mainspring.api.call import ApiState
 from mainspring.api.document import document
 from mainspring.api.guard import Guard, GuardSettings
 from mainspring.api.problems import CODES, of_error, problem
-from mainspring.api.routes import admin, dead_letters, events, executions, fleet, jobs, service, streams
+from mainspring.api.routes import admin, dead_letters, events, executions, fleet, jobs, service, streams, webhooks
 from mainspring.api.streams import Streams
 from mainspring.app.application import Application
+from mainspring.app.wiring import webhook_sender
 from mainspring.control.callbacks import make_secret
 from mainspring.control.operations import run_step
 from mainspring.control.platforms import make_platform
@@ -32,7 +34,7 @@ from mainspring.ports.store import Tx
 
 logger = logging.getLogger("mainspring")
 
-_ROUTES = (service, jobs, executions, dead_letters, events, fleet, streams, admin)
+_ROUTES = (service, jobs, executions, dead_letters, events, fleet, streams, webhooks, admin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,10 @@ def create_app(app: Application, settings: ApiSettings | None = None) -> FastAPI
     )
     api.state.random = app.parts.random
     api.state.guard = Guard(lambda: app.store, app.platform_id, _now, settings.guard)
-    api.state.api = ApiState(lambda: app.store, app.schedules, api.state.guard, app.platform_id)
+    sender = cache(lambda: webhook_sender(app.settings, app.parts))
+    api.state.api = ApiState(
+        lambda: app.store, app.schedules, api.state.guard, app.platform_id, lambda: app.sealer, sender
+    )
     api.state.streams = Streams(lambda: app.store, app.wakeups)
     for module in _ROUTES:
         api.include_router(module.routes)
@@ -91,7 +96,7 @@ async def _running(app: Application, api: FastAPI) -> AsyncIterator[None]:
 
     def first(tx: Tx) -> None:
         make_platform(tx, app.platform_id)
-        make_secret(tx)
+        make_secret(tx, app.sealer)
 
     await store.write(first)
     working = asyncio.create_task(_operate(app), name="mainspring:operations")

@@ -30,7 +30,9 @@ from mainspring.model.filters import Node
 from mainspring.model.nouns import Noun
 from mainspring.model.wire import instant
 from mainspring.moves.schedules import Schedules
+from mainspring.ports.sealing import Sealer
 from mainspring.ports.store import Store, Tx, Work
+from mainspring.ports.webhooks import WebhookSender
 
 T = TypeVar("T")
 S = TypeVar("S", bound=PlatformService)
@@ -54,6 +56,8 @@ class ApiState:
     schedules: Schedules
     guard: Guard
     default_platform: str
+    sealer: Callable[[], Sealer]
+    sender: Callable[[], WebhookSender]
 
 
 class Call:
@@ -120,10 +124,11 @@ class Call:
     ) -> Response:
         """Let a service change something and answer with what ``present`` makes of it.
 
-        ``keep`` False: the answer holds a secret and is not kept for a repeat; then no idempotency key is taken.
+        ``keep`` False: the answer is not kept for a repeat, as one that holds a secret; then no idempotency key is
+        taken.
         """
         if not keep and self.idempotency_key is not None:
-            raise ApiError(400, "idempotency_not_supported", "the answer holds a secret, which is told only once")
+            raise ApiError(400, "idempotency_not_supported", "its answer is given only once: leave the key out")
         made: list[Reply] = []
 
         def presented(result: T) -> Reply:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mainspring.app.enqueuing import Enqueuer
-from mainspring.app.wiring import SystemParts, open_bus, open_store, open_transport
+from mainspring.app.wiring import SystemParts, open_bus, open_sealer, open_store, open_transport
 from mainspring.control.scheduler import SchedulerService
 from mainspring.engine.context import next_depth
 from mainspring.engine.registry import JobHandlerRegistry
@@ -23,6 +23,7 @@ from mainspring.moves.events import Published
 from mainspring.moves.schedules import Schedules
 from mainspring.ports.bus import Bus
 from mainspring.ports.clock import Wakeups
+from mainspring.ports.sealing import Sealer
 from mainspring.ports.store import Store
 from mainspring.ports.transport import Transport
 from mainspring.settings import Settings, load_settings
@@ -59,6 +60,7 @@ class Application:
         self._bus: Bus | None = None
         self._opened = False
         self._enqueuer: Enqueuer | None = None
+        self._sealer: Sealer | None = None
         self._lock = threading.Lock()
         #: Awaited, once each, before the database is let go of: what else uses it.
         self.before_close: list[Callable[[], Awaitable[None]]] = []
@@ -98,6 +100,13 @@ class Application:
             if self._bus is None:
                 self._bus = open_bus(self.settings, self._parts)
             return self._bus
+
+    @property
+    def sealer(self) -> Sealer:
+        """What seals secrets for the record."""
+        if self._sealer is None:
+            self._sealer = open_sealer(self.settings)
+        return self._sealer
 
     async def open(self) -> Store:
         """Connect, once; return the store."""

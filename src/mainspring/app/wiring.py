@@ -14,6 +14,7 @@ from mainspring.ports.bus import Bus
 from mainspring.ports.clock import Clock, Wakeups
 from mainspring.ports.http import HttpClient
 from mainspring.ports.inbound import Inbound
+from mainspring.ports.sealing import Sealer, Unsealed
 from mainspring.ports.store import Store
 from mainspring.ports.transport import Announcer, DatabaseTransport, Transport
 from mainspring.ports.webhooks import WebhookSender
@@ -103,7 +104,23 @@ def webhook_sender(settings: Settings, parts: SystemParts) -> WebhookSender:
 
     if allowed:
         _check_allowed(settings, allowed)
-    return SignedSender(http, parts.clock)
+    return SignedSender(http, parts.clock, open_sealer(settings))
+
+
+def open_sealer(settings: Settings) -> Sealer:
+    """Return what seals secrets for the record: nothing, where no keys are set. Raises `SettingsError`."""
+    if not settings.secret_keys:
+        return Unsealed()
+    source = settings.origin.get("secret_keys", "argument")
+    try:
+        from mainspring.adapters.sealing import AesSealer, read_keys
+    except ImportError as error:
+        raise SettingsError(f"secret_keys ({source}) needs pip install 'mainspring[encryption]'") from error
+    try:
+        keys = read_keys(settings.secret_keys)
+    except ValueError as error:
+        raise SettingsError(f"secret_keys ({source}): {error}") from error
+    return AesSealer(keys) if keys else Unsealed()
 
 
 def _check_allowed(settings: Settings, allowed: list[str]) -> None:

@@ -112,6 +112,11 @@ _NOUNS = {
             "rotate": ("rotate_key", "Give a key a new secret; the former one holds a while."),
         },
     ),
+    "secrets": (
+        (),
+        "Secrets the record keeps: those that webhooks and callbacks are signed with.",
+        {"reseal": ("reseal_secrets", "Seal them anew with the first of secret_keys.")},
+    ),
 }
 
 # Group -> {command: (where, help)}.

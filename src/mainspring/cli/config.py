@@ -9,6 +9,8 @@ from mainspring.cli.output import print_json, print_lines, say, table
 from mainspring.cli.target import Target, database_url
 from mainspring.settings import FILE, PREFIX, load_settings, unread
 
+#: Settings that are never shown.
+SECRET = frozenset({"secret_keys"})
 #: A password inside a URL.
 _PASSWORD = re.compile(r"(?<=://)([^:/@\s]*):([^@/\s]*)@")
 
@@ -20,7 +22,7 @@ def config(*, target: Target | None = None) -> None:
     found = [
         {
             "name": field.name,
-            "value": masked(getattr(settings, field.name)),
+            "value": _shown(field.name, getattr(settings, field.name)),
             "origin": settings.origin[field.name],
             "environment": f"{PREFIX}{field.name.upper()}",
         }
@@ -37,6 +39,10 @@ def config(*, target: Target | None = None) -> None:
     else:
         rows = [[one["name"], one["value"], one["origin"], one["environment"]] for one in found]
         print(table(["SETTING", "VALUE", "FROM", f"ALSO SET BY, BEFORE {FILE}"], rows))
+
+
+def _shown(name: str, value: object) -> object:
+    return "***" if name in SECRET and value else masked(value)
 
 
 def masked(value: object) -> object:

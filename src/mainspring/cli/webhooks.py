@@ -177,7 +177,9 @@ def list_deliveries(
 
 
 def _service(client: Client) -> WebhookService:
-    return WebhookService(client.app.store, platform_id=client.scheduler.platform_id)
+    service = WebhookService(client.app.store, platform_id=client.scheduler.platform_id, actor="cli")
+    service.sealer = client.app.sealer
+    return service
 
 
 def _standing(webhook: Webhook) -> str:

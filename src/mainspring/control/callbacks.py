@@ -21,11 +21,16 @@ from mainspring.model.outcome import Failed, Outcome, Succeeded
 from mainspring.model.wire import RESULT_LIMIT
 from mainspring.moves.end import Ended, settle_attempts
 from mainspring.moves.enqueue import encoded_size
+from mainspring.ports.sealing import Sealer, Unsealed
 from mainspring.ports.store import Tx
 
-NOTE = "callback_secret"
+#: Where the installation's secret is kept, and what it is sealed for.
+NOTE, PURPOSE = "callback_secret", "callback"
 #: How far a callback's timestamp may be from the store's now.
 TOLERANCE = timedelta(minutes=5)
+
+
+_UNSEALED = Unsealed()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,24 +43,24 @@ class Signed:
     body: bytes
 
 
-def make_secret(tx: Tx) -> None:
+def make_secret(tx: Tx, sealer: Sealer = _UNSEALED) -> None:
     """Give the installation its secret, once; to be called before callbacks are offered."""
     if tx.platforms.note(NOTE) is None:
-        tx.platforms.put_note(NOTE, secrets.token_urlsafe(32))
+        tx.platforms.put_note(NOTE, sealer.seal(secrets.token_urlsafe(32), PURPOSE))
 
 
-def callback_secret(tx: Tx, platform_id: str, execution_id: str) -> tuple[Execution, str]:
+def callback_secret(tx: Tx, platform_id: str, execution_id: str, sealer: Sealer = _UNSEALED) -> tuple[Execution, str]:
     """Return a waiting execution and the secret its callback is signed with: ``whsec_`` and base64."""
     execution = tx.executions.get(execution_id)
     if execution is None or execution.platform_id != platform_id:
         raise NotFoundError("execution", execution_id)
     if execution.status is not Status.WAITING:
         raise ConflictError(f"execution {execution_id} is {execution.status}: only a waiting one takes a callback")
-    return execution, "whsec_" + base64.b64encode(_key(tx, execution_id, execution.fence)).decode()
+    return execution, "whsec_" + base64.b64encode(_key(tx, execution_id, execution.fence, sealer)).decode()
 
 
 def settle_callback(
-    tx: Tx, execution_id: str, signed: Signed, body: Mapping[str, Any], draw: float
+    tx: Tx, execution_id: str, signed: Signed, body: Mapping[str, Any], draw: float, sealer: Sealer = _UNSEALED
 ) -> tuple[Execution, bool]:
     """Record what a callback says; return the execution as it is then, and whether this changed it.
 
@@ -64,7 +69,7 @@ def settle_callback(
     """
     execution = tx.executions.get(execution_id, lock=True)
     fence = execution.fence if execution is not None else 0
-    if not _verified(tx, execution_id, fence, signed) or execution is None:
+    if not _verified(tx, execution_id, fence, signed, sealer) or execution is None:
         raise UnauthorizedError("the callback's signature does not hold for this execution")
     if execution.status is not Status.WAITING:
         return execution, False
@@ -91,19 +96,20 @@ def read_outcome(body: Mapping[str, Any]) -> Outcome:
     raise ValidationError("must be success or failed", field="status")
 
 
-def _key(tx: Tx, execution_id: str, fence: int) -> bytes:
-    secret = tx.platforms.note(NOTE)
-    if secret is None:
+def _key(tx: Tx, execution_id: str, fence: int, sealer: Sealer) -> bytes:
+    stored = tx.platforms.note(NOTE)
+    if stored is None:
         raise ConflictError("this installation takes no callbacks: it has no secret yet; start a server first")
+    secret = sealer.open(stored, PURPOSE)
     return hmac.new(secret.encode(), f"{execution_id}.{fence}".encode(), hashlib.sha256).digest()
 
 
-def _verified(tx: Tx, execution_id: str, fence: int, signed: Signed) -> bool:
+def _verified(tx: Tx, execution_id: str, fence: int, signed: Signed, sealer: Sealer) -> bool:
     if not signed.timestamp.isascii() or not signed.timestamp.isdecimal() or len(signed.timestamp) > 12:
         return False
     fresh = abs(tx.now.timestamp() - int(signed.timestamp)) <= TOLERANCE.total_seconds()
     content = f"{signed.id}.{signed.timestamp}.".encode() + signed.body
-    right = base64.b64encode(hmac.new(_key(tx, execution_id, fence), content, hashlib.sha256).digest()).decode()
+    right = base64.b64encode(hmac.new(_key(tx, execution_id, fence, sealer), content, hashlib.sha256).digest()).decode()
     # Ended, an execution keeps the fence of its last attempt: a repeated callback still verifies, and changes nothing.
     given = [part.removeprefix("v1,") for part in signed.signature.split(" ")[:8] if part.startswith("v1,")]
     matches = [hmac.compare_digest(right.encode(), one.encode("utf-8", "replace")) for one in given]

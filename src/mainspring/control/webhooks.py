@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from mainspring.control.service import PlatformService
 from mainspring.errors import ConflictError, NotFoundError, ValidationError
 from mainspring.model.cloudevents import encoded
 from mainspring.model.durations import duration
 from mainspring.model.events import Event
+from mainspring.model.filters import And, Compare
+from mainspring.model.nouns import Noun
 from mainspring.model.webhook import Answer, DeliveryState, Webhook, WebhookDelivery
 from mainspring.model.wire import instant
-from mainspring.ports.store import Store, Tx
+from mainspring.moves.webhooks import owe_again
+from mainspring.ports.sealing import Sealer, Unsealed
+from mainspring.ports.search import Order, Search
+from mainspring.ports.store import Tx
 from mainspring.ports.webhooks import WebhookSender
 from mainspring.schedule import event_matches
 
@@ -24,8 +30,18 @@ from mainspring.schedule import event_matches
 MOST = 100
 #: How long the former secret signs beside a new one.
 ROTATION = timedelta(hours=24)
+#: What a stored secret is sealed for.
+PURPOSE = "webhook"
 #: What a test posts.
 TEST_EVENT = "scheduler:webhook.test"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A test event and the webhook it goes to."""
+
+    webhook: Webhook
+    event: Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +52,13 @@ class NewSecret:
     secret: str
 
 
-class WebhookService:
-    """The webhooks of one platform. Each method is one transaction. Raises `NotFoundError`, `ValidationError`."""
+class WebhookService(PlatformService):
+    """The webhooks of one platform. Each method is one transaction. Raises `NotFoundError`, `ValidationError`.
 
-    def __init__(self, store: Store, *, platform_id: str = "default") -> None:
-        self._store, self.platform_id = store, platform_id
+    ``sealer`` seals secrets before they are stored.
+    """
+
+    sealer: Sealer = Unsealed()
 
     async def create(
         self, url: str, events: Sequence[str] = ("**",), *, description: str = "", secret: str | None = None
@@ -51,7 +69,7 @@ class WebhookService:
         check_secret(chosen)
         patterns = tuple(check_patterns(events))
 
-        def work(tx: Tx) -> Webhook:
+        def work(tx: Tx) -> NewSecret:
             if len(tx.webhooks.find(self.platform_id)) >= MOST:
                 raise ConflictError(f"this platform has {MOST} webhooks already: delete one first")
             webhook = Webhook(
@@ -61,13 +79,13 @@ class WebhookService:
                 patterns,
                 tx.now,
                 tx.now,
-                secrets=[{"secret": chosen, "until": None}],
-                description=description[:500],
+                secrets=[self._sealed(chosen)],
+                description=_described(description),
             )
             tx.webhooks.add(webhook)
-            return webhook
+            return NewSecret(webhook, chosen)
 
-        return NewSecret(await self._store.write(work), chosen)
+        return await self._change("webhook.create", url, work, after=lambda made: webhook_to_wire(made.webhook))
 
     async def find(self) -> list[Webhook]:
         """Return the webhooks, oldest first."""
@@ -83,7 +101,37 @@ class WebhookService:
         def work(tx: Tx) -> None:
             tx.webhooks.delete(self._existing(tx, webhook_id, lock=True).id)
 
-        await self._store.write(work)
+        await self._change("webhook.delete", webhook_id, work, before=self._told(webhook_id))
+
+    async def update(
+        self,
+        webhook_id: str,
+        *,
+        url: str | None = None,
+        events: Sequence[str] | None = None,
+        description: str | None = None,
+    ) -> Webhook:
+        """Change what is given; what is owed already goes to the new URL as well."""
+        if url is not None:
+            check_url(url)
+        patterns = None if events is None else tuple(check_patterns(events))
+
+        def work(tx: Tx) -> Webhook:
+            webhook = self._existing(tx, webhook_id, lock=True)
+            changed = replace(
+                webhook,
+                url=url or webhook.url,
+                events=patterns or webhook.events,
+                description=webhook.description if description is None else _described(description),
+            )
+            if changed != webhook:
+                changed = replace(changed, updated_at=tx.now)
+                tx.webhooks.save(changed)
+            return changed
+
+        return await self._change(
+            "webhook.update", webhook_id, work, before=self._told(webhook_id), after=webhook_to_wire
+        )
 
     async def enable(self, webhook_id: str, *, url: str | None = None) -> Webhook:
         """Deliver again, to another URL if given; what was owed when it was disabled is delivered first."""
@@ -106,7 +154,9 @@ class WebhookService:
             tx.wake("deliveries")
             return enabled
 
-        return await self._store.write(work)
+        return await self._change(
+            "webhook.enable", webhook_id, work, before=self._told(webhook_id), after=webhook_to_wire
+        )
 
     async def disable(self, webhook_id: str, *, reason: str) -> Webhook:
         """Deliver nothing, and owe it nothing more; what it is owed already is kept."""
@@ -117,7 +167,9 @@ class WebhookService:
             tx.webhooks.save(off)
             return off
 
-        return await self._store.write(work)
+        return await self._change(
+            "webhook.disable", webhook_id, work, before=self._told(webhook_id), after=webhook_to_wire
+        )
 
     async def rotate(
         self, webhook_id: str, *, keep: timedelta | str = ROTATION, secret: str | None = None
@@ -126,26 +178,52 @@ class WebhookService:
         chosen, kept_for = secret or new_secret(), duration(keep, "keep")
         check_secret(chosen)
 
-        def work(tx: Tx) -> Webhook:
+        def work(tx: Tx) -> NewSecret:
             webhook = self._existing(tx, webhook_id, lock=True)
             until = tx.now + kept_for
             former = [_ending(one, until) for one in webhook.secrets if _signs(one, tx.now)]
-            rotated = replace(webhook, secrets=[{"secret": chosen, "until": None}, *former], updated_at=tx.now)
+            rotated = replace(webhook, secrets=[self._sealed(chosen), *former], updated_at=tx.now)
             tx.webhooks.save(rotated)
-            return rotated
+            return NewSecret(rotated, chosen)
 
-        return NewSecret(await self._store.write(work), chosen)
+        return await self._change("webhook.rotate", webhook_id, work)
 
     async def test(self, webhook_id: str, sender: WebhookSender) -> Answer:
-        """Post a test event right now, from here, whatever else the webhook is owed; nothing of it is recorded."""
+        """Post a test event right now, from here, whatever else the webhook is owed.
 
-        def work(tx: Tx) -> tuple[Webhook, Event]:
+        The trail keeps that it was asked for, and nothing keeps how it went.
+        """
+        return await post_trial(await self.prepare_test(webhook_id), sender)
+
+    async def prepare_test(self, webhook_id: str) -> Trial:
+        """Return what `post_trial` posts, and write down that somebody asked for it."""
+
+        def work(tx: Tx) -> Trial:
             webhook = self._existing(tx, webhook_id)
             data = {"webhook_id": webhook.id, "events": list(webhook.events)}
-            return webhook, Event(tx.new_id(), TEST_EVENT, self.platform_id, tx.now, subject=webhook.id, data=data)
+            event = Event(tx.new_id(), TEST_EVENT, self.platform_id, tx.now, subject=webhook.id, data=data)
+            return Trial(webhook, event)
 
-        webhook, event = await self._store.read(work)
-        return await sender.send(webhook.url, id=event.id, body=encoded(event), secrets=webhook.keys(event.at))
+        return await self._change("webhook.test", webhook_id, work)
+
+    async def redeliver(self, webhook_id: str, delivery_id: str) -> WebhookDelivery:
+        """Owe a webhook once more what one of its ended deliveries was: the same event, as a delivery of its own.
+
+        Raises `ConflictError` for a delivery that has not ended: it is tried again by itself.
+        """
+
+        def work(tx: Tx) -> WebhookDelivery:
+            webhook = self._existing(tx, webhook_id, lock=True)
+            ended = existing_delivery(tx, webhook, delivery_id)
+            if ended.ended_at is None:
+                raise ConflictError(f"delivery {delivery_id} is {ended.state}: it is tried again by itself")
+            return owe_again(tx, webhook, ended)
+
+        return await self._change("webhook.redeliver", delivery_id, work, after=delivery_to_wire)
+
+    async def delivery(self, webhook_id: str, delivery_id: str) -> WebhookDelivery:
+        """Return one delivery."""
+        return await self._store.read(lambda tx: existing_delivery(tx, self._existing(tx, webhook_id), delivery_id))
 
     async def deliveries(
         self, webhook_id: str, *, state: DeliveryState | None = None, before_id: str | None = None, limit: int = 50
@@ -158,11 +236,37 @@ class WebhookService:
 
         return await self._store.read(work)
 
+    def _told(self, webhook_id: str) -> Callable[[Tx], dict[str, Any] | None]:
+        def told(tx: Tx) -> dict[str, Any] | None:
+            webhook = tx.webhooks.get(self.platform_id, webhook_id)
+            return None if webhook is None else webhook_to_wire(webhook)
+
+        return told
+
+    def _sealed(self, secret: str) -> dict[str, Any]:
+        return {"secret": self.sealer.seal(secret, PURPOSE), "until": None}
+
     def _existing(self, tx: Tx, webhook_id: str, *, lock: bool = False) -> Webhook:
         webhook = tx.webhooks.get(self.platform_id, webhook_id, lock=lock)
         if webhook is None:
             raise NotFoundError("webhook", webhook_id)
         return webhook
+
+
+async def post_trial(trial: Trial, sender: WebhookSender) -> Answer:
+    """Post a test event; no transaction is open meanwhile."""
+    secrets = trial.webhook.keys(trial.event.at)
+    return await sender.send(trial.webhook.url, id=trial.event.id, body=encoded(trial.event), secrets=secrets)
+
+
+def existing_delivery(tx: Tx, webhook: Webhook, delivery_id: str) -> WebhookDelivery:
+    """Return a delivery of a webhook. Raises `NotFoundError`."""
+    where = And((Compare("webhook_id", "=", webhook.id), Compare("id", "=", delivery_id)))
+    found = tx.search.find(Search(Noun.WEBHOOK_DELIVERIES, webhook.platform_id, where, (Order("id"),), limit=1))
+    if not found:
+        raise NotFoundError("delivery", delivery_id)
+    delivery: WebhookDelivery = found[0]
+    return delivery
 
 
 def webhook_to_wire(webhook: Webhook) -> dict[str, Any]:
@@ -241,6 +345,12 @@ def check_patterns(events: Sequence[str]) -> Sequence[str]:
     for pattern in events:
         event_matches(pattern, "any")
     return events
+
+
+def _described(text: str) -> str:
+    if len(text) > 500:
+        raise ValidationError("must be text of at most 500 characters", field="description")
+    return text
 
 
 def _signs(one: Any, now: datetime) -> bool:

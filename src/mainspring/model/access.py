@@ -25,8 +25,8 @@ _READ = (
     "metrics:read",
 )
 _OPERATE = ("jobs:run", "executions:write", "deadletters:write")
-_EDIT = ("jobs:write", "executions:create", "events:write", "payloads:read")
-_ADMIN = ("limits:write", "calendars:write", "audit:read", "keys:admin", "platforms:admin")
+_EDIT = ("jobs:write", "executions:create", "events:write", "payloads:read", "webhooks:read")
+_ADMIN = ("webhooks:write", "limits:write", "calendars:write", "audit:read", "keys:admin", "platforms:admin")
 
 SCOPES = (*_READ, *_OPERATE, *_EDIT, *_ADMIN)
 

@@ -13,6 +13,7 @@ from mainspring.model.decision import Verdict
 from mainspring.model.execution import Cause, Failure, Status
 from mainspring.model.filters import And, Compare, Field, Fields, Kind, Node, Not, Or
 from mainspring.model.job import JobStatus, JobType
+from mainspring.model.webhook import DeliveryState
 
 
 class Noun(StrEnum):
@@ -27,6 +28,7 @@ class Noun(StrEnum):
     AUDIT = "audit"
     OPERATIONS = "operations"
     KEYS = "keys"
+    WEBHOOK_DELIVERIES = "webhook_deliveries"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,18 @@ _KEYS = {
     "revoked_at": _instant("revoked_at"),
 }
 
+_DELIVERIES = {
+    "id": _ID,
+    "webhook_id": _text("webhook_id"),
+    "state": _word("state", DeliveryState),
+    "event_type": _text("event_type", headline=True),
+    "event_id": _text("event_id"),
+    "subject": _text("subject"),
+    "attempts": _number("attempts"),
+    "created_at": _instant("created_at"),
+    "ended_at": _instant("ended_at"),
+}
+
 LISTINGS: Mapping[Noun, Listing] = {
     Noun.JOBS: Listing(_JOBS, key=("id",), order="name"),
     Noun.EXECUTIONS: Listing(_EXECUTIONS, key=("id",), order="-id", window="created_at"),
@@ -167,6 +181,7 @@ LISTINGS: Mapping[Noun, Listing] = {
     Noun.AUDIT: Listing(_AUDIT, key=("id",), order="-id"),
     Noun.OPERATIONS: Listing(_OPERATIONS, key=("id",), order="-id"),
     Noun.KEYS: Listing(_KEYS, key=("id",), order="-id"),
+    Noun.WEBHOOK_DELIVERIES: Listing(_DELIVERIES, key=("id",), order="-id"),
 }
 
 

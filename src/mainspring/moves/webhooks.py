@@ -63,6 +63,28 @@ def a_delivery(tx: Tx, webhook: Webhook, event: Event, state: DeliveryState = De
     )
 
 
+def owe_again(tx: Tx, webhook: Webhook, ended: WebhookDelivery) -> WebhookDelivery:
+    """Owe an ended delivery's event once more, behind what is open about the same thing; the webhook's row is held.
+
+    The receiver knows it by the event's id, which is the same.
+    """
+    waiting = ended.subject is not None and bool(tx.webhooks.open_subjects(webhook.id, [ended.subject]))
+    delivery = replace(
+        ended,
+        id=tx.new_id(),
+        created_at=tx.now,
+        available_at=tx.now,
+        state=DeliveryState.HELD if waiting else DeliveryState.READY,
+        attempts=0,
+        failing_since=None,
+        ended_at=None,
+        detail=None,
+    )
+    tx.webhooks.owe([delivery])
+    tx.wake("deliveries")
+    return delivery
+
+
 @dataclass(slots=True)
 class Due:
     """Deliveries to be tried now, each with its webhook, and when the next one may be (None: when something wakes)."""

@@ -12,12 +12,16 @@ from mainspring.control.callbacks import make_secret
 from mainspring.control.keys import KeyService
 from mainspring.control.operations import Bulk, OperationService
 from mainspring.control.scheduler import SchedulerService
+from mainspring.control.webhooks import WebhookService
+from mainspring.model.events import Event
 from mainspring.model.execution import Actor, Execution, Move, Status
 from mainspring.model.node import DispatcherNode, HandlerRow, WorkerNode
 from mainspring.model.nouns import Noun
 from mainspring.model.outcome import Failed
+from mainspring.model.webhook import DeliveryState, Webhook, WebhookDelivery
 from mainspring.moves.end import Ended, settle_attempts
 from mainspring.moves.enqueue import EnqueueRequest
+from mainspring.moves.webhooks import a_delivery
 from mainspring.ports.store import Tx
 
 
@@ -76,6 +80,9 @@ async def seeded(app: Mainspring, platform_id: str, *, with_key: bool = True) ->
         tx.nodes.put_dispatcher(DispatcherNode("d-1", "host", 1, now, now, "0", "2026a"))
 
     await app.store.write(work)
+    hooks = WebhookService(app.store, platform_id=platform_id, actor=marker)
+    hook = (await hooks.create("https://127.0.0.1:1/", ["order.*"], description=marker)).webhook
+    owed = await app.store.write(lambda tx: _delivered(tx, hook, marker))
     keys = KeyService(app.store, platform_id=platform_id, actor=marker)
     key_id = (await keys.create(role="viewer", name=marker)).key.id if with_key else "none"
     operations = OperationService(app.store, platform_id=platform_id, actor=marker)
@@ -96,8 +103,17 @@ async def seeded(app: Mainspring, platform_id: str, *, with_key: bool = True) ->
         "name": f"{marker}-calendar",
         "key_id": key_id,
         "operation_id": running.id,
+        "webhook_id": hook.id,
+        "delivery_id": owed.id,
     }
     return Seed(platform_id, marker, ids)
+
+
+def _delivered(tx: Tx, hook: Webhook, marker: str) -> WebhookDelivery:
+    event = Event(tx.new_id(), "order.paid", hook.platform_id, tx.now, data={"m": marker})
+    done = replace(a_delivery(tx, hook, event, DeliveryState.DELIVERED), ended_at=tx.now, attempts=1)
+    tx.webhooks.owe([done])
+    return done
 
 
 def _started(tx: Tx, execution: Execution, now: datetime) -> Execution:
@@ -186,6 +202,18 @@ ASKS: Mapping[str, Ask] = {
     "stream_logs": Ask({"execution_id": "dead"}),
     "get_overview": Ask(),
     "stream_overview": Ask(),
+    "list_webhooks": Ask(),
+    "create_webhook": Ask(body={"url": "https://hooks.example.com/fresh", "events": ["order.*"]}),
+    "get_webhook": Ask({"webhook_id": "webhook_id"}),
+    "update_webhook": Ask({"webhook_id": "webhook_id"}, {"description": "fresh"}),
+    "delete_webhook": Ask({"webhook_id": "webhook_id"}),
+    "enable_webhook": Ask({"webhook_id": "webhook_id"}, {"url": "https://hooks.example.com/moved"}),
+    "disable_webhook": Ask({"webhook_id": "webhook_id"}, {"reason": "why"}),
+    "rotate_webhook_secret": Ask({"webhook_id": "webhook_id"}),
+    "post_test_event": Ask({"webhook_id": "webhook_id"}),
+    "list_deliveries": Ask({"webhook_id": "webhook_id"}),
+    "get_delivery": Ask({"webhook_id": "webhook_id", "delivery_id": "delivery_id"}),
+    "redeliver": Ask({"webhook_id": "webhook_id", "delivery_id": "delivery_id"}),
     "list_keys": Ask(),
     "create_key": Ask(body={"role": "viewer"}),
     "get_key": Ask({"key_id": "key_id"}),

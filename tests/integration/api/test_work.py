@@ -54,7 +54,7 @@ async def test_a_wait_is_answered_when_the_execution_ends_and_not_before(api: Ap
     assert (still.status_code, still.json()["status"]) == (200, "queued")
     waits = [asyncio.create_task(api.get(f"executions/{made}:wait", params={"timeout_ms": 60_000})) for _ in range(3)]
     streams = api.asgi.state.streams
-    while len(streams._listeners) < 3:
+    while len(streams._listeners) < 3:  # noqa: ASYNC110 - nothing tells of it
         await asyncio.sleep(0)
     other = (await api.post("executions", {"handler": "reports"})).json()["id"]
     await api.post(f"executions/{other}:cancel")
@@ -72,7 +72,7 @@ async def test_a_wait_is_answered_when_the_execution_ends_and_not_before(api: Ap
 async def test_a_wait_is_answered_when_the_server_stops(api: Api) -> None:
     made = (await api.post("executions", {"handler": "reports"})).json()["id"]
     wait = asyncio.create_task(api.get(f"executions/{made}:wait", params={"timeout_ms": 60_000}))
-    while not api.asgi.state.streams._listeners:
+    while not api.asgi.state.streams._listeners:  # noqa: ASYNC110 - nothing tells of it
         await asyncio.sleep(0)
     await api.asgi.state.streams.close()
     assert (await wait).json()["status"] == "queued"

@@ -73,7 +73,8 @@ class MemoryTx:
         self.outbox: OutboxTable = outbox
         self.inbox: InboxTable = inbox
         self.chains: ChainTable = MemoryChainTable(journal)
-        self.webhooks: WebhookTable = MemoryWebhookTable(journal)
+        webhooks = MemoryWebhookTable(journal)
+        self.webhooks: WebhookTable = webhooks
         self.nodes: NodeTable = MemoryNodeTable(journal)
         admin = MemoryAdminTable(journal)
         self.platforms: PlatformTable = MemoryPlatformTable(journal, admin.platform_rows)
@@ -89,6 +90,7 @@ class MemoryTx:
                 Noun.AUDIT: lambda: admin.trail,
                 Noun.OPERATIONS: admin.running.values,
                 Noun.KEYS: admin.keys.values,
+                Noun.WEBHOOK_DELIVERIES: webhooks.every,
             }
         )
         self.history: HistoryTable = MemoryHistoryTable()

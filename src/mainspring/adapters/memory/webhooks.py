@@ -112,6 +112,10 @@ class MemoryWebhookTable:
         found = [d for d in found if before_id is None or d.id < before_id]
         return sorted(found, key=lambda d: d.id, reverse=True)[:limit]
 
+    def every(self) -> Iterable[WebhookDelivery]:
+        """Return every delivery."""
+        return [delivery for _, delivery in self._deliveries.values()]
+
     def owed(self, webhook_id: str, limit: int) -> int:
         return min(limit, sum(d.state in _OPEN for d in self._of(webhook_id)))
 

@@ -6,22 +6,31 @@ from collections.abc import Callable, Sequence
 
 from mainspring.adapters.notify_webhook.channel import wish
 from mainspring.adapters.notify_webhook.signature import key_of, signed
+from mainspring.errors import SealedError
 from mainspring.model.cloudevents import MEDIA_TYPE
 from mainspring.model.webhook import Answer, Reception
 from mainspring.ports.clock import Clock
 from mainspring.ports.http import HttpClient, OutboundFailedError, OutboundRefusedError
+from mainspring.ports.sealing import Sealer, Unsealed
 
 
 class SignedSender:
-    """`WebhookSender`. ``http`` is asked for at the first post: it reads the certificate authorities once."""
+    """`WebhookSender`. ``http`` is asked for at the first post: it reads the certificate authorities once.
 
-    def __init__(self, http: Callable[[], HttpClient], clock: Clock) -> None:
-        self._http, self._clock = http, clock
+    ``sealer`` opens the secrets as the record keeps them.
+    """
+
+    def __init__(self, http: Callable[[], HttpClient], clock: Clock, sealer: Sealer | None = None) -> None:
+        self._http, self._clock, self._sealer = http, clock, sealer or Unsealed()
 
     async def send(self, url: str, *, id: str, body: str, secrets: Sequence[str]) -> Answer:
         content = body.encode()
         timestamp = int(self._clock.now().timestamp())
-        headers = signed([key_of(secret) for secret in secrets], key=id, timestamp=timestamp, body=content)
+        try:
+            keys = [key_of(self._sealer.open(secret, "webhook")) for secret in secrets]
+        except SealedError as error:
+            return Answer(Reception.RETRY, str(error))
+        headers = signed(keys, key=id, timestamp=timestamp, body=content)
         try:
             # The body of the answer is not asked for: it could be endless, and is nobody's to show.
             reply = await self._http().request(

@@ -24,6 +24,7 @@ from mainspring.adapters.sql.tables import (
     kept_job,
     operations,
     outbox,
+    webhook_deliveries,
 )
 from mainspring.model.access import ApiKey
 from mainspring.model.admin import AuditEntry, Operation
@@ -35,6 +36,7 @@ from mainspring.model.ids import id_floor
 from mainspring.model.job import Job
 from mainspring.model.matches import lowered
 from mainspring.model.nouns import LISTINGS, Noun
+from mainspring.model.webhook import WebhookDelivery
 from mainspring.ports.search import Search
 
 _SHAPES: Mapping[Noun, Shape[Any]] = {
@@ -47,6 +49,7 @@ _SHAPES: Mapping[Noun, Shape[Any]] = {
     Noun.AUDIT: shape(AuditEntry, audit_entries),
     Noun.OPERATIONS: shape(Operation, operations),
     Noun.KEYS: shape(ApiKey, api_keys),
+    Noun.WEBHOOK_DELIVERIES: shape(WebhookDelivery, webhook_deliveries),
 }
 #: What stands for no value in an order: after every instant and every text.
 _LAST_NUMBER = 2**63 - 1

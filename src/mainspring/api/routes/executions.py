@@ -180,7 +180,7 @@ async def redrive_execution(call: Changing, execution_id: ExecutionId, body: wor
 @routes.on("GET", "/{execution_id}/callback", scope="executions:create", answers=work.CallbackTarget)
 async def get_callback(call: Reading, execution_id: ExecutionId) -> Response:
     """Tell where and with which secret a waiting execution's end is reported."""
-    execution, secret = await call.state.store().read(lambda tx: callback_secret(tx, call.platform_id, execution_id))
+    execution, secret = await call.state.store().read(lambda tx: _callback(tx, call, execution_id))
     url = call.request.url.replace(query="")
     body = {
         "url": str(url.replace(path=f"/api/v1/platforms/{call.platform_id}/executions/{execution_id}:callback")),
@@ -206,9 +206,10 @@ async def receive_callback(
     )
     outcome = body.model_dump(mode="json")
     draw = request.app.state.random.random()
+    sealer = request.app.state.api.sealer()
 
     def settle(tx: Tx) -> tuple[Execution, bool]:
-        execution, changed = settle_callback(tx, execution_id, signed, outcome, draw)
+        execution, changed = settle_callback(tx, execution_id, signed, outcome, draw, sealer)
         if execution.platform_id != platform_id:
             raise NotFoundError("execution", execution_id)
         return execution, changed
@@ -216,6 +217,10 @@ async def receive_callback(
     execution, _ = await request.app.state.api.store().write(settle)
     told = {"id": execution.id, "status": execution.status.value, "finished_at": instant(execution.finished_at)}
     return Response(encoded(told), media_type="application/json")
+
+
+def _callback(tx: Tx, call: Call, execution_id: str) -> tuple[Execution, str]:
+    return callback_secret(tx, call.platform_id, execution_id, call.state.sealer())
 
 
 def own_payload(call: Call, body: work.Again | None) -> dict[str, Any] | None:
