@@ -25,7 +25,11 @@ from mainspring.client.shapes import (
     ChangedJob,
     DeadLetter,
     Decision,
+    Delivery,
+    DeliveryWithBody,
+    Disable,
     Dispatcher,
+    Enable,
     Event,
     Execution,
     ExecutionWithAttempts,
@@ -40,6 +44,7 @@ from mainspring.client.shapes import (
     LimitBounds,
     Log,
     MadeKey,
+    MadeWebhook,
     MatchResult,
     MatchTest,
     Me,
@@ -50,12 +55,14 @@ from mainspring.client.shapes import (
     NewJob,
     NewKey,
     NewPlatform,
+    NewWebhook,
     NextRuns,
     Operation,
     Overview,
     Pause,
     Platform,
     PlatformChanges,
+    PostAnswer,
     Preview,
     PreviewRequest,
     PublishedEvent,
@@ -64,10 +71,13 @@ from mainspring.client.shapes import (
     Revert,
     Revision,
     Rotate,
+    RotateSecret,
     Skip,
     Stats,
     Trigger,
     Usage,
+    Webhook,
+    WebhookChanges,
     Worker,
 )
 
@@ -213,6 +223,42 @@ def create_platform(**body: Unpack[NewPlatform]) -> Ask[Platform]:
     return Ask("create_platform", "POST", "/api/v1/platforms", Platform, body=renamed(body))
 
 
+def create_webhook(*, dry_run: bool | None = None, **body: Unpack[NewWebhook]) -> Ask[MadeWebhook]:
+    """Subscribe a URL to events; the secret that signs is in this answer and nowhere else."""
+    return Ask("create_webhook", "POST", "/webhooks", MadeWebhook, query={"dry_run": dry_run}, body=renamed(body))
+
+
+def delete_webhook(webhook_id: str, *, dry_run: bool | None = None, idempotency_key: str | None = None) -> Ask[None]:
+    """Unsubscribe; what it is still owed goes with it."""
+    return Ask(
+        "delete_webhook",
+        "DELETE",
+        "/webhooks/{webhook_id}",
+        nothing,
+        {"webhook_id": webhook_id},
+        query={"dry_run": dry_run},
+        repeatable=True,
+        idempotency_key=idempotency_key,
+    )
+
+
+def disable_webhook(
+    webhook_id: str, *, dry_run: bool | None = None, idempotency_key: str | None = None, **body: Unpack[Disable]
+) -> Ask[Webhook]:
+    """Deliver nothing, and owe it nothing more; what it is owed already is kept."""
+    return Ask(
+        "disable_webhook",
+        "POST",
+        "/webhooks/{webhook_id}:disable",
+        Webhook,
+        {"webhook_id": webhook_id},
+        query={"dry_run": dry_run},
+        body=renamed(body),
+        repeatable=True,
+        idempotency_key=idempotency_key,
+    )
+
+
 def discard_dead_letter(
     execution_id: str, *, dry_run: bool | None = None, idempotency_key: str | None = None, **body: Unpack[Because]
 ) -> Ask[None]:
@@ -223,6 +269,23 @@ def discard_dead_letter(
         "/dead-letters/{execution_id}:discard",
         nothing,
         {"execution_id": execution_id},
+        query={"dry_run": dry_run},
+        body=renamed(body),
+        repeatable=True,
+        idempotency_key=idempotency_key,
+    )
+
+
+def enable_webhook(
+    webhook_id: str, *, dry_run: bool | None = None, idempotency_key: str | None = None, **body: Unpack[Enable]
+) -> Ask[Webhook]:
+    """Deliver again; what was owed when it was disabled comes first."""
+    return Ask(
+        "enable_webhook",
+        "POST",
+        "/webhooks/{webhook_id}:enable",
+        Webhook,
+        {"webhook_id": webhook_id},
         query={"dry_run": dry_run},
         body=renamed(body),
         repeatable=True,
@@ -280,6 +343,17 @@ def get_callback(execution_id: str) -> Ask[CallbackTarget]:
 def get_dead_letter(execution_id: str) -> Ask[DeadLetter]:
     """Show one dead letter."""
     return Ask("get_dead_letter", "GET", "/dead-letters/{execution_id}", DeadLetter, {"execution_id": execution_id})
+
+
+def get_delivery(webhook_id: str, delivery_id: str) -> Ask[DeliveryWithBody]:
+    """Show a delivery with what is posted."""
+    return Ask(
+        "get_delivery",
+        "GET",
+        "/webhooks/{webhook_id}/deliveries/{delivery_id}",
+        DeliveryWithBody,
+        {"webhook_id": webhook_id, "delivery_id": delivery_id},
+    )
 
 
 def get_event(event_id: str, *, source: str | None = None) -> Ask[Event]:
@@ -365,6 +439,11 @@ def get_usage() -> Ask[Usage]:
     return Ask("get_usage", "GET", "/usage", Usage)
 
 
+def get_webhook(webhook_id: str) -> Ask[Webhook]:
+    """Show a webhook and how its receiver fares; never its secrets."""
+    return Ask("get_webhook", "GET", "/webhooks/{webhook_id}", Webhook, {"webhook_id": webhook_id})
+
+
 def group_dead_letters() -> Ask[LetterGroups]:
     """Group open dead letters by what went wrong, the largest group first."""
     return Ask("group_dead_letters", "GET", "/dead-letters/groups", LetterGroups)
@@ -402,6 +481,20 @@ def list_dead_letters(**query: Unpack[ListQuery]) -> Ask[Page[DeadLetter]]:
         "GET",
         "/dead-letters",
         page_of(DeadLetter),
+        query={
+            **query,
+        },
+    )
+
+
+def list_deliveries(webhook_id: str, **query: Unpack[ListQuery]) -> Ask[Page[Delivery]]:
+    """List what a webhook was owed and is, newest first, with how often each was tried and the last answer."""
+    return Ask(
+        "list_deliveries",
+        "GET",
+        "/webhooks/{webhook_id}/deliveries",
+        page_of(Delivery),
+        {"webhook_id": webhook_id},
         query={
             **query,
         },
@@ -533,6 +626,11 @@ def list_revisions(job: str) -> Ask[list[Revision]]:
     return Ask("list_revisions", "GET", "/jobs/{job}/revisions", list_of(Revision), {"job": job})
 
 
+def list_webhooks() -> Ask[list[Webhook]]:
+    """List the platform's webhooks, oldest first; never their secrets."""
+    return Ask("list_webhooks", "GET", "/webhooks", list_of(Webhook))
+
+
 def list_workers() -> Ask[list[Worker]]:
     """List worker processes, newest first."""
     return Ask("list_workers", "GET", "/workers", list_of(Worker))
@@ -579,6 +677,22 @@ def pause_operation(
         "/operations/{operation_id}:pause",
         Operation,
         {"operation_id": operation_id},
+        query={"dry_run": dry_run},
+        repeatable=True,
+        idempotency_key=idempotency_key,
+    )
+
+
+def post_test_event(
+    webhook_id: str, *, dry_run: bool | None = None, idempotency_key: str | None = None
+) -> Ask[PostAnswer]:
+    """Post a test event from this server, right now, and tell how it went; a dry run posts nothing."""
+    return Ask(
+        "post_test_event",
+        "POST",
+        "/webhooks/{webhook_id}:test",
+        PostAnswer,
+        {"webhook_id": webhook_id},
         query={"dry_run": dry_run},
         repeatable=True,
         idempotency_key=idempotency_key,
@@ -679,6 +793,22 @@ def put_platform_limit(
         Limit,
         query={"dry_run": dry_run},
         body=renamed(body),
+        repeatable=True,
+        idempotency_key=idempotency_key,
+    )
+
+
+def redeliver(
+    webhook_id: str, delivery_id: str, *, dry_run: bool | None = None, idempotency_key: str | None = None
+) -> Ask[Delivery]:
+    """Owe the event of an ended delivery once more; its id is the same, so a receiver can tell."""
+    return Ask(
+        "redeliver",
+        "POST",
+        "/webhooks/{webhook_id}/deliveries/{delivery_id}:redeliver",
+        Delivery,
+        {"webhook_id": webhook_id, "delivery_id": delivery_id},
+        query={"dry_run": dry_run},
         repeatable=True,
         idempotency_key=idempotency_key,
     )
@@ -818,6 +948,21 @@ def rotate_key(key_id: str, *, dry_run: bool | None = None, **body: Unpack[Rotat
     )
 
 
+def rotate_webhook_secret(
+    webhook_id: str, *, dry_run: bool | None = None, **body: Unpack[RotateSecret]
+) -> Ask[MadeWebhook]:
+    """Give a webhook a new secret, told this once; the former one signs beside it a while longer."""
+    return Ask(
+        "rotate_webhook_secret",
+        "POST",
+        "/webhooks/{webhook_id}:rotate",
+        MadeWebhook,
+        {"webhook_id": webhook_id},
+        query={"dry_run": dry_run},
+        body=renamed(body),
+    )
+
+
 def skip_occurrence(
     job: str, *, dry_run: bool | None = None, idempotency_key: str | None = None, **body: Unpack[Skip]
 ) -> Ask[Decision]:
@@ -893,4 +1038,33 @@ def update_platform(
         body=renamed(body),
         repeatable=True,
         idempotency_key=idempotency_key,
+    )
+
+
+def update_webhook(
+    webhook_id: str, *, dry_run: bool | None = None, idempotency_key: str | None = None, **body: Unpack[WebhookChanges]
+) -> Ask[Webhook]:
+    """Change a webhook's URL, events or description, as a merge patch."""
+    return Ask(
+        "update_webhook",
+        "PATCH",
+        "/webhooks/{webhook_id}",
+        Webhook,
+        {"webhook_id": webhook_id},
+        query={"dry_run": dry_run},
+        body=renamed(body),
+        repeatable=True,
+        idempotency_key=idempotency_key,
+    )
+
+
+def wait_for_execution(execution_id: str, *, timeout_ms: int | None = None) -> Ask[Execution]:
+    """Answer with an execution as soon as it has ended, or as it is after the timeout."""
+    return Ask(
+        "wait_for_execution",
+        "GET",
+        "/executions/{execution_id}:wait",
+        Execution,
+        {"execution_id": execution_id},
+        query={"timeout_ms": timeout_ms},
     )

@@ -71,6 +71,18 @@ class Cancel(TypedDict):
     force: NotRequired[bool]
 
 
+class Disable(TypedDict):
+    """Why nothing is to be delivered."""
+
+    reason: str
+
+
+class Enable(TypedDict):
+    """Where to deliver from now on, if the URL has moved."""
+
+    url: NotRequired[str | None]
+
+
 class JobChanges(TypedDict):
     """A merge patch: what is not named stays, null returns a field to its default."""
 
@@ -211,6 +223,15 @@ class NewPlatform(TypedDict):
     description: NotRequired[str | None]
 
 
+class NewWebhook(TypedDict):
+    """A URL to subscribe. Without a ``secret`` one is made."""
+
+    url: str
+    events: NotRequired[list[str]]
+    description: NotRequired[str]
+    secret: NotRequired[str | None]
+
+
 class Pause(TypedDict):
     """Why a job is paused, and until when."""
 
@@ -262,6 +283,13 @@ class Rotate(TypedDict):
     overlap_ms: NotRequired[int]
 
 
+class RotateSecret(TypedDict):
+    """How long the former secret signs beside the new one, and the new one itself where it is not to be made."""
+
+    overlap_ms: NotRequired[int]
+    secret: NotRequired[str | None]
+
+
 class Skip(TypedDict):
     """Pass over the next instant; ``occurrence`` says which that is, so that nobody skips by accident."""
 
@@ -274,6 +302,14 @@ class Trigger(TypedDict):
 
     payload: NotRequired[Data | None]
     overlap: NotRequired[Overlap | str | None]
+
+
+class WebhookChanges(TypedDict):
+    """A merge patch of a webhook; what is owed already goes to the new URL as well."""
+
+    url: NotRequired[str | None]
+    events: NotRequired[list[str] | None]
+    description: NotRequired[str | None]
 
 
 class Attempt(Shape):
@@ -374,6 +410,23 @@ class Decision(Shape):
     into_at: datetime | None
     until_at: datetime | None
     count: int | None
+
+
+class Delivery(Shape):
+    """One event owed to one webhook: how often it was tried, when next, and how the last try went."""
+
+    id: str
+    webhook_id: str
+    event_id: str
+    event_type: str
+    subject: str | None
+    state: Literal["held", "ready", "delivered", "failed"]
+    attempts: int
+    available_at: datetime
+    failing_since: datetime | None
+    ended_at: datetime | None
+    detail: str | None
+    created_at: datetime
 
 
 class Dispatcher(Shape):
@@ -676,6 +729,13 @@ class Platform(Shape):
     created_at: datetime | None
 
 
+class PostAnswer(Shape):
+    """How a test post went, right now."""
+
+    reception: Literal["delivered", "retry", "gone", "forbidden"]
+    detail: str
+
+
 class Preview(Shape):
     """When a schedule runs."""
 
@@ -714,13 +774,22 @@ class Revision(Shape):
     definition: Data
 
 
+class SigningSecret(Shape):
+    """One secret that signs: until when (null: until it is replaced), and never itself."""
+
+    until: datetime | None
+
+
 class Stats(Shape):
-    """How a job went. ``complete`` is false where there is more history than was looked at."""
+    """How a job went. ``complete`` is false where a part of the range was not counted, or is kept no more."""
 
     job: str
     complete: bool
     executions: int
     outcomes: dict[str, int]
+    retries: int
+    dead_letters: int
+    skipped_instants: dict[str, int]
     success_rate: float | None
     duration_ms: dict[str, int] | None
     start_delay_ms: dict[str, int] | None
@@ -746,6 +815,24 @@ class Usage(Shape):
     running_allowed: int | None
     executions: dict[str, int]
     dead_letters: int
+
+
+class Webhook(Shape):
+    """A subscription, as it stands; never its secrets."""
+
+    id: str
+    platform_id: str
+    url: str
+    events: list[str]
+    description: str
+    enabled: bool
+    disabled_reason: str | None
+    failures: int
+    failing_since: datetime | None
+    retry_at: datetime | None
+    secrets: list[SigningSecret]
+    created_at: datetime
+    updated_at: datetime
 
 
 class Window(Shape):
@@ -781,6 +868,12 @@ class ChangedJob(Job):
     warnings: list[str]
 
 
+class DeliveryWithBody(Delivery):
+    """A delivery with what is posted; null for who may not see payloads."""
+
+    body: str | None
+
+
 class ExecutionWithAttempts(Execution):
     """An execution with its ended attempts and the decision that made it."""
 
@@ -790,5 +883,11 @@ class ExecutionWithAttempts(Execution):
 
 class MadeKey(Key):
     """A key with its secret, which is told this once."""
+
+    secret: str
+
+
+class MadeWebhook(Webhook):
+    """A webhook with the secret it was just given, which is told this once."""
 
     secret: str

@@ -168,7 +168,7 @@ ASKS: Mapping[str, Ask] = {
     "enqueue_many": Ask(body={"executions": [{"handler": "h"}]}),
     "bulk_executions": Ask(body={"action": "cancel", "filter": "status = queued", "params": {"reason": "why"}}),
     "get_execution": Ask({"execution_id": "live"}),
-    "wait_for_execution": Ask({"execution_id": "live"}, query={"timeout_ms": "20"}),
+    "wait_for_execution": Ask({"execution_id": "dead"}),
     "list_attempts": Ask({"execution_id": "dead"}),
     "get_logs": Ask({"execution_id": "live"}),
     "explain_an_execution": Ask({"execution_id": "live"}),
