@@ -22,7 +22,18 @@ from mainspring.api.call import ApiState
 from mainspring.api.document import document
 from mainspring.api.guard import Guard, GuardSettings
 from mainspring.api.problems import CODES, of_error, problem
-from mainspring.api.routes import admin, dead_letters, events, executions, fleet, jobs, service, streams, webhooks
+from mainspring.api.routes import (
+    admin,
+    dead_letters,
+    events,
+    executions,
+    fleet,
+    jobs,
+    record,
+    service,
+    streams,
+    webhooks,
+)
 from mainspring.api.streams import Streams
 from mainspring.app.application import Application
 from mainspring.app.wiring import webhook_sender
@@ -34,7 +45,7 @@ from mainspring.ports.store import Tx
 
 logger = logging.getLogger("mainspring")
 
-_ROUTES = (service, jobs, executions, dead_letters, events, fleet, streams, webhooks, admin)
+_ROUTES = (service, jobs, executions, dead_letters, events, fleet, record, streams, webhooks, admin)
 
 
 @dataclass(frozen=True, slots=True)

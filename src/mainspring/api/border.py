@@ -27,6 +27,8 @@ SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+#: Media types of answers that take as long as they take.
+STREAMED = ("text/event-stream", "application/x-ndjson")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ class _Answer:
             for name, value in SECURITY_HEADERS.items():
                 headers.setdefault(name, value)
             headers["X-Request-Id"] = self._request_id
-            if self.deadline is not None and headers.get("content-type", "").startswith("text/event-stream"):
+            if self.deadline is not None and headers.get("content-type", "").startswith(STREAMED):
                 self.deadline.reschedule(None)
         await self._send(message)
 

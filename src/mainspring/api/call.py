@@ -22,13 +22,13 @@ from mainspring.control.keys import KeyService
 from mainspring.control.listing import ListRequest, Page, list_page
 from mainspring.control.operations import OperationService
 from mainspring.control.platforms import PlatformAdmin
+from mainspring.control.rows import chosen_fields, page_body
 from mainspring.control.scheduler import SchedulerService
 from mainspring.control.service import PlatformService
 from mainspring.errors import StoreUnavailableError
 from mainspring.model.admin import Answer, Caller
 from mainspring.model.filters import Node
 from mainspring.model.nouns import Noun
-from mainspring.model.wire import instant
 from mainspring.moves.schedules import Schedules
 from mainspring.ports.sealing import Sealer
 from mainspring.ports.store import Store, Tx, Work
@@ -254,20 +254,6 @@ def encoded(body: Any) -> bytes:
     return orjson.dumps(body, default=str)
 
 
-def page_body(page: Page, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return a page as plain data."""
-    body: dict[str, Any] = {
-        "data": rows,
-        "next_page_token": page.next_page_token,
-        "prev_page_token": page.prev_page_token,
-    }
-    if page.total is not None:
-        body["total"] = {"value": page.total[0], "relation": page.total[1]}
-    if page.since is not None:
-        body["window"] = {"since": instant(page.since)}
-    return body
-
-
 # -- what routes ask for -----------------------------------------------------------------------------------------
 
 
@@ -291,21 +277,6 @@ class Paging:
     def chosen(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return rows with the fields asked for alone; their id is always among them."""
         return [chosen_fields(row, self.fields) for row in rows]
-
-
-def chosen_fields(row: dict[str, Any], fields: str) -> dict[str, Any]:
-    """Return the fields asked for, separated by commas; all of them where none are.
-
-    >>> chosen_fields({"id": "x", "name": "a", "queue": "q"}, "name")
-    {'id': 'x', 'name': 'a'}
-    """
-    wanted = {name.strip() for name in fields.split(",") if name.strip()}
-    if not wanted:
-        return row
-    unknown = sorted(wanted - row.keys())
-    if unknown:
-        raise ApiError(400, "unknown_field", f"there is no field {unknown[0][:60]!r}", field="fields")
-    return {name: value for name, value in row.items() if name in wanted or name == "id"}
 
 
 PlatformId = Annotated[str, Path(min_length=1, max_length=128, description="A platform's name, or `self`.")]

@@ -12,6 +12,7 @@ import orjson
 from starlette.responses import Response
 
 from mainspring import errors
+from mainspring.control.rows import UnknownFieldError
 from mainspring.errors import MainspringError
 
 MEDIA_TYPE = "application/problem+json"
@@ -32,6 +33,7 @@ class ApiError(MainspringError):
 STATUS: Mapping[type[MainspringError], int] = {
     errors.ValidationError: 422,
     errors.FilterError: 400,
+    UnknownFieldError: 400,
     errors.UnauthorizedError: 401,
     errors.ForbiddenError: 403,
     errors.NotFoundError: 404,

@@ -34,6 +34,7 @@ from mainspring.client.shapes import (
     Execution,
     ExecutionWithAttempts,
     Explanation,
+    Findings,
     Handler,
     Heatmap,
     Job,
@@ -316,9 +317,9 @@ def enqueue_many(
     )
 
 
-def explain(job: str, *, at: str | None = None) -> Ask[Explanation]:
-    """Say why a job did (not) run at an instant, or at a wall time of its zone."""
-    return Ask("explain", "GET", "/jobs/{job}/explain", Explanation, {"job": job}, query={"at": at})
+def explain(job: str, *, at: str | None = None, event: str | None = None) -> Ask[Explanation]:
+    """Say why a job did (not) run at an instant, at a wall time of its zone, or with an event."""
+    return Ask("explain", "GET", "/jobs/{job}/explain", Explanation, {"job": job}, query={"at": at, "event": event})
 
 
 def explain_an_execution(execution_id: str) -> Ask[Explanation]:
@@ -366,6 +367,11 @@ def get_execution(execution_id: str) -> Ask[ExecutionWithAttempts]:
     return Ask(
         "get_execution", "GET", "/executions/{execution_id}", ExecutionWithAttempts, {"execution_id": execution_id}
     )
+
+
+def get_findings() -> Ask[Findings]:
+    """Check everything that can be checked from here; each finding names the command that mends it."""
+    return Ask("get_findings", "GET", "/doctor", Findings)
 
 
 def get_handler(handler: str) -> Ask[Handler]:
@@ -985,9 +991,7 @@ def test_match(**body: Unpack[MatchTest]) -> Ask[MatchResult]:
     return Ask("test_match", "POST", "/events:test", MatchResult, body=renamed(body))
 
 
-def trigger_job(
-    job: str, *, dry_run: bool | None = None, idempotency_key: str | None = None, **body: Unpack[Trigger]
-) -> Ask[Execution]:
+def trigger_job(job: str, *, dry_run: bool | None = None, **body: Unpack[Trigger]) -> Ask[Execution]:
     """Run a job now, under its policies."""
     return Ask(
         "trigger_job",
@@ -998,7 +1002,6 @@ def trigger_job(
         query={"dry_run": dry_run},
         body=renamed(body),
         repeatable=True,
-        idempotency_key=idempotency_key,
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mainspring.client.ask import Ask
-from mainspring.client.exchange import Caller, Lost, Pause, Reply, Send, Step, Steps
+from mainspring.client.exchange import Caller, Lost, Pause, Reply, Send, Step, Steps, request_of
+from mainspring.client.problems import problem_of
 from mainspring.client.shape import Page
 from mainspring.client.watching import Following
 
@@ -77,6 +79,21 @@ class Blocking(Driver):
                 got = lost(error)
             if not following.ended:
                 self._do(Pause(following.broke(got)))
+
+    def lines(self, ask: Ask[T]) -> Iterator[T]:
+        """Yield the rows of an answer of one JSON value a line."""
+        import httpx2
+
+        send = request_of(ask, self.caller.platform, self.caller.key)
+        try:
+            with self._http.stream(**_request(send, _quiet())) as response:
+                if response.status_code != 200:
+                    raise problem_of(response.status_code, response.read())
+                for line in response.iter_lines():
+                    if line:
+                        yield ask.reads(json.loads(line))
+        except httpx2.TransportError as error:
+            self.caller.opened(lost(error))
 
     def close(self) -> None:
         """Close the connections."""
@@ -149,6 +166,21 @@ class Awaiting(Driver):
                 got = lost(error)
             if not following.ended:
                 await self._do(Pause(following.broke(got)))
+
+    async def lines(self, ask: Ask[T]) -> AsyncIterator[T]:
+        """Yield the rows of an answer of one JSON value a line."""
+        import httpx2
+
+        send = request_of(ask, self.caller.platform, self.caller.key)
+        try:
+            async with self._http.stream(**_request(send, _quiet())) as response:
+                if response.status_code != 200:
+                    raise problem_of(response.status_code, await response.aread())
+                async for line in response.aiter_lines():
+                    if line:
+                        yield ask.reads(json.loads(line))
+        except httpx2.TransportError as error:
+            self.caller.opened(lost(error))
 
     async def close(self) -> None:
         """Close the connections."""

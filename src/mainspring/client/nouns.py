@@ -96,6 +96,21 @@ class Followed(Generic[P, T]):
         return _bound(noun, begin, call)
 
 
+class Lined(Generic[P, T]):
+    """A method that yields the rows of an answer of any length, as they come."""
+
+    def __init__(self, build: Callable[P, Ask[T]]) -> None:
+        self._build, self.__doc__ = build, build.__doc__
+
+    @overload
+    def __get__(self, noun: Noun[Blocking], kind: Any) -> Callable[P, Iterator[T]]: ...
+    @overload
+    def __get__(self, noun: Noun[Awaiting], kind: Any) -> Callable[P, AsyncIterator[T]]: ...
+    def __get__(self, noun: Any, kind: Any) -> Any:
+        build = self._build
+        return _bound(noun, build, lambda driver, *args, **named: driver.lines(build(*args, **named)))
+
+
 def _bound(noun: Any, told: Callable[..., Any], call: Callable[..., Any]) -> Any:
     if noun is None:
         return told  # on the class: what it asks
@@ -203,6 +218,7 @@ class Fleet(Noun[D]):
     dispatchers = Sent(asks.list_dispatchers)
     queues = Sent(asks.list_queues)
     overview = Sent(asks.get_overview)
+    doctor = Sent(asks.get_findings)
 
 
 class Limits(Noun[D]):
@@ -249,10 +265,11 @@ class Platforms(Noun[D]):
 
 
 class Audit(Noun[D]):
-    """The audit trail: who changed what."""
+    """The audit trail, who changed what; and the record whole, for audits from outside."""
 
     list = Listed(asks.list_audit)
     page = Sent(asks.list_audit)
+    export = Lined(watching.export_record)
 
 
 class Service(Noun[D]):

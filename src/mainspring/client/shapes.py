@@ -302,6 +302,7 @@ class Trigger(TypedDict):
 
     payload: NotRequired[Data | None]
     overlap: NotRequired[Overlap | str | None]
+    idempotency_key: NotRequired[str | None]
 
 
 class WebhookChanges(TypedDict):
@@ -501,6 +502,23 @@ class Explanation(Shape):
     summary: str
     checks: list[Check]
     advice: list[str]
+
+
+class Finding(Shape):
+    """One thing that was checked."""
+
+    check: str
+    status: Literal["ok", "note", "warning", "error"]
+    detail: str
+    evidence: Data
+    fix: list[str]
+
+
+class Findings(Shape):
+    """What was found; ``status`` is the worst of it."""
+
+    status: Literal["ok", "note", "warning", "error"]
+    findings: list[Finding]
 
 
 class Handler(Shape):
@@ -752,6 +770,7 @@ class PublishedEvent(Shape):
     type: str
     source: str
     duplicate: bool
+    jobs: list[str]
     executions: list[str]
 
 
@@ -863,9 +882,10 @@ class BackfillOperation(Operation):
 
 
 class ChangedJob(Job):
-    """A job after a change, with what may surprise."""
+    """A job after a change, with what may surprise. ``changed`` is false where it was so already."""
 
     warnings: list[str]
+    changed: bool
 
 
 class DeliveryWithBody(Delivery):

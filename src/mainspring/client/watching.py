@@ -197,6 +197,14 @@ class Frame:
         return found if isinstance(found, dict) else {"value": found}
 
 
+def export_record(kind: str, *, job: str | None = None) -> Ask[dict[str, Any]]:
+    """Yield the rows of the record whole: ``decisions``, ``executions``, ``attempts`` or ``transitions``, of a job or all.
+
+    A connection that breaks ends it with an error: begin again, the rows are the same.
+    """
+    return Ask("export_record", "GET", "/export/{kind}", dict, {"kind": kind}, query={"job": job})
+
+
 def follow_logs(caller: Caller, execution_id: str, *, after: int = 0) -> Following[LogLine]:
     """Follow an execution's log from behind line ``after`` to its end."""
     values = {"execution_id": execution_id, **({"after": str(after)} if after else {})}

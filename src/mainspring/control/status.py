@@ -97,7 +97,8 @@ class Status:
             ],
             "upcoming": [{"job": u.name, "next_run_at": instant(u.at), "timezone": u.timezone} for u in self.upcoming],
             "failing": [
-                {"job": f.name, "consecutive_failures": f.consecutive_failures, "last_run_at": instant(f.last_run_at)}
+                {"job": f.name, "consecutive_failures": f.consecutive_failures, "last_run_at": instant(f.last_run_at),
+                 "timezone": f.timezone}
                 for f in self.failing
             ],
             "paused": list(self.paused),

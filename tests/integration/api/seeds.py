@@ -214,6 +214,8 @@ ASKS: Mapping[str, Ask] = {
     "list_deliveries": Ask({"webhook_id": "webhook_id"}),
     "get_delivery": Ask({"webhook_id": "webhook_id", "delivery_id": "delivery_id"}),
     "redeliver": Ask({"webhook_id": "webhook_id", "delivery_id": "delivery_id"}),
+    "get_findings": Ask(),
+    "export_record": Ask({"kind": "=executions"}),
     "list_keys": Ask(),
     "create_key": Ask(body={"role": "viewer"}),
     "get_key": Ask({"key_id": "key_id"}),

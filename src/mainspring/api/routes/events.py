@@ -12,6 +12,7 @@ from mainspring.api.routing import Routes
 from mainspring.api.shapes import base, work
 from mainspring.api.show import event_row, refuse_hidden
 from mainspring.control.match import match_event
+from mainspring.control.rows import published_row
 from mainspring.control.scheduler import SchedulerService
 from mainspring.errors import NotFoundError, ValidationError
 from mainspring.model.events import Event
@@ -77,11 +78,4 @@ async def get_event(
 
 
 def _published(done: Published) -> Reply:
-    body: dict[str, Any] = {
-        "id": done.event.id,
-        "type": str(done.event.type),
-        "source": done.event.source,
-        "duplicate": done.duplicate,
-        "executions": [execution.id for execution in done.executions],
-    }
-    return Reply(body, 200 if done.duplicate else 201)
+    return Reply(published_row(done), 200 if done.duplicate else 201)

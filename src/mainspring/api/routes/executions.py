@@ -18,6 +18,7 @@ from mainspring.api.show import as_utc, decision_row, execution_row, refuse_hidd
 from mainspring.api.streams import Streams
 from mainspring.control.callbacks import Signed, callback_secret, settle_callback
 from mainspring.control.explain import explain_execution
+from mainspring.control.rows import log_row
 from mainspring.control.scheduler import ExecutionView, SchedulerService
 from mainspring.errors import NotFoundError
 from mainspring.model.execution import Execution
@@ -230,19 +231,6 @@ def own_payload(call: Call, body: work.Again | None) -> dict[str, Any] | None:
     call.require("jobs:write", "a payload of one's own changes what is done")
     refuse_hidden(body.payload)
     return body.payload
-
-
-def log_row(line: Any) -> dict[str, Any]:
-    """Return a log line."""
-    return {
-        "line": line.line,
-        "at": instant(line.at),
-        "level": line.level,
-        "message": redacted(line.message),
-        "fields": redacted(line.fields),
-        "attempt": line.attempt,
-        "external": line.external,
-    }
 
 
 def _existing(tx: Tx, call: Call, execution_id: str) -> Execution:

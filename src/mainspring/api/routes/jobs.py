@@ -20,12 +20,13 @@ from mainspring.api.show import (
     execution_row,
     job_row,
     job_rows,
-    occurrence_row,
     refuse_hidden,
 )
 from mainspring.control.explain import explain_job
 from mainspring.control.figures import heatmap, job_stats
+from mainspring.control.fleet import next_runs as runs_of
 from mainspring.control.operations import Bulk, OperationService, operation_to_wire
+from mainspring.control.rows import backfill_rows
 from mainspring.control.scheduler import SchedulerService
 from mainspring.errors import ValidationError
 from mainspring.model.filters import Compare
@@ -34,7 +35,6 @@ from mainspring.model.redact import redacted
 from mainspring.model.wire import DEFINITION_FIELDS, instant
 from mainspring.moves.jobs import existing
 from mainspring.ports.store import Tx
-from mainspring.schedule.occurrence import Occurrence
 
 routes = Routes("jobs", "/api/v1/platforms/{platform_id}/jobs")
 
@@ -157,7 +157,9 @@ async def trigger_job(call: Changing, job: JobName, body: jobs.Trigger | None = 
         refuse_hidden(asked.payload)
     return await call.change(
         SchedulerService,
-        lambda service: service.trigger_job(job, payload=asked.payload, overlap=asked.overlap),
+        lambda service: service.trigger_job(
+            job, payload=asked.payload, overlap=asked.overlap, idempotency_key=asked.idempotency_key
+        ),
         lambda made: Reply(execution_row(call, made), 201),
     )
 
@@ -183,11 +185,7 @@ async def backfill_job(call: Changing, job: JobName, body: jobs.Backfill) -> Res
 
     def present(done: Any) -> Reply:
         operation, instants = done
-        told = [
-            {"at": instant(one.at), "runs": one.runs, "reason": one.reason, "execution_id": one.execution_id}
-            for one in instants
-        ]
-        return Reply(operation_to_wire(operation) | {"instants": told}, 202)
+        return Reply(operation_to_wire(operation) | {"instants": backfill_rows(instants)}, 202)
 
     return await call.change(
         OperationService,
@@ -239,22 +237,7 @@ async def next_runs(
     start, end = _aware(since, "from"), _aware(until, "to")
 
     def found(tx: Tx) -> dict[str, Any]:
-        one = existing(tx, call.platform_id, job)
-        if not one.definition.type.timed:
-            raise ValidationError(f"a {one.definition.type} job has no instants", field="job")
-        schedule = call.state.schedules.of(tx, one)
-        told: list[Occurrence] = []
-        occurrence = schedule.next(start - timedelta(milliseconds=1) if start is not None else tx.now)
-        while occurrence is not None and len(told) < count and (end is None or occurrence.at <= end):
-            told.append(occurrence)
-            occurrence = schedule.next(occurrence.at)
-        return {
-            "job": one.name,
-            "timezone": schedule.timezone,
-            "sentence": schedule.sentence,
-            "warnings": list(schedule.warnings),
-            "instants": [occurrence_row(schedule, one) for one in told],
-        }
+        return runs_of(tx, call.state.schedules, call.platform_id, job, count=count, start=start, end=end)
 
     return call.answer(Reply(await call.read(found)))
 
@@ -308,9 +291,16 @@ async def get_heatmap(
 
 
 @routes.on("GET", "/{job}/explain", scope="jobs:read", answers=jobs.Explanation)
-async def explain(call: Reading, job: JobName, at: Annotated[str | None, Query(max_length=64)] = None) -> Response:
-    """Say why a job did (not) run at an instant, or at a wall time of its zone."""
-    told = await call.read(lambda tx: explain_job(tx, call.state.schedules, call.platform_id, job, at))
+async def explain(
+    call: Reading,
+    job: JobName,
+    at: Annotated[str | None, Query(max_length=64)] = None,
+    event: Annotated[
+        str | None, Query(max_length=600, description="Of an event job: an event's id, or source#id.")
+    ] = None,
+) -> Response:
+    """Say why a job did (not) run at an instant, at a wall time of its zone, or with an event."""
+    told = await call.read(lambda tx: explain_job(tx, call.state.schedules, call.platform_id, job, at, event=event))
     return call.answer(Reply(redacted(told.to_wire())))
 
 

@@ -11,10 +11,11 @@ from starlette.responses import Response
 
 from mainspring.api.call import Reading, Reply
 from mainspring.api.problems import ApiError
-from mainspring.api.routes.executions import ExecutionId, log_row
+from mainspring.api.routes.executions import ExecutionId
 from mainspring.api.routing import Routes, streamed
 from mainspring.api.shapes import admin
 from mainspring.api.streams import Streams, frame
+from mainspring.control.rows import log_row
 from mainspring.control.status import collect_status
 from mainspring.errors import NotFoundError
 from mainspring.model.events import Event

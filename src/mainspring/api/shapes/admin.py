@@ -226,6 +226,23 @@ class Overview(Shape):
     metrics: Data
 
 
+class Finding(Shape):
+    """One thing that was checked."""
+
+    check: str
+    status: Literal["ok", "note", "warning", "error"]
+    detail: str
+    evidence: Data
+    fix: list[str]
+
+
+class Findings(Shape):
+    """What was found; ``status`` is the worst of it."""
+
+    status: Literal["ok", "note", "warning", "error"]
+    findings: list[Finding]
+
+
 class Probe(Shape):
     """Whether it lives, or is ready."""
 

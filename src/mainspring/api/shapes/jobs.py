@@ -134,9 +134,10 @@ class Job(Shape):
 
 
 class ChangedJob(Job):
-    """A job after a change, with what may surprise."""
+    """A job after a change, with what may surprise. ``changed`` is false where it was so already."""
 
     warnings: list[str]
+    changed: bool
 
 
 class Pause(Request):
@@ -157,6 +158,7 @@ class Trigger(Request):
 
     payload: Data | None = None
     overlap: Annotated[Overlap, Field(strict=False)] | None = None
+    idempotency_key: Annotated[str, StringConstraints(min_length=1, max_length=256)] | None = None
 
 
 class Skip(Request):

@@ -257,6 +257,7 @@ class PublishedEvent(Shape):
     type: str
     source: str
     duplicate: bool
+    jobs: list[str]
     executions: list[str]
 
 
