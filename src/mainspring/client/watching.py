@@ -198,7 +198,7 @@ class Frame:
 
 
 def export_record(kind: str, *, job: str | None = None) -> Ask[dict[str, Any]]:
-    """Yield the rows of the record whole: ``decisions``, ``executions``, ``attempts`` or ``transitions``, of a job or all.
+    """Yield the record whole, row by row: ``decisions``, ``executions``, ``attempts`` or ``transitions``.
 
     A connection that breaks ends it with an error: begin again, the rows are the same.
     """
