@@ -20,6 +20,8 @@ BASE = "/api/v1/platforms/{platform_id}"
 WORDS = ("access", "admin", "decision", "execution", "job", "policy", "webhook")
 LIST = {"filter", "sort", "page_size", "page_token", "count", "fields", "include", "allow_scan"}
 RENAMED = {"from": "since", "to": "until"}
+#: What is not kept for a repeat, though its answer holds no secret.
+ONCE = {"post_test_event"}
 #: What is sent and read in a manner of its own, not as one question and one answer.
 LEFT_OUT = {"get_openapi", "receive_callback", "live", "ready"}
 
@@ -133,7 +135,11 @@ class Writer:
         body = _first_ref(one.get("requestBody", {}))
         fields = self.schemas[body]["properties"] if body else {}
         answer, reads = self._answer(one)
-        keyed = "idempotency-key" in headers and "secret" not in self.schemas.get(answer, {}).get("properties", {})
+        keyed = (
+            name not in ONCE
+            and "idempotency-key" in headers
+            and "secret" not in self.schemas.get(answer, {}).get("properties", {})
+        )
         taken = [f"{value}: str" for value in values]
         named = [f"{RENAMED.get(p['name'], p['name'])}: {self._optional(p['schema'])} = None" for p in queries]
         if "if-match" in headers:

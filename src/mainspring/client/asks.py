@@ -689,9 +689,7 @@ def pause_operation(
     )
 
 
-def post_test_event(
-    webhook_id: str, *, dry_run: bool | None = None, idempotency_key: str | None = None
-) -> Ask[PostAnswer]:
+def post_test_event(webhook_id: str, *, dry_run: bool | None = None) -> Ask[PostAnswer]:
     """Post a test event from this server, right now, and tell how it went; a dry run posts nothing."""
     return Ask(
         "post_test_event",
@@ -700,8 +698,6 @@ def post_test_event(
         PostAnswer,
         {"webhook_id": webhook_id},
         query={"dry_run": dry_run},
-        repeatable=True,
-        idempotency_key=idempotency_key,
     )
 
 

@@ -30,6 +30,7 @@ class _Client(Generic[D]):
         self.limits: nouns.Limits[D] = nouns.Limits(driver)
         self.calendars: nouns.Calendars[D] = nouns.Calendars(driver)
         self.schedules: nouns.Schedules[D] = nouns.Schedules(driver)
+        self.webhooks: nouns.Webhooks[D] = nouns.Webhooks(driver)
         self.keys: nouns.Keys[D] = nouns.Keys(driver)
         self.platforms: nouns.Platforms[D] = nouns.Platforms(driver)
         self.audit: nouns.Audit[D] = nouns.Audit(driver)
@@ -77,8 +78,8 @@ class Client(_Client[Blocking]):
         patience: Patience | None = None,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
-        caller = _caller(server, key, platform, profile, patience)
-        super().__init__(Blocking(caller, timeout, transport))
+        caller = _caller(server, key, platform, profile, timeout, patience)
+        super().__init__(Blocking(caller, transport))
 
     def close(self) -> None:
         """Close the connections; leaving a ``with`` block does it too."""
@@ -113,8 +114,8 @@ class AsyncClient(_Client[Awaiting]):
         patience: Patience | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
-        caller = _caller(server, key, platform, profile, patience)
-        super().__init__(Awaiting(caller, timeout, transport))
+        caller = _caller(server, key, platform, profile, timeout, patience)
+        super().__init__(Awaiting(caller, transport))
 
     async def close(self) -> None:
         """Close the connections; leaving an ``async with`` block does it too."""
@@ -130,10 +131,15 @@ class AsyncClient(_Client[Awaiting]):
 
 
 def _caller(
-    server: str | None, key: str | None, platform: str | None, profile: str | None, patience: Patience | None
+    server: str | None,
+    key: str | None,
+    platform: str | None,
+    profile: str | None,
+    timeout: float,
+    patience: Patience | None,
 ) -> Caller:
     place = place_of(server=server, profile=profile, platform=platform, key=key)
     if place.server is None:
         fix = "give its URL, or set MAINSPRING_SERVER, or use a profile of a server"
         raise SettingsError(f"no server is named ({place.origin}: {place.db}): {fix}")
-    return Caller(place.server, place.platform or "self", place.key, patience or Patience())
+    return Caller(place.server, place.platform or "self", place.key, timeout, patience or Patience())

@@ -23,20 +23,20 @@ SILENCE = 45.0
 
 
 class Driver:
-    """What both have: who asks, and how long one request may take, in seconds."""
+    """What both have: who asks whom."""
 
-    def __init__(self, caller: Caller, timeout: float) -> None:
-        self.caller, self.timeout = caller, timeout
+    def __init__(self, caller: Caller) -> None:
+        self.caller = caller
 
 
 class Blocking(Driver):
     """Sends and waits in the calling thread. Threads may share one."""
 
-    def __init__(self, caller: Caller, timeout: float, transport: httpx2.BaseTransport | None = None) -> None:
+    def __init__(self, caller: Caller, transport: httpx2.BaseTransport | None = None) -> None:
         import httpx2
 
-        super().__init__(caller, timeout)
-        self._http = httpx2.Client(base_url=caller.server, timeout=timeout, transport=transport)
+        super().__init__(caller)
+        self._http = httpx2.Client(base_url=caller.server, timeout=caller.timeout, transport=transport)
 
     def now(self) -> float:
         """The clock that waits are measured by."""
@@ -106,7 +106,7 @@ class Blocking(Driver):
             time.sleep(step.seconds)
             return None
         try:
-            response = self._http.request(**_request(step, step.timeout or self.timeout))
+            response = self._http.request(**_request(step, self.caller.timeout))
         except httpx2.TransportError as error:
             return lost(error)
         return Reply(response.status_code, response.headers, response.content)
@@ -115,11 +115,11 @@ class Blocking(Driver):
 class Awaiting(Driver):
     """Sends and waits on the running event loop."""
 
-    def __init__(self, caller: Caller, timeout: float, transport: httpx2.AsyncBaseTransport | None = None) -> None:
+    def __init__(self, caller: Caller, transport: httpx2.AsyncBaseTransport | None = None) -> None:
         import httpx2
 
-        super().__init__(caller, timeout)
-        self._http = httpx2.AsyncClient(base_url=caller.server, timeout=timeout, transport=transport)
+        super().__init__(caller)
+        self._http = httpx2.AsyncClient(base_url=caller.server, timeout=caller.timeout, transport=transport)
 
     def now(self) -> float:
         """The clock that waits are measured by."""
@@ -195,7 +195,7 @@ class Awaiting(Driver):
             await asyncio.sleep(step.seconds)
             return None
         try:
-            response = await self._http.request(**_request(step, step.timeout or self.timeout))
+            response = await self._http.request(**_request(step, self.caller.timeout))
         except httpx2.TransportError as error:
             return lost(error)
         return Reply(response.status_code, response.headers, response.content)

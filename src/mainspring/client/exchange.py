@@ -21,14 +21,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """A request to send. ``timeout`` is in seconds, None for the driver's own."""
+    """A request to send."""
 
     method: str
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
     content: bytes | None
-    timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +84,12 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks whom, and how patiently."""
+    """Who asks whom, and how patiently: one request takes ``timeout`` seconds at most."""
 
     server: str
     platform: str = "self"
     key: str | None = field(default=None, repr=False)
+    timeout: float = 30.0
     patience: Patience = Patience()
     random: Random = field(default_factory=Random, repr=False)
 

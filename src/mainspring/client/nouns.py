@@ -162,6 +162,7 @@ class Executions(Noun[D]):
     enqueue = Sent(asks.enqueue)
     enqueue_many = Sent(asks.enqueue_many)
     wait = Talked(watching.wait)
+    wait_once = Sent(asks.wait_for_execution)
     result = Talked(watching.result)
     attempts = Sent(asks.list_attempts)
     logs = Sent(asks.get_logs)
@@ -241,6 +242,24 @@ class Schedules(Noun[D]):
     """Schedules to try; nothing is stored."""
 
     preview = Sent(asks.preview_schedule)
+
+
+class Webhooks(Noun[D]):
+    """Webhooks: URLs that events are posted to, signed; secrets are answered once, by ``create`` and ``rotate``."""
+
+    list = Sent(asks.list_webhooks)
+    get = Sent(asks.get_webhook)
+    create = Sent(asks.create_webhook)
+    update = Sent(asks.update_webhook)
+    delete = Sent(asks.delete_webhook)
+    enable = Sent(asks.enable_webhook)
+    disable = Sent(asks.disable_webhook)
+    rotate = Sent(asks.rotate_webhook_secret)
+    test = Sent(asks.post_test_event)
+    deliveries = Listed(asks.list_deliveries)
+    deliveries_page = Sent(asks.list_deliveries)
+    delivery = Sent(asks.get_delivery)
+    redeliver = Sent(asks.redeliver)
 
 
 class Keys(Noun[D]):

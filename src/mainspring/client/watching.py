@@ -13,7 +13,7 @@ from mainspring.client.ask import Ask, nothing
 from mainspring.client.exchange import Caller, Lost, Pause, Reply, Send, Steps, request_of, retry_after, streaming
 from mainspring.client.problems import ServerUnreachableError, problem_of
 from mainspring.client.shape import Shape
-from mainspring.client.shapes import Data, ExecutionWithAttempts, LogLine, Operation
+from mainspring.client.shapes import Data, Execution, LogLine, Operation
 from mainspring.errors import ExecutionFailedError
 from mainspring.model.admin import OperationStatus
 from mainspring.model.execution import Status
@@ -23,6 +23,8 @@ Now = Callable[[], float]
 
 #: Seconds between two looks: at first, and at most.
 FIRST_LOOK, LAST_LOOK = 0.05, 2.0
+#: Seconds one question may wait at the server for an end.
+LONG_LOOK = 20.0
 #: Ids of events kept to tell a repeat by.
 REMEMBERED = 5_000
 
@@ -43,7 +45,7 @@ class StreamEvent(Shape):
 # -- waiting -----------------------------------------------------------------------------------------------------
 
 
-def wait(caller: Caller, now: Now, execution_id: str, *, timeout: float | None = None) -> Steps[ExecutionWithAttempts]:
+def wait(caller: Caller, now: Now, execution_id: str, *, timeout: float | None = None) -> Steps[Execution]:
     """Wait until an execution has ended, however, and return it.
 
     Args:
@@ -52,8 +54,15 @@ def wait(caller: Caller, now: Now, execution_id: str, *, timeout: float | None =
         execution_id: Which one.
         timeout: Longest wait in seconds; `TimeoutError` when it is over. The execution goes on.
     """
-    ask = asks.get_execution(execution_id)
-    return (yield from _until(caller, now, ask, _has_ended, timeout, f"execution {execution_id}"))
+    longest = min(
+        LONG_LOOK, caller.timeout * 0.7
+    )  # the server answers as soon as it ends, well within a request's time
+
+    def look(left: float | None) -> Ask[Execution]:
+        seconds = longest if left is None else max(0.0, min(longest, left))
+        return asks.wait_for_execution(execution_id, timeout_ms=round(seconds * 1000))
+
+    return (yield from _until(now, caller, look, _has_ended, timeout, f"execution {execution_id}"))
 
 
 def result(caller: Caller, now: Now, execution_id: str, *, timeout: float | None = None) -> Steps[Any]:
@@ -69,16 +78,21 @@ def result(caller: Caller, now: Now, execution_id: str, *, timeout: float | None
 def wait_operation(caller: Caller, now: Now, operation_id: str, *, timeout: float | None = None) -> Steps[Operation]:
     """Wait until a bulk operation is over and return it; `TimeoutError` after ``timeout`` seconds."""
     ask = asks.get_operation(operation_id)
-    return (yield from _until(caller, now, ask, _is_over, timeout, f"operation {operation_id}"))
+    return (yield from _until(now, caller, lambda _: ask, _is_over, timeout, f"operation {operation_id}"))
 
 
 def _until(
-    caller: Caller, now: Now, ask: Ask[T], ended: Callable[[T], bool], timeout: float | None, what: str
+    now: Now,
+    caller: Caller,
+    look: Callable[[float | None], Ask[T]],
+    ended: Callable[[T], bool],
+    timeout: float | None,
+    what: str,
 ) -> Steps[T]:
     end = None if timeout is None else now() + timeout
     pause = FIRST_LOOK
     while True:
-        found = yield from caller.ask(ask)
+        found = yield from caller.ask(look(None if end is None else end - now()))
         if ended(found):
             return found
         left = pause if end is None else end - now()
@@ -88,7 +102,7 @@ def _until(
         pause = min(pause * 1.5, LAST_LOOK)
 
 
-def _has_ended(execution: ExecutionWithAttempts) -> bool:
+def _has_ended(execution: Execution) -> bool:
     return isinstance(execution.status, Status) and execution.status.terminal
 
 

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Desk(Protocol):
-    """Answers the asks of `mainspring.client.asks`, in the shapes of the API, with the errors of `mainspring.errors`."""
+    """Answers the asks of `mainspring.client`, in the shapes of the API, with the errors of `mainspring.errors`."""
 
     async def ask(self, ask: Ask[T]) -> T:
         """Return the answer. Changes are durable when it returns."""

@@ -18,6 +18,7 @@ from mainspring.control.keys import MadeKey, key_to_wire
 from mainspring.control.operations import Bulk, operation_to_wire, run_step
 from mainspring.control.platforms import existing_platform, platform_to_wire
 from mainspring.control.status import collect_status
+from mainspring.control.webhooks import NewSecret, delivery_to_wire, post_trial, webhook_to_wire
 from mainspring.errors import NotFoundError
 from mainspring.model.execution import Execution
 from mainspring.model.filters import Compare
@@ -348,6 +349,63 @@ async def test_match(desk: StoreDesk, ask: Ask[Any]) -> Any:
         subject=event.get("subject"),
     )
     return found.to_wire()
+
+
+# -- webhooks ----------------------------------------------------------------------------------------------------
+
+
+def _made_webhook(made: NewSecret) -> Any:
+    return webhook_to_wire(made.webhook) | {"secret": made.secret}
+
+
+@answers
+async def list_webhooks(desk: StoreDesk, ask: Ask[Any]) -> Any:
+    return {"data": [webhook_to_wire(webhook) for webhook in await desk.webhooks.find()]}
+
+
+@answers
+async def create_webhook(desk: StoreDesk, ask: Ask[Any]) -> Any:
+    return _made_webhook(await desk.webhooks.create(**(ask.body or {})))
+
+
+@answers
+async def delete_webhook(desk: StoreDesk, ask: Ask[Any]) -> Any:
+    await desk.webhooks.delete(ask.values["webhook_id"])
+
+
+@answers
+async def enable_webhook(desk: StoreDesk, ask: Ask[Any]) -> Any:
+    return webhook_to_wire(await desk.webhooks.enable(ask.values["webhook_id"], url=(ask.body or {}).get("url")))
+
+
+@answers
+async def disable_webhook(desk: StoreDesk, ask: Ask[Any]) -> Any:
+    return webhook_to_wire(await desk.webhooks.disable(ask.values["webhook_id"], reason=(ask.body or {})["reason"]))
+
+
+@answers
+async def rotate_webhook_secret(desk: StoreDesk, ask: Ask[Any]) -> Any:
+    overlap = timedelta(milliseconds=(ask.body or {}).get("overlap_ms", 86_400_000))
+    return _made_webhook(await desk.webhooks.rotate(ask.values["webhook_id"], keep=overlap))
+
+
+@answers
+async def post_test_event(desk: StoreDesk, ask: Ask[Any]) -> Any:
+    from mainspring.app.wiring import webhook_sender
+
+    test = await desk.webhooks.prepare_test(ask.values["webhook_id"])
+    posted = await post_trial(test, webhook_sender(desk.app.settings, desk.app.parts))
+    return {"reception": posted.reception.value, "detail": posted.detail}
+
+
+@answers
+async def list_deliveries(desk: StoreDesk, ask: Ask[Any]) -> Any:
+    webhook_id = ask.values["webhook_id"]
+    await desk.webhooks.get(webhook_id)
+    fixed = Compare("webhook_id", "=", webhook_id)
+    return await desk.page(
+        Noun.WEBHOOK_DELIVERIES, ask, lambda tx, found: [delivery_to_wire(row) for row in found], fixed
+    )
 
 
 # -- the fleet ---------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from mainspring.control.operations import OperationService
 from mainspring.control.platforms import PlatformAdmin
 from mainspring.control.rows import chosen_fields, page_body
 from mainspring.control.scheduler import SchedulerService
+from mainspring.control.webhooks import WebhookService
 from mainspring.model.filters import Node
 from mainspring.model.nouns import Noun
 from mainspring.ports.store import Tx
@@ -71,6 +72,11 @@ class StoreDesk:
         service = KeyService(self.app.store, **self._named)
         service.everywhere = True
         return service
+
+    @cached_property
+    def webhooks(self) -> WebhookService:
+        """Webhooks and what they are owed."""
+        return WebhookService(self.app.store, **self._named)
 
     @cached_property
     def platforms(self) -> PlatformAdmin:
