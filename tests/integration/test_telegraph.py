@@ -1,10 +1,12 @@
 """NOTIFY and LISTEN between processes: a hint that is late costs a poll, so none may get lost on the way."""
 
 import select
+import threading
 
 import psycopg
 import pytest
 
+from mainspring.adapters.sql import telegraph as module
 from mainspring.adapters.sql.telegraph import CHANNEL, Telegraph
 
 
@@ -13,9 +15,11 @@ class Ears:
 
     def __init__(self) -> None:
         self.heard: list[str] = []
+        self.some = threading.Event()
 
     def notify(self, *topics: str) -> None:
         self.heard += topics
+        self.some.set()
 
     def listen(self, *topics: str):
         raise NotImplementedError
@@ -37,3 +41,21 @@ def test_what_arrives_while_we_tell_something_ourselves_is_heard(postgres18_url:
         telegraph.send(["outbox"])
         telegraph.tell(mine)
     assert ears.heard == ["queued"]
+
+
+@pytest.mark.servers
+def test_what_others_tell_is_heard_while_we_gather_what_we_tell(postgres18_url: str, monkeypatch) -> None:
+    monkeypatch.setattr(module, "GATHER", 3_600.0)
+    ears = Ears()
+    telegraph = Telegraph(postgres18_url, ears)
+    with psycopg.connect(postgres18_url, autocommit=True) as other:
+        other.execute(f"LISTEN {CHANNEL}")
+        telegraph.start()
+        telegraph.send(["outbox"])
+        told = [told.payload for told in other.notifies(timeout=30, stop_after=1)]
+        telegraph.send(["ended"])  # from here on it gathers
+        other.execute("SELECT pg_notify(%s, 'queued')", (CHANNEL,))
+        assert ears.some.wait(30)
+        telegraph.close()  # tells what it still has to tell
+        told += [told.payload for told in other.notifies(timeout=30, stop_after=2) if told.payload != "queued"]
+    assert (ears.heard, told) == (["queued"], ["outbox", "ended"])

@@ -92,6 +92,8 @@ class Worker:
         self._ended: deque[tuple[Attempt, Outcome]] = deque()
         self._some_ended = asyncio.Event()
         self._draining = False
+        # Whether more may wait than the last claim had room for: then a slot that becomes free is a reason to look.
+        self._hungry = True
         #: Claim nothing: the fleet is held.
         self.held = False
         self._started_at: datetime | None = None
@@ -177,6 +179,7 @@ class Worker:
         return {queue: slots - used[queue] for queue, slots in self.settings.queues.items() if slots > used[queue]}
 
     async def _claim(self) -> float | None:
+        self._hungry = True  # also while this lasts: a slot that becomes free meanwhile was not counted
         await self._release_unknown()
         poisoned = self.poisoned
         room = self._room()
@@ -194,6 +197,7 @@ class Worker:
         limit = min(sum(room.values()), self.settings.claim_batch)
         offer = self._deliveries.offer(room, limit)
         if offer is None:
+            self._hungry = len(room) < len(self.settings.queues)
             return None
 
         def work(tx: Tx) -> list[Execution]:
@@ -214,6 +218,7 @@ class Worker:
         except BaseException:
             self._deliveries.failed(offer)
             raise
+        self._hungry = _is_short(room, claimed, limit, self.settings.queues)
         return 0.0 if self._deliveries.tried(offer, len(claimed), limit) else None
 
     async def take(self, work: Callable[[Tx], list[Execution]]) -> list[Execution]:
@@ -340,7 +345,8 @@ class Worker:
                 logger.warning("result of %s dropped: its lease was lost", attempt.execution.id)
         if not self._attempts:
             self._idle.set()
-        self._wakeups.notify(self._freed)
+        if self._hungry:
+            self._wakeups.notify(self._freed)
 
     async def _flush(self) -> None:
         """Store progress and log lines of what still runs."""
@@ -444,6 +450,14 @@ class Worker:
             await self._store.write(lambda tx: work(tx, held))
         except StoreUnavailableError as error:
             logger.warning("could not say goodbye: %s", error)
+
+
+def _is_short(room: Mapping[str, int], claimed: list[Execution], limit: int, queues: Mapping[str, int]) -> bool:
+    """Whether a claim took all it had room for, in all or in one of the queues, or there is a queue it had none for."""
+    if len(claimed) >= limit or len(room) < len(queues):
+        return True
+    taken = Counter(execution.queue for execution in claimed)
+    return any(taken[queue] >= slots for queue, slots in room.items())
 
 
 def announce_handlers(tx: Tx, registry: JobHandlerRegistry) -> None:

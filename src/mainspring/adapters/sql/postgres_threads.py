@@ -11,7 +11,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import sqlalchemy as sa
+from psycopg.errors import error_from_result
+from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGresult
 
 from mainspring.adapters.sql.failures import repeatable, translated
 from mainspring.adapters.sql.line import Call, Line, LineThread, deliver
@@ -26,6 +30,7 @@ logger = logging.getLogger("mainspring")
 TRIES = 5
 #: Most calls that hear at once that there is no connection: they would each wait for the same answer.
 REFUSED = 10_000
+_WELL = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # The clock and not the transaction's start. One message with what begins it, for one answer.
@@ -33,6 +38,12 @@ _NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
 #: Runs work on a connection at an instant; returns its result and what to do once it has committed.
 Runner = Callable[[sa.Connection, datetime, Work[Any]], tuple[Any, Aftermath]]
+
+
+def _error(result: PGresult) -> psycopg.Error:
+    """What went wrong, as the driver itself would raise it: without a code of the server's the connection was lost."""
+    error = error_from_result(result)
+    return error if error.sqlstate else psycopg.OperationalError(str(error))
 
 
 class PostgresThread(LineThread):
@@ -100,32 +111,37 @@ class PostgresThread(LineThread):
         now = self._begin(_SNAPSHOT if call.reading else "BEGIN")
         connection = self._connected()
         result, aftermath = self._run(connection, now, call.work)
-        status = self._say("COMMIT").statusmessage
-        if status != "COMMIT":
+        if self._say("COMMIT").command_status != b"COMMIT":
             raise StoreError("the transaction was given up after an error that its work did not pass on")
         return result, aftermath
 
     def _begin(self, how: str) -> datetime:
         text = f"{how}; {self._limits}{_NOW}"
         try:
-            cursor = self._say(text)
+            result = self._say(text)
         except sa.exc.DBAPIError as error:
             if not error.connection_invalidated:
                 raise
             self._drop()  # it was lost while nobody used it, and nothing has begun
-            cursor = self._say(text)
-        while cursor.nextset():
-            pass
-        return _EPOCH + timedelta(microseconds=cursor.fetchone()[0])
+            result = self._say(text)
+        micros = result.get_value(0, 0)
+        assert micros is not None, "a clock always tells the time"
+        return _EPOCH + timedelta(microseconds=int(micros))
 
-    def _say(self, text: str) -> Any:
-        """Send plain words to the server, unprepared; return the driver's cursor."""
+    def _say(self, text: str) -> PGresult:
+        """Send plain words to the server; return what the last of them gave.
+
+        Past the driver's cursors, which take longer to make than the server for its answer.
+        """
         connection = self._connected()
         driver: Any = connection.connection.dbapi_connection
         try:
-            return driver.execute(text, prepare=False)
-        except connection.dialect.loaded_dbapi.Error as error:
+            result: PGresult = driver.pgconn.exec_(text.encode())
+            if result.status not in _WELL:
+                raise _error(result)
+        except psycopg.Error as error:
             raise as_sqlalchemy(error, text, connection) from error
+        return result
 
     def _undo(self) -> None:
         try:

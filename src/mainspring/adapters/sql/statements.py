@@ -78,8 +78,10 @@ class Compiled:
     parameters: Sequence[tuple[str, str, Convert | None, Any]] = ()
     positional: bool = False
     types: Sequence[Any] = ()
-    #: (index, conversion) of the columns that need one; known once the driver has said what it gives.
-    columns: Sequence[tuple[int, Convert]] | None = None
+    #: Whether it gives rows, and (index, conversion) of the columns that need one; known once it has run on the driver,
+    #: which takes long to describe what it gives.
+    returns: bool | None = None
+    columns: Sequence[tuple[int, Convert]] = ()
 
     def run(self, connection: sa.Connection, parameters: Mapping[str, Any]) -> Result:
         """Run it on the driver's connection under one of SQLAlchemy's."""
@@ -89,10 +91,11 @@ class Compiled:
         cursor: Any = driver.cursor()
         try:
             cursor.execute(self.text, values)
-            if cursor.description is None:
+            if self.returns is None:
+                self.columns = _conversions(self.types, cursor.description or (), connection.dialect)
+                self.returns = cursor.description is not None
+            if not self.returns:
                 return Result((), cursor.rowcount)
-            if self.columns is None:
-                self.columns = _conversions(self.types, cursor.description, connection.dialect)
             rows = cursor.fetchall()
         except connection.dialect.loaded_dbapi.Error as error:
             raise as_sqlalchemy(error, self.text, connection) from error
@@ -147,7 +150,7 @@ def compile_statement(statement: Any, dialect: sa.Dialect) -> Compiled:
 
 def _conversions(types: Sequence[Any], description: Any, dialect: sa.Dialect) -> list[tuple[int, Convert]]:
     found = []
-    for index, (kind, column) in enumerate(zip(types, description, strict=True)):
+    for index, (kind, column) in enumerate(zip(types, description, strict=bool(description))):
         convert = kind.dialect_impl(dialect).result_processor(dialect, column[1])
         if convert is not None:
             found.append((index, convert))
@@ -157,7 +160,7 @@ def _conversions(types: Sequence[Any], description: Any, dialect: sa.Dialect) ->
 def as_sqlalchemy(error: Exception, text: str, connection: sa.Connection) -> Exception:
     """Return a driver's error as SQLAlchemy tells it, so that nobody has to know which way a statement took."""
     dialect = connection.dialect
-    gone = dialect.is_disconnect(error, None, None)  # type: ignore[arg-type]  # asked only for what the error says
+    gone = dialect.is_disconnect(error, connection.connection.dbapi_connection, None)  # type: ignore[arg-type]
     told: Exception = sa.exc.DBAPIError.instance(
         text,
         None,

@@ -27,6 +27,10 @@ GATHER = 0.005
 AGAIN = 1.0
 
 
+def _time() -> float:
+    return time.monotonic()  # noqa: TID251 - how long a hint is gathered decides nothing
+
+
 class Telegraph:
     """Tells other processes what this one woke, and this one what they did."""
 
@@ -86,11 +90,14 @@ class Telegraph:
         connection.execute(f"LISTEN {CHANNEL}")
 
     def _serve(self, connection: psycopg.Connection[Any]) -> None:
+        free_at = 0.0
         while True:
-            self._wait([connection.fileno()], None)
+            # It goes on hearing while it gathers: what others tell is not to wait for what there is to tell them.
+            self._wait([connection.fileno()], max(free_at - _time(), 0.0) if self._topics else None)
             connection.pgconn.consume_input()
             self._hear(connection)
-            self.tell(connection)
+            if (self._closed or _time() >= free_at) and self.tell(connection):
+                free_at = _time() + GATHER
             if self._closed:
                 return
 
@@ -102,15 +109,14 @@ class Telegraph:
         if sender != connection.info.backend_pid and self._wakeups is not None:
             self._wakeups.notify(*topics.split(","))
 
-    def tell(self, connection: psycopg.Connection[Any]) -> None:
-        """Send what there is to send, in one notification."""
+    def tell(self, connection: psycopg.Connection[Any]) -> bool:
+        """Send what there is to send, in one notification; return whether there was anything."""
         with self._lock:
             topics, self._topics = sorted(self._topics), set()
         if topics:
             connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, ",".join(topics)))
             self._hear(connection)
-            # What is woken meanwhile goes with the next one.
-            time.sleep(GATHER)  # noqa: TID251 - this thread rests; no loop and no decision waits for it
+        return bool(topics)
 
     def _wait(self, sockets: list[int], seconds: float | None) -> None:
         ready, _, _ = select.select([self._ear, *sockets], [], [], seconds)
