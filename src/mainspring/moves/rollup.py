@@ -28,19 +28,20 @@ _ENDED = {
     EventType.EXECUTION_CANCELLED: Status.CANCELLED.value,
     EventType.EXECUTION_EXPIRED: Status.EXPIRED.value,
 }
+_MINUTE, _QUARTER = Span.MINUTE.length.total_seconds(), Span.QUARTER.length.total_seconds()
 _TIMED = (EventType.EXECUTION_SUCCESS, EventType.EXECUTION_FAILED)
 _COUNTED = {*_ENDED, EventType.EXECUTION_RETRY, EventType.OCCURRENCE_SKIPPED}
 
 
 @dataclass(slots=True)
 class _Sum:
-    """What a batch of events adds to one rollup."""
+    """What some events add up to."""
 
-    blank: Rollup
     counts: dict[str, int] = field(default_factory=dict)
     durations: dict[str, int] = field(default_factory=dict)
     delays: dict[str, int] = field(default_factory=dict)
-    instants: list[datetime] = field(default_factory=list)
+    first_at: datetime | None = None
+    last_at: datetime | None = None
 
     def add(self, fact: _Fact) -> None:
         for name, count in fact.counts.items():
@@ -50,19 +51,32 @@ class _Sum:
         if fact.delay is not None:
             histogram.observe(self.delays, fact.delay)
         if fact.ran_at is not None:
-            self.instants.append(fact.ran_at)
+            self._bound(fact.ran_at, fact.ran_at)
+
+    def merge(self, other: _Sum | Rollup) -> None:
+        histogram.merge(self.counts, other.counts)
+        histogram.merge(self.durations, other.durations)
+        histogram.merge(self.delays, other.delays)
+        if other.first_at is not None and other.last_at is not None:
+            self._bound(other.first_at, other.last_at)
+
+    def _bound(self, first_at: datetime, last_at: datetime) -> None:
+        self.first_at = first_at if self.first_at is None else min(self.first_at, first_at)
+        self.last_at = last_at if self.last_at is None else max(self.last_at, last_at)
 
     def onto(self, kept: Rollup) -> Rollup:
-        counts, durations, delays = dict(kept.counts), dict(kept.durations), dict(kept.delays)
-        histogram.merge(counts, self.counts)
-        histogram.merge(durations, self.durations)
-        histogram.merge(delays, self.delays)
-        instants = [*self.instants, *(at for at in (kept.first_at, kept.last_at) if at is not None)]
-        first, last = (min(instants), max(instants)) if instants else (None, None)
-        return replace(kept, counts=counts, durations=durations, delays=delays, first_at=first, last_at=last)
+        self.merge(kept)
+        return replace(
+            kept,
+            counts=self.counts,
+            durations=self.durations,
+            delays=self.delays,
+            first_at=self.first_at,
+            last_at=self.last_at,
+        )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Fact:
     """What one event says."""
 
@@ -77,19 +91,34 @@ class _Fact:
     delay: int | None = None
     ran_at: datetime | None = None
 
+    @property
+    def place(self) -> tuple[object, ...]:
+        """What decides which rollups count it."""
+        due = self.due_at.timestamp() // _QUARTER if self.job_id else None
+        return self.platform_id, self.job_id, self.queue, self.handler, self.at.timestamp() // _MINUTE, due
+
 
 def roll_up(tx: Tx, events: Iterable[Event]) -> None:
-    """Count events into the rollups they belong to."""
-    facts = [_fact(event) for event in events if event.type in _COUNTED]
-    if not facts:
+    """Count events into the rollups they belong to.
+
+    Those that belong to the same are added up first: most of a batch are of one minute, queue and handler.
+    """
+    groups: dict[tuple[object, ...], tuple[_Fact, _Sum]] = {}
+    for event in events:
+        if event.type in _COUNTED:
+            fact = _fact(event)
+            groups.setdefault(fact.place, (fact, _Sum()))[1].add(fact)
+    if not groups:
         return
+    known = _told_apart(tx, [fact for fact, _ in groups.values()])
+    rows: dict[str, Rollup] = {}
     sums: dict[str, _Sum] = {}
-    known = _told_apart(tx, facts)
-    for fact in facts:
+    for fact, total in groups.values():
         for row in _rows(fact, known):
-            sums.setdefault(row.key, _Sum(row)).add(fact)
-    kept = tx.rollups.hold([one.blank for one in sums.values()])
-    tx.rollups.put([one.onto(kept[key]) for key, one in sums.items()])
+            rows[row.key] = row
+            sums.setdefault(row.key, _Sum()).merge(total)
+    kept = tx.rollups.hold(list(rows.values()))
+    tx.rollups.put([total.onto(kept[key]) for key, total in sums.items()])
 
 
 def forget(tx: Tx, before: datetime, limit: int) -> int:
@@ -135,8 +164,8 @@ def _fact(event: Event) -> _Fact:
     if event.type == EventType.OCCURRENCE_SKIPPED:
         counts = {str(data.get("decision")): int(data.get("count") or 1)}
         return _Fact(event.platform_id, at, due or at, counts, job_id)
-    kind = EventType(event.type)
-    counts = {_ENDED.get(kind, "retry"): 1}
+    kind = event.type
+    counts = {_ENDED.get(kind, "retry"): 1}  # type: ignore[call-overload]
     if data.get("dead_letter"):
         counts["dead"] = 1
     ran_at = due if kind in _ENDED and data.get("started_at") is not None else None
