@@ -20,6 +20,7 @@ from mainspring.errors import SettingsError, ValidationError
 from mainspring.model.wire import NAME
 
 if TYPE_CHECKING:
+    from mainspring.control.health import HealthLimits
     from mainspring.engine.dispatcher import DispatcherSettings
     from mainspring.engine.worker import WorkerSettings
 
@@ -65,6 +66,9 @@ class Settings:
     started_events: bool = False
     webhook_allow: str = ""
     secret_keys: str = field(default="", repr=False)
+    health_warn_ms: int = 10_000
+    health_fail_ms: int = 60_000
+    metrics_listen: str | None = None
     events_in: str | None = None
     events_in_group: str = "mainspring"
     origin: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
@@ -80,6 +84,16 @@ class Settings:
         if self.transport is not None:
             return self.transport
         return "redis" if self.redis_url is not None and not self.on_sqlite else "database"
+
+    def health(self) -> HealthLimits:
+        """Return the lags beyond which health is `warn` and `fail`."""
+        from mainspring.control.health import HealthLimits
+
+        return HealthLimits(_ms(self.health_warn_ms), _ms(self.health_fail_ms))
+
+    def metrics_address(self) -> tuple[str, int] | None:
+        """Return where workers and dispatchers serve their metrics; None: nowhere."""
+        return None if self.metrics_listen is None else parse_address(self.metrics_listen)
 
     def worker(self) -> WorkerSettings:
         """Return what a worker needs of these."""
@@ -140,6 +154,12 @@ def load_settings(*, environ: Mapping[str, str] | None = None, file: Path | None
     settings = Settings(**values, origin=origin)
     _check_names(settings)
     _check_transport(settings)
+    settings.metrics_address()
+    if settings.health_warn_ms > settings.health_fail_ms:
+        raise SettingsError(
+            f"health_warn_ms ({settings.health_warn_ms}, {origin['health_warn_ms']}) must not be over health_fail_ms "
+            f"({settings.health_fail_ms}, {origin['health_fail_ms']})"
+        )
     if settings.heartbeat_ms * 2 >= settings.lease_ms:
         raise SettingsError(
             f"heartbeat_ms ({settings.heartbeat_ms}, {origin['heartbeat_ms']}) must be under half of lease_ms "
@@ -215,6 +235,18 @@ def parse_queues(text: str) -> dict[str, int]:
     if not queues:
         raise SettingsError("queues: name at least one queue, such as default:20")
     return queues
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Read an address to listen on; a port alone is this machine's.
+
+    >>> parse_address("9464"), parse_address("0.0.0.0:9464"), parse_address("[::1]:0")
+    (('127.0.0.1', 9464), ('0.0.0.0', 9464), ('::1', 0))
+    """
+    host, _, port = text.strip().rpartition(":")
+    if not _COUNT.fullmatch(port) or int(port) > 65_535:
+        raise SettingsError(f"metrics_listen: {text!r} is no address. Write 9464, or 0.0.0.0:9464")
+    return host.strip("[]") or "127.0.0.1", int(port)
 
 
 def _from_file(environ: Mapping[str, str], file: Path | None) -> list[tuple[str, Any, str]]:

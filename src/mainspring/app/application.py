@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from mainspring.engine.registry import JobHandlerRegistry
 from mainspring.errors import MainspringError
 from mainspring.handlers import Builtins, register_builtins
 from mainspring.model.execution import Execution
+from mainspring.model.metrics import Figure
 from mainspring.moves import events
 from mainspring.moves.enqueue import EnqueueRequest
 from mainspring.moves.events import Published
@@ -62,6 +63,8 @@ class Application:
         self._enqueuer: Enqueuer | None = None
         self._sealer: Sealer | None = None
         self._lock = threading.Lock()
+        #: What the parts of this process tell of themselves, for its metrics.
+        self.figures: list[Callable[[], Iterable[Figure]]] = []
         #: Awaited, once each, before the database is let go of: what else uses it.
         self.before_close: list[Callable[[], Awaitable[None]]] = []
         register_builtins(self.registry, builtins, store=lambda: self.store, clock=self._parts.clock)
@@ -168,7 +171,9 @@ class Application:
 
     def scheduler(self, *, actor: str = "code") -> SchedulerService:
         """Return the service that creates, pauses, triggers, lists and explains; the store must be open."""
-        return SchedulerService(self.store, platform_id=self.platform_id, schedules=self.schedules, actor=actor)
+        service = SchedulerService(self.store, platform_id=self.platform_id, schedules=self.schedules, actor=actor)
+        service.health_limits = self.settings.health()
+        return service
 
     async def apublish(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from mainspring.ports.store import Tx
@@ -23,37 +23,79 @@ class Health:
     checks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class HealthLimits:
+    """Lags beyond which health is `warn`, and beyond which it is `fail`."""
+
+    warn: timedelta = WARN
+    fail: timedelta = FAIL
+
+
+#: The checks by their names here, and as `component:measurement` in ``application/health+json``.
+CHECKS = {
+    "decision_lag_s": ("scheduler:decisionLag", "s", "how long the oldest due instant has waited for its decision"),
+    "queue_lag_s": ("queue:oldestUnclaimed", "s", "how long the oldest queued execution has waited for a worker"),
+    "outbox_lag_s": ("outbox:oldestUnpublished", "s", "how long the oldest event has waited to be published"),
+    "dispatchers": ("dispatchers:alive", "processes", "dispatchers seen within 15 seconds"),
+    "workers": ("workers:alive", "processes", "workers seen within 15 seconds"),
+}
+
+
 def collect_metrics(tx: Tx, platform_id: str) -> dict[str, Any]:
     """Return live counts by status, open dead letters, lags in seconds, and how many nodes are alive."""
-    due, queued = tx.jobs.next_due_at(), tx.executions.queued_handlers(1000)
-    oldest_queued = min((at for _, _, at in queued), default=None)
-    oldest_event = tx.outbox.oldest_unpublished_at()
-    counts = tx.executions.counts(platform_id)
     return {
-        "executions": counts,
+        "executions": tx.executions.counts(platform_id),
         "jobs": tx.jobs.count(platform_id),
         "dead_letters": tx.dead_letters.count(platform_id),
-        "decision_lag_s": _age(tx, due),
-        "queue_lag_s": _age(tx, oldest_queued),
-        "outbox_lag_s": _age(tx, oldest_event),
+        **_progress(tx, platform_id),
+    }
+
+
+def check_health(tx: Tx, platform_id: str | None = None, limits: HealthLimits | None = None) -> Health:
+    """Judge the health of a platform, or of the fleet: decisions, queue and outbox by their lag; nodes by being alive."""
+    limits, checks = limits or HealthLimits(), dict[str, Mapping[str, Any]]()
+    for name, observed in _progress(tx, platform_id).items():
+        if name in ("dispatchers", "workers"):
+            # Without workers nothing is lost yet: what is decided waits.
+            status = "pass" if observed else "fail" if name == "dispatchers" else "warn"
+        else:
+            lag = timedelta(seconds=observed)
+            status = "fail" if lag > limits.fail else "warn" if lag > limits.warn else "pass"
+        checks[name] = {"status": status, "observed": round(observed, 3)}
+    found = {check["status"] for check in checks.values()}
+    return Health("fail" if "fail" in found else "warn" if "warn" in found else "pass", checks)
+
+
+def health_to_wire(health: Health, *, version: str, at: str | None) -> dict[str, Any]:
+    """Return the document of ``application/health+json``: it names no tenant, host or process.
+
+    Source: I. Nadareishvili, "Health Check Response Format for HTTP APIs" (an expired draft, the best-known shape).
+    """
+    checks = {}
+    for name, check in health.checks.items():
+        key, unit, meaning = CHECKS[name]
+        checks[key] = [
+            {
+                "status": check["status"],
+                "observedValue": check["observed"],
+                "observedUnit": unit,
+                "time": at,
+                **({} if check["status"] == "pass" else {"output": meaning}),
+            }
+        ]
+    return {"status": health.status, "version": version, "serviceId": "mainspring", "checks": checks}
+
+
+def _progress(tx: Tx, platform_id: str | None) -> dict[str, Any]:
+    undecided, queued = tx.jobs.undecided_at(platform_id), tx.executions.queued_handlers(1000)
+    return {
+        "decision_lag_s": _age(tx, undecided),
+        "queue_lag_s": _age(tx, min((at for _, _, at in queued), default=None)),
+        "outbox_lag_s": _age(tx, tx.outbox.oldest_unpublished_at()),
         "workers": len([w for w in tx.nodes.workers(seen_since=tx.now - ALIVE) if w.status != "stopped"]),
         "dispatchers": len([d for d in tx.nodes.dispatchers(seen_since=tx.now - ALIVE) if d.status != "stopped"]),
     }
 
 
-def check_health(tx: Tx, platform_id: str) -> Health:
-    """Judge the health: decisions, queue and outbox by their lag; nodes by whether any is alive."""
-    metrics = collect_metrics(tx, platform_id)
-    checks: dict[str, Mapping[str, Any]] = {}
-    for name in ("decision_lag_s", "queue_lag_s", "outbox_lag_s"):
-        lag = metrics[name]
-        status = "fail" if lag > FAIL.total_seconds() else "warn" if lag > WARN.total_seconds() else "pass"
-        checks[name] = {"status": status, "observed": round(lag, 3)}
-    checks["dispatchers"] = {"status": "pass" if metrics["dispatchers"] else "fail", "observed": metrics["dispatchers"]}
-    checks["workers"] = {"status": "pass" if metrics["workers"] else "warn", "observed": metrics["workers"]}
-    found = {check["status"] for check in checks.values()}
-    return Health("fail" if "fail" in found else "warn" if "warn" in found else "pass", checks)
-
-
-def _age(tx: Tx, at: Any) -> float:
+def _age(tx: Tx, at: datetime | None) -> float:
     return max(0.0, (tx.now - at).total_seconds()) if at is not None else 0.0

@@ -133,9 +133,21 @@ class KeyService(PlatformService):
 
 async def identify(store: Store, text: str) -> tuple[ApiKey, datetime]:
     """Return the key whose text was shown, and the store's now. Raises `UnauthorizedError`, always with one message."""
+    return _opened(text, await store.read(_named(text)))
+
+
+def identify_blocking(store: Store, text: str) -> tuple[ApiKey, datetime]:
+    """Do `identify` from a thread that has no event loop."""
+    return _opened(text, store.read_blocking(_named(text)))
+
+
+def _named(text: str) -> Callable[[Tx], tuple[ApiKey | None, datetime]]:
     read = read_key(text)
-    found = await store.read(lambda tx: (tx.admin.key(read[0]) if read else None, tx.now))
-    key, now = found
+    return lambda tx: (tx.admin.key(read[0]) if read else None, tx.now)
+
+
+def _opened(text: str, found: tuple[ApiKey | None, datetime]) -> tuple[ApiKey, datetime]:
+    read, (key, now) = read_key(text), found
     # An unknown key costs a hash as well, so that nobody can tell it from a wrong secret by the time it takes.
     probe = key or _NOBODY
     if not probe.opens(read[1] if read else "", now) or key is None:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
-from mainspring.control.health import Health, check_health, collect_metrics
+from mainspring.control.health import Health, HealthLimits, check_health, collect_metrics
 from mainspring.control.match import Match, match_event
 from mainspring.control.payloads import announced, check_payload, payload_check, with_defaults
 from mainspring.control.service import PlatformService, Told
+from mainspring.control.watermark import Watermark, read_watermark
 from mainspring.errors import NotFoundError, ValidationError
 from mainspring.model import wire
 from mainspring.model.decision import Decision
@@ -55,6 +56,9 @@ class SchedulerService(PlatformService):
     Raises the errors of `mainspring.errors`: `NotFoundError` for what this platform does not have, `ValidationError`
     for input that cannot work, `ConflictError` for what the present state does not allow.
     """
+
+    #: Lags beyond which `health_check` warns and fails.
+    health_limits: HealthLimits | None = None
 
     # -- jobs ----------------------------------------------------------------------------------------------------
 
@@ -480,7 +484,11 @@ class SchedulerService(PlatformService):
 
     async def health_check(self) -> Health:
         """Return the health, judged by progress: the oldest undecided instant, the oldest unclaimed execution."""
-        return await self._store.read(lambda tx: check_health(tx, self.platform_id))
+        return await self._store.read(lambda tx: check_health(tx, self.platform_id, self.health_limits))
+
+    async def watermark(self) -> Watermark:
+        """Return up to when every due instant of this platform has its decision."""
+        return await self._store.read(lambda tx: read_watermark(tx, self.platform_id))
 
     async def get_job_stats(self, name: str) -> dict[str, Any]:
         """Return a job's rollups as plain data; at most 5 s behind its executions."""

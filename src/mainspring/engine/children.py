@@ -132,17 +132,28 @@ class Children:
 
     def __init__(self) -> None:
         self._idle: list[Child] = []
+        self.started = self.busy = 0
+
+    @property
+    def idle(self) -> int:
+        """How many wait for an attempt."""
+        return len(self._idle)
 
     async def take(self) -> Child:
         """Return an idle child, or start one."""
         while self._idle:
             child = self._idle.pop()
             if child.alive:
+                self.busy += 1
                 return child
-        return await Child.start()
+        child = await Child.start()
+        self.started += 1
+        self.busy += 1
+        return child
 
     async def give_back(self, child: Child) -> None:
         """Keep a child for the next attempt, unless it is dead or used up."""
+        self.busy -= 1
         if child.alive and child.attempts < ATTEMPTS:
             self._idle.append(child)
         else:

@@ -7,7 +7,8 @@ import logging
 import os
 import random
 import socket
-from dataclasses import asdict, dataclass
+from collections import Counter
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -71,6 +72,17 @@ class DispatchStats:
         return {key: v.isoformat() if isinstance(v, datetime) else v for key, v in asdict(self).items()}
 
 
+@dataclass(slots=True)
+class DispatchTally:
+    """What a dispatcher has done since it started, for its metrics."""
+
+    decided: Counter[str] = field(default_factory=Counter)
+    failed: int = 0
+    lost: int = 0
+    overdue: int = 0
+    expired: int = 0
+
+
 class JobDispatcherWorker:
     """The dispatcher of one process."""
 
@@ -97,7 +109,7 @@ class JobDispatcherWorker:
             store, grace=self.settings.grace, lease=self.settings.lease, draws=self._draws, who=worker_id
         )
         self.relay = Relay(store, bus, self._schedules, holder=worker_id)
-        self._stats = DispatchStats()
+        self._stats, self.tally = DispatchStats(), DispatchTally()
         self._started_at: datetime | None = None
         self._status = "stopped"
         #: Decide and promote nothing: the fleet is held.
@@ -152,6 +164,11 @@ class JobDispatcherWorker:
         self._stats.errors = sum(loop.errors for loop in self._loops)
         return self._stats
 
+    @property
+    def loop_errors(self) -> dict[str, int]:
+        """Steps that failed, by loop."""
+        return {loop.name: loop.errors for loop in self._loops}
+
     def reset_stats(self) -> None:
         """Start the counters again."""
         for loop in self._loops:
@@ -179,6 +196,8 @@ class JobDispatcherWorker:
         stats.jobs_skipped += planned.skipped
         stats.jobs_completed += planned.completed
         stats.jobs_failed += len(planned.failed)
+        self.tally.failed += len(planned.failed)
+        self.tally.decided.update(planned.decided)
         stats.last_run, stats.next_run = planned.now, planned.next_due_at
         for name, why in planned.failed.items():
             logger.error("job %s could not be decided and is paused: %s", name, why)
@@ -206,6 +225,9 @@ class JobDispatcherWorker:
 
     async def _reap(self) -> float | None:
         reaped = await self._reaper.step()
+        self.tally.lost += reaped.lost
+        self.tally.overdue += reaped.overdue
+        self.tally.expired += reaped.expired
         if reaped:
             logger.warning(
                 "reaped: %d lost, %d past their deadline, %d never started", reaped.lost, reaped.overdue, reaped.expired

@@ -162,6 +162,11 @@ class Worker:
         return len(self._stuck)
 
     @property
+    def children(self) -> Children:
+        """The child processes of this worker, once it has started."""
+        return self._children
+
+    @property
     def must_recycle(self) -> bool:
         """Whether so many slots are poisoned that the process should be replaced."""
         return self.poisoned >= self.settings.max_poisoned

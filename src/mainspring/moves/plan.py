@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from mainspring.model.decision import Decision
+from mainspring.model.decision import Decision, Verdict
 from mainspring.model.events import Event, EventType
 from mainspring.model.execution import Actor, Execution, Status
 from mainspring.model.job import ActiveExecution, Job, JobCursor, JobStatus, JobType
@@ -22,20 +22,34 @@ from mainspring.schedule.decide import Plan, decide
 
 @dataclass(slots=True)
 class Planned:
-    """What a planning step did. ``failed`` names the jobs it could not decide, with the reason; they are paused."""
+    """What a planning step did. ``failed`` names the jobs it could not decide, with the reason; they are paused.
+
+    ``decided`` counts instants by decision, ``executions`` are those made, as they were handed to admission.
+    """
 
     jobs: int = 0
     dispatched: int = 0
     skipped: int = 0
     completed: int = 0
     failed: dict[str, str] = field(default_factory=dict)
+    decided: Counter[Verdict] = field(default_factory=Counter)
+    executions: list[Execution] = field(default_factory=list)
     more: bool = False
     next_due_at: datetime | None = None
     now: datetime | None = None
 
 
-def plan_due(tx: Tx, schedules: Schedules, dispatcher_id: str, *, limit: int = 500) -> Planned:
+def plan_due(
+    tx: Tx,
+    schedules: Schedules,
+    dispatcher_id: str,
+    *,
+    limit: int = 500,
+    mark: Callable[[Execution], Execution] | None = None,
+) -> Planned:
     """Decide every due instant of up to ``limit`` due jobs and record it: ledger, executions, outbox and cursors.
+
+    ``mark`` is given each new execution before it is stored and returns it, with the ids of its trace.
 
     A crash anywhere leaves the jobs due again, never half dispatched. A job whose deciding fails is paused with the
     reason, so that it neither stalls the others nor is tried for ever.
@@ -50,8 +64,14 @@ def plan_due(tx: Tx, schedules: Schedules, dispatcher_id: str, *, limit: int = 5
         except Exception as error:  # whatever is stored, the other jobs go on; the reason is kept on the job
             done.failed[job.name] = f"{type(error).__name__}: {error}"
             _set_aside(tx, job, done.failed[job.name])
+    if mark is not None:
+        for _, plan in plans:
+            plan.executions[:] = [mark(execution) for execution in plan.executions]
     record(tx, plans)
     for _, plan in plans:
+        for d in plan.decisions:
+            done.decided[d.decision] += d.count or 1
+        done.executions += plan.executions
         done.dispatched += sum(d.decision.runs for d in plan.decisions)
         done.skipped += sum(not d.decision.runs for d in plan.decisions)
         assert plan.cursor is not None

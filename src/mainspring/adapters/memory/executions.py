@@ -233,6 +233,9 @@ class MemoryExecutionTable:
             if execution is not None and execution.status is Status.RUNNING and execution.fence == fence:
                 self._rows.change(execution, {"progress": value})
 
+    def depths(self, limit: int = 100_000) -> dict[str, int]:
+        return dict(Counter([execution.queue for execution in self._rows.live(Status.QUEUED)][:limit]))
+
     def counts(self, platform_id: str) -> dict[str, int]:
         return dict(Counter(e.status.value for e in self._rows.live() if e.platform_id == platform_id))
 

@@ -103,6 +103,18 @@ class MemoryJobTable:
         active = job.status is JobStatus.ACTIVE
         return active and job.next_run_at is not None and job.next_run_at <= self._journal.now
 
+    def undecided_at(self, platform_id: str | None = None) -> datetime | None:
+        now = self._journal.now
+        waiting = [
+            job.next_run_at
+            for job in self._jobs.values()
+            if job.status is JobStatus.ACTIVE
+            and platform_id in (None, job.platform_id)
+            and job.next_run_at is not None
+            and job.next_run_at <= now
+        ]
+        return min(waiting, default=None)
+
     def next_due_at(self) -> datetime | None:
         active = (job.next_run_at for job in self._jobs.values() if job.status is JobStatus.ACTIVE)
         return min((at for at in active if at is not None), default=None)

@@ -51,6 +51,8 @@ _DUE = (
     .with_for_update(skip_locked=True)
 )
 _NEXT_DUE = sa.select(_j.next_run_at).where(due_job).order_by(_j.next_run_at).limit(1)
+_UNDECIDED = sa.select(_j.next_run_at).where(due_job, _j.next_run_at <= bindparam("now"))
+_UNDECIDED_OF = _UNDECIDED.where(_j.platform_id == bindparam("platform"))
 _EVENT_JOBS = _JOB.select.where(event_job, _j.platform_id == bindparam("platform")).order_by(_j.name)
 _PAUSE_OVER = (
     _JOB.select.where(paused_job, _j.paused_until <= bindparam("now"))
@@ -147,6 +149,12 @@ class SqlJobTable(SqlTable):
 
     def due(self, limit: int) -> list[Job]:
         return _JOB.rows(self._all(_DUE, now=self._session.now, limit=limit))
+
+    def undecided_at(self, platform_id: str | None = None) -> datetime | None:
+        of = {} if platform_id is None else {"platform": platform_id}
+        statement = (_UNDECIDED_OF if of else _UNDECIDED).order_by(_j.next_run_at).limit(1)
+        found: datetime | None = self._scalar(statement, now=self._session.now, **of)
+        return found
 
     def next_due_at(self) -> datetime | None:
         at: datetime | None = self._scalar(_NEXT_DUE)

@@ -113,6 +113,21 @@ class Line:
             thread = self._idle.pop()
         thread.inbox.put(call)
 
+    @property
+    def connections(self) -> int:
+        """How many threads serve, each with at most one connection."""
+        return len(self._threads)
+
+    @property
+    def idle(self) -> int:
+        """How many of them have nothing to do."""
+        return len(self._idle)
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for one."""
+        return len(self._waiting)
+
     def take(self, thread: LineThread, timeout: float | None = None) -> Call | None:
         """Return the next call for a thread; None at the end. Raises ``queue.Empty`` after ``timeout`` seconds."""
         with self._lock:

@@ -159,6 +159,11 @@ class PostgresStore:
 
     # -- work ----------------------------------------------------------------------------------------------------
 
+    @property
+    def lines(self) -> list[Line]:
+        """Where calls wait for a connection, for metrics."""
+        return [self._calls]
+
     async def write(self, work: Work[T]) -> T:
         """Run ``work`` in a transaction; after a deadlock the whole of it is run again."""
         result: T = await self._calls.call(work)

@@ -40,6 +40,8 @@ _QUEUED_HANDLERS = (
     .order_by(sa.literal_column("oldest"), _e.queue, _e.handler)
     .limit(bindparam("limit"))
 )
+_SOME_QUEUED = sa.select(_e.queue).where(queued).limit(bindparam("limit")).subquery("some_queued")
+_DEPTHS = sa.select(_SOME_QUEUED.c.queue, sa.func.count()).group_by(_SOME_QUEUED.c.queue)
 _UNCLAIMED = (
     sa.select(_e.id, _e.platform_id, _e.priority, _e.trace_id, _e.span_id)
     .where(queued, _e.queue == bindparam("queue"), _e.queued_at <= bindparam("before"))
@@ -141,6 +143,9 @@ class RunningTable(SqlTable):
 
     def queued_handlers(self, limit: int) -> list[tuple[str, str, datetime]]:
         return [(queue, handler, oldest) for queue, handler, oldest in self._all(_QUEUED_HANDLERS, limit=limit)]
+
+    def depths(self, limit: int = 100_000) -> dict[str, int]:
+        return {queue: int(count) for queue, count in self._all(_DEPTHS, limit=limit)}
 
     def renew(self, worker_id: str, lease_until: datetime) -> list[tuple[str, int, bool]]:
         self._run(_renew(self._dialect), {"worker": worker_id, "until": lease_until})

@@ -147,6 +147,11 @@ class SqlStore:
 
     # -- work ------------------------------------------------------------------------------------------------------
 
+    @property
+    def lines(self) -> list[Line]:
+        """Where calls wait for a connection, for metrics."""
+        return [self._writes, self._reads]
+
     async def write(self, work: Work[T]) -> T:
         """Run ``work`` in a transaction; with others that wait, in one commit. It may be run again elsewhere."""
         result: T = await self._writes.call(work)

@@ -136,6 +136,9 @@ class ExecutionTable(Protocol):
         Kept are those with an event still to deliver, and those that are open dead letters: a person may redrive them.
         """
 
+    def depths(self, limit: int = 100_000) -> dict[str, int]:
+        """Count what is queued by queue, of all platforms, up to ``limit`` in all."""
+
     def counts(self, platform_id: str) -> dict[str, int]:
         """Count live executions by status."""
 

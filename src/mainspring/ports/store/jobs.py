@@ -47,6 +47,12 @@ class JobTable(Protocol):
     def next_due_at(self) -> datetime | None:
         """Return the earliest ``next_run_at`` of the active jobs."""
 
+    def undecided_at(self, platform_id: str | None = None) -> datetime | None:
+        """Return the earliest ``next_run_at`` that has come, of a platform's active jobs or of all of them.
+
+        None where nothing due waits for its decision. What it costs grows with what waits, and not with what is stored.
+        """
+
     def advance(self, cursors: Sequence[JobCursor]) -> None:
         """Write what planning made of jobs this transaction has locked; a cursor never moves back."""
 
