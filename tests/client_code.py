@@ -23,7 +23,7 @@ RENAMED = {"from": "since", "to": "until"}
 #: What is not kept for a repeat, though its answer holds no secret.
 ONCE = {"post_test_event"}
 #: What is sent and read in a manner of its own, not as one question and one answer.
-LEFT_OUT = {"get_openapi", "receive_callback", "live", "ready"}
+LEFT_OUT = {"get_openapi", "receive_callback", "live", "ready", "get_healthz", "scrape_metrics"}
 
 
 class Writer:

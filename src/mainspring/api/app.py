@@ -22,11 +22,13 @@ from mainspring.api.call import ApiState
 from mainspring.api.document import document
 from mainspring.api.guard import Guard, GuardSettings
 from mainspring.api.problems import CODES, of_error, problem
+from mainspring.api.requests import Requests
 from mainspring.api.routes import (
     admin,
     dead_letters,
     events,
     executions,
+    figures,
     fleet,
     jobs,
     record,
@@ -36,6 +38,7 @@ from mainspring.api.routes import (
 )
 from mainspring.api.streams import Streams
 from mainspring.app.application import Application
+from mainspring.app.exposition import Exposition
 from mainspring.app.wiring import webhook_sender
 from mainspring.control.callbacks import make_secret
 from mainspring.control.operations import run_step
@@ -45,7 +48,7 @@ from mainspring.ports.store import Tx
 
 logger = logging.getLogger("mainspring")
 
-_ROUTES = (service, jobs, executions, dead_letters, events, fleet, record, streams, webhooks, admin)
+_ROUTES = (service, jobs, executions, dead_letters, events, fleet, figures, record, streams, webhooks, admin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +84,20 @@ def create_app(app: Application, settings: ApiSettings | None = None) -> FastAPI
     api.state.guard = Guard(lambda: app.store, app.platform_id, _now, settings.guard)
     sender = cache(lambda: webhook_sender(app.settings, app.parts))
     api.state.api = ApiState(
-        lambda: app.store, app.schedules, api.state.guard, app.platform_id, lambda: app.sealer, sender
+        lambda: app.store,
+        app.schedules,
+        api.state.guard,
+        app.platform_id,
+        lambda: app.sealer,
+        sender,
+        app.settings.health(),
     )
     api.state.streams = Streams(lambda: app.store, app.wakeups)
+    api.state.exposition = Exposition(app, fleet=True)
+    api.state.requests = Requests(lambda: api.state.streams.open)
     for module in _ROUTES:
         api.include_router(module.routes)
-    api.add_middleware(Border, settings=settings.border)
+    api.add_middleware(Border, settings=settings.border, requests=api.state.requests)
     api.add_exception_handler(RequestValidationError, _invalid)
     api.add_exception_handler(MainspringError, _ours)
     api.add_exception_handler(HTTPException, _http)
@@ -111,9 +122,11 @@ async def _running(app: Application, api: FastAPI) -> AsyncIterator[None]:
 
     await store.write(first)
     working = asyncio.create_task(_operate(app), name="mainspring:operations")
+    app.figures.append(api.state.requests.figures)
     try:
         yield
     finally:
+        app.figures.remove(api.state.requests.figures)
         await api.state.streams.close()
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)

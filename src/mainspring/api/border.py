@@ -12,6 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mainspring.api.problems import problem
+from mainspring.api.requests import Requests
 from mainspring.api.strict import BODY_LIMIT
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -47,9 +48,14 @@ class Border:
     """ASGI middleware; nothing below it sees a request that is not within bounds."""
 
     def __init__(
-        self, app: ASGIApp, settings: BorderSettings | None = None, *, new_id: Callable[[], str] | None = None
+        self,
+        app: ASGIApp,
+        settings: BorderSettings | None = None,
+        *,
+        new_id: Callable[[], str] | None = None,
+        requests: Requests | None = None,
     ) -> None:
-        self._app, self._settings = app, settings or BorderSettings()
+        self._app, self._settings, self._requests = app, settings or BorderSettings(), requests
         self._new_id = new_id or (lambda: uuid.uuid4().hex)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,8 +68,16 @@ class Border:
         given = headers.get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else self._new_id()
         scope.setdefault("state", {})["request_id"] = request_id
-        answer = _Answer(send, request_id)
+        answer, began = _Answer(send, request_id), asyncio.get_running_loop().time()
         scope["state"]["allow"] = answer.allow
+        try:
+            await self._admit(scope, headers, receive, answer, request_id)
+        finally:
+            if self._requests is not None:
+                seconds = asyncio.get_running_loop().time() - began
+                self._requests.count(scope, answer.status, seconds, streamed=answer.streamed)
+
+    async def _admit(self, scope: Scope, headers: Headers, receive: Receive, answer: _Answer, request_id: str) -> None:
         refused = self._refusal(scope, headers)
         if refused is not None:
             status, code, why = refused
@@ -106,7 +120,8 @@ class _Answer:
 
     def __init__(self, send: Send, request_id: str) -> None:
         self._send, self._request_id = send, request_id
-        self.started = False
+        self.started = self.streamed = False
+        self.status = 500
         self.deadline: asyncio.Timeout | None = None
 
     def allow(self, seconds: float) -> None:
@@ -116,12 +131,13 @@ class _Answer:
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.started = True
+            self.started, self.status = True, message["status"]
             headers = MutableHeaders(raw=message["headers"])
             for name, value in SECURITY_HEADERS.items():
                 headers.setdefault(name, value)
             headers["X-Request-Id"] = self._request_id
-            if self.deadline is not None and headers.get("content-type", "").startswith(STREAMED):
+            self.streamed = headers.get("content-type", "").startswith(STREAMED)
+            if self.deadline is not None and self.streamed:
                 self.deadline.reschedule(None)
         await self._send(message)
 

@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from mainspring.api.guard import Guard, Principal
 from mainspring.api.problems import ApiError
+from mainspring.control.health import HealthLimits
 from mainspring.control.keys import KeyService
 from mainspring.control.listing import ListRequest, Page, list_page
 from mainspring.control.operations import OperationService
@@ -58,6 +59,7 @@ class ApiState:
     default_platform: str
     sealer: Callable[[], Sealer]
     sender: Callable[[], WebhookSender]
+    health: HealthLimits = field(default_factory=HealthLimits)
 
 
 class Call:

@@ -9,6 +9,7 @@ from typing import Any
 from mainspring.api.call import Call, Reply
 from mainspring.control import rows
 from mainspring.control.rows import audit_row, decision_row, occurrence_row, refuse_hidden
+from mainspring.errors import ValidationError
 from mainspring.model.events import Event
 from mainspring.model.execution import Execution
 from mainspring.model.job import Job, JobStats
@@ -54,3 +55,10 @@ def event_row(call: Call, event: Event, *, content: bool = True) -> dict[str, An
 def as_utc(at: datetime | None) -> datetime | None:
     """Return an instant as the record keeps it."""
     return None if at is None else at.astimezone(UTC)
+
+
+def aware(at: datetime | None, field: str) -> datetime | None:
+    """Return a parameter's instant in UTC; raises `ValidationError` for one without an offset."""
+    if at is not None and at.tzinfo is None:
+        raise ValidationError("needs an offset, such as Z", field=field)
+    return as_utc(at)

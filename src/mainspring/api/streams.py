@@ -76,6 +76,11 @@ class Streams:
         self._reading: asyncio.Task[None] | None = None
         self.stopping = asyncio.Event()
 
+    @property
+    def open(self) -> int:
+        """How many streams are open."""
+        return sum(self._open.values())
+
     async def close(self) -> None:
         """End every stream and stop reading."""
         self.stopping.set()

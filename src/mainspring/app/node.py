@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from mainspring._version import __version__
 from mainspring.app.application import Application
 from mainspring.app.declared import register_code
+from mainspring.app.exposition import Exposition
 from mainspring.app.holding import Holding
+from mainspring.app.node_server import NodeServer
+from mainspring.app.process_figures import dispatcher_figures, worker_figures
 from mainspring.app.wiring import Roles, open_inbound, webhook_sender
+from mainspring.control.health import ALIVE
 from mainspring.engine.dispatcher import JobDispatcherWorker
 from mainspring.engine.executor import Attempt
 from mainspring.engine.heartbeat import HeartbeatThread
@@ -18,8 +22,9 @@ from mainspring.engine.service import Loop
 from mainspring.engine.worker import Worker
 from mainspring.errors import EngineBusyError
 from mainspring.model.events import Event
+from mainspring.model.metrics import Figure
 from mainspring.model.outcome import Outcome
-from mainspring.ports.store import Store
+from mainspring.ports.store import Store, Tx
 
 logger = logging.getLogger("mainspring")
 
@@ -41,6 +46,7 @@ class Node:
         self._cancels: Loop | None = None
         self._waiting: asyncio.Task[None] | None = None
         self._holding: Holding | None = None
+        self._server: NodeServer | None = None
 
     async def start(self) -> None:
         """Open the store, register what the code defines, and start the roles.
@@ -56,6 +62,8 @@ class Node:
 
     async def stop(self) -> None:
         """Drain the worker, stop the dispatcher, let go of the store."""
+        if self._figures in self._app.figures:
+            self._app.figures.remove(self._figures)
         if self._waiting is not None:
             self._waiting.cancel()
             await asyncio.gather(self._waiting, return_exceptions=True)
@@ -74,12 +82,19 @@ class Node:
             await self._heartbeat.stop()
         if self.dispatcher is not None:
             await self.dispatcher.stop()
+        if self._server is not None:
+            await asyncio.to_thread(self._server.stop)
         await self._app.close()
 
     def release(self) -> None:
         """Stop waiting for running handlers: tell them to stop, so that they are released."""
         if self.worker is not None:
             self.worker.release()
+
+    @property
+    def metrics_port(self) -> int | None:
+        """Where this process serves its metrics, None where it does not."""
+        return None if self._server is None else self._server.port
 
     @property
     def is_engine(self) -> bool:
@@ -133,6 +148,34 @@ class Node:
         if self.roles.dispatcher:
             await dispatcher.start()
             self.dispatcher = dispatcher
+        self._tell_figures()
+
+    def _figures(self) -> Iterable[Figure]:
+        """What this node has done; a dispatcher that only serves its worker's start tells nothing."""
+        if self.worker is not None:
+            yield from worker_figures(self.worker)
+        if self.dispatcher is not None:
+            yield from dispatcher_figures(self.dispatcher)
+
+    def _tell_figures(self) -> None:
+        """Tell metrics whoever asks this process; on an address of its own where a setting names one."""
+        app = self._app
+        app.figures.append(self._figures)
+        address = app.settings.metrics_address()
+        if address is not None:
+            exposition = Exposition(app, fleet=self.roles.dispatcher)
+            self._server = NodeServer(address, exposition, app.store, asyncio.get_running_loop())
+            self._server.what_is_wrong = self._what_is_wrong
+            self._server.start()
+            logger.info("metrics at http://%s:%d/metrics", address[0], self._server.port)
+
+    def _what_is_wrong(self, tx: Tx) -> str | None:
+        """Return what keeps a role of this process from being ready, as its own rows show it."""
+        since = tx.now - ALIVE
+        seen = {worker.id for worker in tx.nodes.workers(seen_since=since) if worker.status == "running"}
+        seen |= {one.id for one in tx.nodes.dispatchers(seen_since=since) if one.status == "running"}
+        ours = [one for one in (self.worker and self.worker.id, self.dispatcher and self.dispatcher.worker_id) if one]
+        return next((f"{one} was not seen within {ALIVE.total_seconds():g} s" for one in ours if one not in seen), None)
 
     async def _start_worker(self, store: Store, *, held: bool) -> None:
         app, parts = self._app, self._app.parts

@@ -47,6 +47,7 @@ _NOUNS = {
             "resume": ("resume_job", "Decide a paused job again."),
             "trigger": ("trigger_job", "Run a job now, under its policies."),
             "archive": ("archive_job", "Retire a job; its history stays."),
+            "stats": ("show_stats", "Show how a job went: outcomes, durations, delays."),
             "decisions": ("list_decisions", "Show what became of each due instant: the ledger."),
         },
     ),
@@ -132,6 +133,8 @@ _COMMANDS = {
         "preview": ("preview:preview", "Show when a schedule will run; needs no database."),
         "explain": ("explain:explain", "Say why a job did (not) run, or where an execution stands."),
         "status": ("status:status", "Show how it goes, on one screen."),
+        "watermark": ("figures:watermark", "Show up to when every due instant is decided."),
+        "metrics": ("figures:metrics", "Print the fleet's metrics as Prometheus reads them."),
         "logs": ("logs:logs", "Show or follow the log of an execution, or of a job's newest."),
     },
     "Operate": {

@@ -36,6 +36,7 @@ from mainspring.client.shapes import (
     Explanation,
     Findings,
     Handler,
+    Health,
     Heatmap,
     Job,
     JobChanges,
@@ -50,6 +51,7 @@ from mainspring.client.shapes import (
     MatchTest,
     Me,
     Meta,
+    Metrics,
     NewEvent,
     NewExecution,
     NewExecutions,
@@ -75,8 +77,10 @@ from mainspring.client.shapes import (
     RotateSecret,
     Skip,
     Stats,
+    Timeseries,
     Trigger,
     Usage,
+    Watermark,
     Webhook,
     WebhookChanges,
     Worker,
@@ -420,6 +424,11 @@ def get_meta() -> Ask[Meta]:
     return Ask("get_meta", "GET", "/api/v1/meta", Meta)
 
 
+def get_metrics() -> Ask[Metrics]:
+    """Count what lives and waits, and tell how late things are."""
+    return Ask("get_metrics", "GET", "/metrics", Metrics)
+
+
 def get_operation(operation_id: str) -> Ask[Operation]:
     """Show a bulk operation and how far it is."""
     return Ask("get_operation", "GET", "/operations/{operation_id}", Operation, {"operation_id": operation_id})
@@ -440,9 +449,27 @@ def get_stats(job: str, *, range_ms: int | None = None) -> Ask[Stats]:
     return Ask("get_stats", "GET", "/jobs/{job}/stats", Stats, {"job": job}, query={"range_ms": range_ms})
 
 
+def get_timeseries(
+    *, since: datetime | str | None = None, until: datetime | str | None = None, bucket_ms: int | None = None
+) -> Ask[Timeseries]:
+    """Tell how it went, span by span: outcomes, skipped instants, durations and start delays. By default an hour."""
+    return Ask(
+        "get_timeseries",
+        "GET",
+        "/stats/timeseries",
+        Timeseries,
+        query={"from": since, "to": until, "bucket_ms": bucket_ms},
+    )
+
+
 def get_usage() -> Ask[Usage]:
     """Tell what the platform holds now, beside what it may."""
     return Ask("get_usage", "GET", "/usage", Usage)
+
+
+def get_watermark() -> Ask[Watermark]:
+    """Tell up to when every due instant has its decision: what to poll from outside, so that silence is noticed."""
+    return Ask("get_watermark", "GET", "/watermark", Watermark)
 
 
 def get_webhook(webhook_id: str) -> Ask[Webhook]:
@@ -453,6 +480,11 @@ def get_webhook(webhook_id: str) -> Ask[Webhook]:
 def group_dead_letters() -> Ask[LetterGroups]:
     """Group open dead letters by what went wrong, the largest group first."""
     return Ask("group_dead_letters", "GET", "/dead-letters/groups", LetterGroups)
+
+
+def health_check() -> Ask[Health]:
+    """Judge the health by progress: the oldest undecided instant, the oldest unclaimed execution."""
+    return Ask("health_check", "GET", "/health", Health)
 
 
 def list_attempts(execution_id: str) -> Ask[list[Attempt]]:

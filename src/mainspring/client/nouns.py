@@ -211,7 +211,7 @@ class Operations(Noun[D]):
 
 
 class Fleet(Noun[D]):
-    """What runs the work: handlers, workers, dispatchers and queues."""
+    """What runs the work: handlers, workers, dispatchers and queues; and how it goes, in numbers."""
 
     handlers = Sent(asks.list_handlers)
     handler = Sent(asks.get_handler)
@@ -220,6 +220,10 @@ class Fleet(Noun[D]):
     queues = Sent(asks.list_queues)
     overview = Sent(asks.get_overview)
     doctor = Sent(asks.get_findings)
+    watermark = Sent(asks.get_watermark)
+    metrics = Sent(asks.get_metrics)
+    health = Sent(asks.health_check)
+    timeseries = Sent(asks.get_timeseries)
 
 
 class Limits(Noun[D]):

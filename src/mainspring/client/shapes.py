@@ -351,6 +351,20 @@ class BackfillInstant(Shape):
     execution_id: str | None
 
 
+class Bucket(Shape):
+    """What ended and what was skipped within one span of time."""
+
+    at: datetime
+    executions: int
+    outcomes: dict[str, int]
+    retries: int
+    dead_letters: int
+    skipped_instants: dict[str, int]
+    success_rate: float | None
+    duration_ms: dict[str, int] | None
+    start_delay_ms: dict[str, int] | None
+
+
 class Calendar(Shape):
     """A named set of dates."""
 
@@ -533,6 +547,13 @@ class Handler(Shape):
     defaults: Data
 
 
+class Health(Shape):
+    """How healthy a platform is, and why."""
+
+    status: str
+    checks: Data
+
+
 class Heatmap(Shape):
     """Executions by day and hour of a zone."""
 
@@ -691,6 +712,19 @@ class Meta(Shape):
     limits: Data
 
 
+class Metrics(Shape):
+    """What lives and waits on a platform."""
+
+    executions: dict[str, int]
+    jobs: int
+    dead_letters: int
+    decision_lag_s: float
+    queue_lag_s: float
+    outbox_lag_s: float
+    workers: int
+    dispatchers: int
+
+
 class NextRuns(Shape):
     """Instants of a job, skipped ones among them."""
 
@@ -736,6 +770,7 @@ class Overview(Shape):
     sentence: str
     checks: Data
     metrics: Data
+    last_hour: Data
 
 
 class Platform(Shape):
@@ -815,6 +850,14 @@ class Stats(Shape):
     effective_cadence_ms: int | None
 
 
+class Timeseries(Shape):
+    """How a platform went, span by span; spans in which nothing happened are left out."""
+
+    bucket_ms: int
+    complete: bool
+    buckets: list[Bucket]
+
+
 class Total(Shape):
     """How many there are; ``gte``: at least so many, counting stopped there."""
 
@@ -834,6 +877,15 @@ class Usage(Shape):
     running_allowed: int | None
     executions: dict[str, int]
     dead_letters: int
+
+
+class Watermark(Shape):
+    """Every instant due before ``decided_up_to`` has a decision. ``held``: the fleet decides nothing for now."""
+
+    decided_up_to: datetime
+    now: datetime
+    lag_ms: int
+    held: bool
 
 
 class Webhook(Shape):

@@ -52,7 +52,7 @@ def collect_metrics(tx: Tx, platform_id: str) -> dict[str, Any]:
 
 
 def check_health(tx: Tx, platform_id: str | None = None, limits: HealthLimits | None = None) -> Health:
-    """Judge the health of a platform, or of the fleet: decisions, queue and outbox by their lag; nodes by being alive."""
+    """Judge the health of a platform or the fleet: decisions, queue and outbox by their lag, nodes by being alive."""
     limits, checks = limits or HealthLimits(), dict[str, Mapping[str, Any]]()
     for name, observed in _progress(tx, platform_id).items():
         if name in ("dispatchers", "workers"):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from mainspring.control.health import ALIVE, Health, check_health, collect_metrics
+from mainspring.control.health import ALIVE, Health, HealthLimits, check_health, collect_metrics
 from mainspring.model.job import Job, JobStats, JobStatus
 from mainspring.model.node import DispatcherNode, Limit, WorkerNode
 from mainspring.model.wire import instant
@@ -106,10 +106,10 @@ class Status:
         }  # fmt: skip
 
 
-def collect_status(tx: Tx, platform_id: str, *, upcoming: int = 5) -> Status:
-    """Return how a platform goes, with its ``upcoming`` next runs."""
+def collect_status(tx: Tx, platform_id: str, *, upcoming: int = 5, limits: HealthLimits | None = None) -> Status:
+    """Return how a platform goes, with its ``upcoming`` next runs, judged by ``limits``."""
     timezone = tx.platforms.timezone(platform_id) or "UTC"
-    health, metrics = check_health(tx, platform_id), collect_metrics(tx, platform_id)
+    health, metrics = check_health(tx, platform_id, limits), collect_metrics(tx, platform_id)
     workers = [w for w in tx.nodes.workers(seen_since=tx.now - ALIVE) if w.status != "stopped"]
     dispatchers = [d for d in tx.nodes.dispatchers(seen_since=tx.now - ALIVE) if d.status != "stopped"]
     jobs, complete = all_jobs(tx, platform_id)

@@ -17,7 +17,7 @@ from mainspring.ports.store import Tx
 
 @dataclass(frozen=True, slots=True)
 class Watermark:
-    """Every instant due before ``decided_up_to`` has a decision, of the jobs there were at ``now`` by the store's clock.
+    """Every instant due before ``decided_up_to`` has a decision, of the jobs there were at ``now``.
 
     Instants of paused jobs are left out: they are decided when the job is resumed. ``held``: the fleet decides nothing
     until a person releases it.

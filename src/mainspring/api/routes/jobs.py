@@ -14,6 +14,7 @@ from mainspring.api.routing import Routes
 from mainspring.api.shapes import base, jobs, work
 from mainspring.api.show import (
     as_utc,
+    aware,
     changed_job,
     decision_row,
     etag,
@@ -234,7 +235,7 @@ async def next_runs(
     until: Annotated[datetime | None, Query(alias="to")] = None,
 ) -> Response:
     """List the instants a job's schedule names from now on, or within a range that may be past."""
-    start, end = _aware(since, "from"), _aware(until, "to")
+    start, end = aware(since, "from"), aware(until, "to")
 
     def found(tx: Tx) -> dict[str, Any]:
         return runs_of(tx, call.state.schedules, call.platform_id, job, count=count, start=start, end=end)
@@ -283,8 +284,8 @@ async def get_heatmap(
     """Count a job's executions by day and hour of a zone."""
 
     def found(tx: Tx) -> dict[str, Any]:
-        end = _aware(until, "to") or tx.now
-        start = _aware(since, "from") or end - timedelta(days=28)
+        end = aware(until, "to") or tx.now
+        start = aware(since, "from") or end - timedelta(days=28)
         return heatmap(tx, call.platform_id, job, start, end, tz)
 
     return call.answer(Reply(await call.read(found)))
@@ -327,9 +328,3 @@ async def submit(call: Call, noun: Noun, body: work.BulkRequest) -> Response:
 def _definition(call: Call, definition: Any) -> dict[str, Any]:
     shown = redacted(definition)
     return shown if call.sees_payloads else {**shown, "payload": None}
-
-
-def _aware(at: datetime | None, field: str) -> datetime | None:
-    if at is not None and at.tzinfo is None:
-        raise ValidationError("needs an offset, such as Z", field=field)
-    return as_utc(at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from starlette.requests import Request
@@ -14,12 +15,24 @@ from mainspring.api.routing import Routes
 from mainspring.api.shapes import admin, jobs
 from mainspring.api.show import as_utc
 from mainspring.api.strict import BODY_LIMIT, DEPTH
+from mainspring.app.exposition import Exposition
 from mainspring.control.listing import PAGE_MOST
 from mainspring.model.wire import PAYLOAD_LIMIT, RESULT_LIMIT, instant
 from mainspring.ports.store import Tx
 from mainspring.schedule import preview, tzdb_version
 
 routes = Routes("service")
+
+_HEALTH: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Healthy, or nearly so.", "content": {"application/health+json": {}}},
+    503: {"description": "Something does not get on.", "content": {"application/health+json": {}}},
+}
+_METRICS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Every metric of `docs/operate/observability.md`.",
+        "content": {"text/plain": {"schema": {"type": "string"}}},
+    }
+}
 
 
 @routes.on("GET", "/livez", scope=PUBLIC, answers=admin.Probe)
@@ -33,6 +46,22 @@ async def ready(request: Request) -> Response:
     """Tell whether requests can be served: the database answers."""
     await request.app.state.api.store().read(_ask)
     return _json({"status": "pass"})
+
+
+@routes.on("GET", "/healthz", scope="metrics:read", answers=admin.Healthz, responses=_HEALTH)
+async def get_healthz(request: Request) -> Response:
+    """Tell how healthy the fleet is, from its progress: pass, warn or fail, and what was observed."""
+    found = await asyncio.to_thread(_exposition(request).health)
+    status = 503 if found["status"] == "fail" else 200
+    return Response(encoded(found), status, media_type="application/health+json")
+
+
+@routes.on("GET", "/metrics", scope="metrics:read", answers=None, responses=_METRICS)
+async def scrape_metrics(request: Request) -> Response:
+    """Tell the fleet's and this server's metrics, in Prometheus' text format or as OpenMetrics."""
+    accept = request.headers.get("accept", "")
+    body, kind = await asyncio.to_thread(_exposition(request).metrics, accept)
+    return Response(body, headers={"Content-Type": kind})
 
 
 @routes.on("GET", "/api/v1/me", scope=ANY, answers=admin.Me)
@@ -84,6 +113,11 @@ async def preview_schedule(request: Request, body: jobs.PreviewRequest) -> Respo
             ],
         }
     )
+
+
+def _exposition(request: Request) -> Exposition:
+    found: Exposition = request.app.state.exposition
+    return found
 
 
 def _ask(tx: Tx) -> Any:

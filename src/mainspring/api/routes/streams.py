@@ -9,12 +9,13 @@ from typing import Annotated, Any
 from fastapi import Header, Query
 from starlette.responses import Response
 
-from mainspring.api.call import Reading, Reply
+from mainspring.api.call import Call, Reading, Reply
 from mainspring.api.problems import ApiError
 from mainspring.api.routes.executions import ExecutionId
 from mainspring.api.routing import Routes, streamed
 from mainspring.api.shapes import admin
 from mainspring.api.streams import Streams, frame
+from mainspring.control.figures import last_hour
 from mainspring.control.rows import log_row
 from mainspring.control.status import collect_status
 from mainspring.errors import NotFoundError
@@ -85,7 +86,7 @@ async def stream_logs(call: Reading, execution_id: ExecutionId, last_event_id: L
 @routes.on("GET", "/overview", scope="metrics:read", answers=admin.Overview)
 async def get_overview(call: Reading) -> Response:
     """Tell how it goes, on one screen."""
-    return call.answer(Reply(await call.read(lambda tx: collect_status(tx, call.platform_id).to_wire())))
+    return call.answer(Reply(await call.read(lambda tx: _overview(tx, call))))
 
 
 @routes.on(
@@ -98,7 +99,7 @@ async def stream_overview(call: Reading) -> Response:
 
     async def look() -> tuple[list[bytes], bool]:
         nonlocal before
-        now = await call.read(lambda tx: collect_status(tx, call.platform_id).to_wire())
+        now = await call.read(lambda tx: _overview(tx, call))
         changed = {name: value for name, value in now.items() if name != "at"}
         if changed == before:
             return [], False
@@ -106,6 +107,11 @@ async def stream_overview(call: Reading) -> Response:
         return [frame("overview", now, now["at"])], False
 
     return streams.respond(call.principal.id, streams.repeated(look, 2.0))
+
+
+def _overview(tx: Tx, call: Call) -> dict[str, Any]:
+    found = collect_status(tx, call.platform_id, limits=call.state.health).to_wire()
+    return {**found, "last_hour": last_hour(tx, call.platform_id)}
 
 
 def _wants(topics: str) -> Callable[[Event], bool]:

@@ -224,6 +224,7 @@ class Overview(Shape):
     sentence: str
     checks: Data
     metrics: Data
+    last_hour: Data
 
 
 class Finding(Shape):
@@ -247,3 +248,62 @@ class Probe(Shape):
     """Whether it lives, or is ready."""
 
     status: str
+
+
+class Healthz(Shape):
+    """How healthy the fleet is; ``checks`` by component and measurement."""
+
+    status: str
+    version: str
+    checks: Data
+
+
+class Health(Shape):
+    """How healthy a platform is, and why."""
+
+    status: str
+    checks: Data
+
+
+class Metrics(Shape):
+    """What lives and waits on a platform."""
+
+    executions: dict[str, int]
+    jobs: int
+    dead_letters: int
+    decision_lag_s: float
+    queue_lag_s: float
+    outbox_lag_s: float
+    workers: int
+    dispatchers: int
+
+
+class Watermark(Shape):
+    """Every instant due before ``decided_up_to`` has a decision. ``held``: the fleet decides nothing for now."""
+
+    decided_up_to: Told
+    now: Told
+    lag_ms: int
+    held: bool
+
+
+class Bucket(Shape):
+    """What ended and what was skipped within one span of time."""
+
+    at: Told
+    executions: int
+    outcomes: dict[str, int]
+    retries: int
+    dead_letters: int
+    skipped_instants: dict[str, int]
+    success_rate: float | None
+    duration_ms: dict[str, int] | None
+    start_delay_ms: dict[str, int] | None
+
+
+class Timeseries(Shape):
+    """How a platform went, span by span; spans in which nothing happened are left out."""
+
+    bucket_ms: int
+    complete: bool
+    buckets: list[Bucket]
