@@ -10,10 +10,13 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import timedelta
 from functools import partial
+from random import Random
 
 import pytest
 
 from mainspring.adapters.memory import InProcessWakeups
+from mainspring.engine.registry import JobHandlerRegistry
+from mainspring.engine.worker import Worker, WorkerSettings
 from mainspring.model.execution import Execution
 from mainspring.moves.claim import claim
 from mainspring.moves.enqueue import EnqueueRequest, enqueue
@@ -25,6 +28,8 @@ MINUTE = 60.0
 #: Longer than anything takes on a loaded machine.
 WITHIN = 30.0
 SLOTS = {"default": 5, "mail": 5}
+#: Executions for each of two workers that have one handler each.
+EACH = 40
 
 
 class Taker:
@@ -216,3 +221,46 @@ class TransportContract:
             await opened.announce_again(waiting)
         assert ids(await worker.take(4)) == queued
         assert await worker.rest() == []
+
+    async def test_work_offered_to_a_worker_without_its_handler_reaches_one_that_has_it(
+        self, opened: Transport, store: Store, wakeups: InProcessWakeups
+    ) -> None:
+        """Not at its next poll, which is a minute away: whoever leaves it says so to those who can run it."""
+        ran: list[str] = []
+        some_ran = asyncio.Event()
+        settings = WorkerSettings(queues={"default": 10}, poll=timedelta(seconds=MINUTE))
+        workers, expected = [], 0
+        for name in ("a", "b"):
+            registry = JobHandlerRegistry()
+
+            async def handler(name: str = name) -> None:
+                ran.append(name)
+                some_ran.set()
+
+            registry.register_handler(name, handler)
+            workers.append(Worker(name, store, registry, wakeups, settings, random=Random(1), transport=opened))
+        try:
+            for worker in workers:
+                await worker.start()
+            # The first of each is found by the look a worker takes when it starts, the others have to be told of.
+            for rounds in (1, EACH):
+                for request in [EnqueueRequest(name) for name in ("a", "b") for _ in range(rounds)]:
+                    await store.write(partial(enqueue, requests=[request]))
+                    await asyncio.sleep(0)
+                expected += 2 * rounds
+                async with asyncio.timeout(WITHIN):
+                    while len(ran) < expected:
+                        await some_ran.wait()
+                        some_ran.clear()
+        finally:
+            for worker in workers:
+                await worker.stop(timedelta(0))
+        assert sorted(ran) == ["a"] * (EACH + 1) + ["b"] * (EACH + 1)
+
+    async def test_how_it_stands_is_told(self, join: Join, opened: Transport, store: Store) -> None:
+        await join()
+        await put(store, 3)
+        figures = await opened.figures(["default", "mail", "unknown"])
+        assert figures.reachable
+        assert not figures.problems
+        assert all(stream.entries > 0 for stream in figures.streams)

@@ -15,7 +15,7 @@ from mainspring.adapters.redis.line import Line
 from mainspring.adapters.redis.offers import Offers
 from mainspring.adapters.redis.streams import stream_of, to_entries
 from mainspring.model.dispatch import Announcement, Dispatch, band
-from mainspring.ports.transport import Offer
+from mainspring.ports.transport import Offer, TransportFigures
 
 if TYPE_CHECKING:
     from tests.simulation.world import Process, World
@@ -172,6 +172,9 @@ class Consumer:
     def failed(self, offer: Offer) -> None:
         self.offers.failed()
 
+    def look(self) -> None:
+        self.offers.look()
+
     async def close(self) -> None:
         self._streams.consumers.remove(self)
 
@@ -202,3 +205,6 @@ class StreamTransport:
         lost = [d for d in dispatches if self._streams.length(stream_of(d.queue, band(d.priority))) < ENOUGH]
         self._streams.announce(lost)
         return len(lost)
+
+    async def figures(self, queues: Sequence[str]) -> TransportFigures:
+        raise NotImplementedError("nobody in a simulation looks")

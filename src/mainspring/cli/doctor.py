@@ -5,16 +5,21 @@ from __future__ import annotations
 import re
 import socket
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from mainspring.cli.config import masked
+from mainspring.cli.durations import elapsed_ms
 from mainspring.cli.exits import DatabaseMissingError, Exit
 from mainspring.cli.output import clean, print_json, print_lines
 from mainspring.cli.target import Client, Target, sqlite_path
 from mainspring.control.doctor import Finding, Grade, examine, worst
+from mainspring.control.doctor_activity import ActivityBounds, judge_activity
+from mainspring.control.doctor_transport import judge_transport
+from mainspring.control.transport import collect_transport
 from mainspring.errors import MainspringError, SchemaError
 
 SIGNS = {Grade.OK: "✓", Grade.NOTE: "·", Grade.WARNING: "!", Grade.ERROR: "✗"}
@@ -26,14 +31,18 @@ WAL_SOUND = (3, 51, 3)
 def doctor(
     *,
     strict: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    transactions_older_than: str = "1m",
     target: Target | None = None,
 ) -> int:
     """Check everything, from the database up. Exits 10 if something is broken.
 
     Args:
         strict: Exit 11 for warnings too.
+        transactions_older_than: Warn of transactions in PostgreSQL that have been open for so long, and of those in
+            which nothing was said for half as long.
     """
     target = target or Target()
+    bounds = _bounds(transactions_older_than)
 
     async def work(client: Client) -> list[Finding]:
         began = time.perf_counter()
@@ -41,7 +50,8 @@ def doctor(
         took = time.perf_counter() - began
         platform_id, schedules = client.scheduler.platform_id, client.app.schedules
         found = await client.scheduler.read(lambda tx: examine(tx, schedules, platform_id))
-        return [*await _database(client, took), *found]
+        transport = judge_transport(await collect_transport(client.app.store, client.app.transport))
+        return [*await _database(client, took), *await _activity(client, bounds), transport, *found]
 
     try:
         findings = target.run(work)
@@ -76,6 +86,17 @@ async def _database(client: Client, took: float) -> list[Finding]:
     if path is not None:
         found += [_engine(path), _sqlite()]
     return found
+
+
+def _bounds(text: str) -> ActivityBounds:
+    bound = timedelta(milliseconds=elapsed_ms(text, "transactions_older_than"))
+    return ActivityBounds(open=bound, idle=bound / 2)
+
+
+async def _activity(client: Client, bounds: ActivityBounds) -> list[Finding]:
+    """Return what else goes on in the database; nothing for one that only we use."""
+    ask = getattr(client.app.store, "activity", None)
+    return [] if ask is None else judge_activity(await ask(), bounds)
 
 
 async def schema_revision(client: Client) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -11,6 +12,7 @@ from mainspring.cli.output import print_one, table
 from mainspring.cli.target import Client, Target
 from mainspring.cli.times import away, span, stamp
 from mainspring.control.status import Status, collect_status
+from mainspring.control.transport import collect_transport
 
 SIGNS = {"pass": "✓", "warn": "!", "fail": "✗"}
 
@@ -29,7 +31,8 @@ def status(
 
     async def work(client: Client) -> Status:
         platform_id = client.scheduler.platform_id
-        return await client.scheduler.read(lambda tx: collect_status(tx, platform_id))
+        found = await client.scheduler.read(lambda tx: collect_status(tx, platform_id))
+        return replace(found, transport=await collect_transport(client.app.store, client.app.transport))
 
     while True:
         found = target.run(work)
@@ -62,6 +65,7 @@ def told(found: Status) -> str:
             for q in found.queues
         ]
         parts += ["", table(["QUEUE", "QUEUED OR RUNNING", "SLOTS", "LIMIT", "OLDEST WAITS"], rows)]
+    parts += _transport(found)
     nodes = [[w.id, f"{w.host}:{w.pid}", w.status, w.running, away(w.seen_at, found.now)] for w in found.workers]
     nodes += [[d.id, f"{d.host}:{d.pid}", d.status, None, away(d.seen_at, found.now)] for d in found.dispatchers]
     if nodes:
@@ -78,6 +82,23 @@ def told(found: Status) -> str:
     if found.health.status != "pass":
         parts += ["", "mainspring doctor says what mends it."]
     return "\n".join(parts)
+
+
+def _transport(found: Status) -> list[str]:
+    """Return the streams work waits in; nothing where the database itself wakes the workers."""
+    figures = found.transport
+    if figures is None or figures.kind == "database":
+        return []
+    told = ["", *figures.problems]
+    if figures.reachable:
+        told.append(f"Transport     {figures.server or 'Redis'}")
+    if figures.streams:
+        rows = [
+            [s.name, s.entries, s.pending, s.unread, s.consumers, away(s.oldest_at, found.now) if s.oldest_at else None]
+            for s in figures.streams
+        ]
+        told += ["", table(["STREAM", "ENTRIES", "BEING TRIED", "UNREAD", "READERS", "OLDEST"], rows)]
+    return told
 
 
 def _lag(found: Status, name: str) -> str:

@@ -8,11 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from mainspring.control.health import ALIVE, Health, HealthLimits, check_health, collect_metrics
+from mainspring.control.transport import transport_to_wire
 from mainspring.model.job import Job, JobStats, JobStatus
 from mainspring.model.node import DispatcherNode, Limit, WorkerNode
 from mainspring.model.wire import instant
 from mainspring.moves.hold import Hold, held
 from mainspring.ports.store import Tx
+from mainspring.ports.transport import TransportFigures
 
 #: Most jobs looked at; the screen must come at once, however many there are.
 JOBS = 2_000
@@ -65,6 +67,7 @@ class Status:
     failing: Sequence[Failing]
     paused: Sequence[str]
     all_jobs: bool = True
+    transport: TransportFigures | None = None
 
     def to_wire(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -103,6 +106,7 @@ class Status:
             ],
             "paused": list(self.paused),
             "all_jobs": self.all_jobs,
+            **({} if self.transport is None else {"transport": transport_to_wire(self.transport)}),
         }  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from mainspring.errors import NotFoundError, StoreUnavailableError
 from mainspring.model.execution import Actor, Execution, LogLine
 from mainspring.model.node import HandlerRow, WorkerNode
 from mainspring.model.outcome import Failed, Lost, Outcome, Released, TimedOut
-from mainspring.moves.claim import claim
+from mainspring.moves.claim import claim, left_topic
 from mainspring.moves.end import Ended, settle_attempts
 from mainspring.ports.clock import Wakeups
 from mainspring.ports.store import Store, Tx
@@ -121,6 +121,7 @@ class Worker:
         self._claims = Loop("claim", self._claim, wakeups=self._wakeups, topics=topics, poll=poll)
         self._claims.start()
         self._flushes.start()
+        self._tasks.append(loop.create_task(self._look_for_left(), name="mainspring:left"))
 
     async def stop(self, grace: timedelta | None = None) -> None:
         """Drain: claim nothing more, finish what runs within the grace, release the rest without using an attempt."""
@@ -225,6 +226,18 @@ class Worker:
             raise
         self._hungry = _is_short(room, claimed, limit, self.settings.queues)
         return 0.0 if self._deliveries.tried(offer, len(claimed), limit) else None
+
+    async def _look_for_left(self) -> None:
+        """Look into the database when another worker was offered what only workers like this one can run."""
+        handlers = (handler.name for handler in self._registry.list_handlers())
+        listener = self._wakeups.listen(*(left_topic(name) for name in handlers))
+        try:
+            while True:
+                await listener.wait(None)
+                self._deliveries.look()
+                self._wakeups.notify(self._freed)
+        finally:
+            listener.close()
 
     async def take(self, work: Callable[[Tx], list[Execution]]) -> list[Execution]:
         """Run a claim for this worker and start what it returns."""

@@ -44,10 +44,28 @@ def claim(
         for execution, move in zip(found, moves, strict=True)
         if execution.id in taken
     ]
+    if offered is not None:
+        _tell_others(tx, set(offered) - taken, queues, handlers)
     if started_events and mine:
         tx.outbox.add([_started(tx, execution) for execution in mine])
         tx.wake("outbox")
     return mine
+
+
+def _tell_others(tx: Tx, left: set[str], queues: Mapping[str, int], handlers: Sequence[str]) -> None:
+    """Wake who has the handlers of what was offered here in vain; whoever else was offered it would leave it too."""
+    if left:
+        others = tx.executions.queued_handlers_of(sorted(left)) - set(handlers)
+        tx.wake(*(left_topic(handler) for handler in sorted(others)))
+
+
+def left_topic(handler: str) -> str:
+    """Return the topic that is woken when a worker without a handler was offered work for it.
+
+    >>> left_topic("kb:reindex")
+    'left:kb:reindex'
+    """
+    return f"left:{handler}"
 
 
 def _started(tx: Tx, execution: Execution) -> Event:

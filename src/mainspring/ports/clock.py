@@ -28,7 +28,7 @@ class Wakeups(Protocol):
 
     Topics: ``jobs`` (a schedule changed), ``pending`` (an execution waits to be promoted), ``queued`` (work to claim),
     ``ended`` (an execution ended), ``cancel`` (a cancel was asked for), ``outbox`` (an event to publish),
-    ``deliveries`` (a webhook is owed something).
+    ``deliveries`` (a webhook is owed something), ``left:HANDLER`` (queued work was offered to a worker without it).
     """
 
     def notify(self, *topics: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 from mainspring.model.dispatch import Announcement, Dispatch
@@ -32,6 +33,37 @@ class Offer:
     ids: tuple[str, ...] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class StreamFigures:
+    """One stream: its entries, those of them that were read and not let go of, and who reads it.
+
+    ``unread`` is what the server believes nobody has read yet, None where it does not say; it is wrong once entries
+    were trimmed. ``oldest_at`` is when the oldest entry was added, by the server's clock.
+    """
+
+    name: str
+    entries: int
+    pending: int = 0
+    unread: int | None = None
+    consumers: int = 0
+    oldest_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TransportFigures:
+    """How a transport stands. ``kind``: database or redis; ``problems`` in sentences, empty where all is well.
+
+    ``counters`` are those of this process since it started: what its transport has done.
+    """
+
+    kind: str
+    reachable: bool = True
+    server: str | None = None
+    streams: tuple[StreamFigures, ...] = ()
+    problems: tuple[str, ...] = ()
+    counters: Mapping[str, int] = field(default_factory=dict)
+
+
 class Deliveries(Protocol):
     """What reaches one worker. Used from the event loop it was opened in."""
 
@@ -50,6 +82,9 @@ class Deliveries(Protocol):
 
     def failed(self, offer: Offer) -> None:
         """Take note that the claim failed: nothing is known of these executions, and they are offered again."""
+
+    def look(self) -> None:
+        """Offer next whatever the database has: another worker was offered work that it left for this one."""
 
     async def close(self) -> None:
         """Take nothing more, and leave what was not tried to other workers. Again: nothing happens."""
@@ -73,6 +108,9 @@ class Transport(Announcer, Protocol):
 
     async def announce_again(self, dispatches: Sequence[Dispatch]) -> int:
         """Announce once more what has long been queued, where the transport may have lost it; return how many were."""
+
+    async def figures(self, queues: Sequence[str]) -> TransportFigures:
+        """Return how it stands, with the streams of these queues; asks the server, and says so where it is away."""
 
 
 class DatabaseTransport:
@@ -99,6 +137,10 @@ class DatabaseTransport:
         """Announce nothing: workers poll more often than anybody would reconcile."""
         return 0
 
+    async def figures(self, queues: Sequence[str]) -> TransportFigures:
+        """Return that there is nothing to tell."""
+        return TransportFigures("database")
+
 
 class AnythingQueued:
     """`Deliveries` of a worker that looks for itself."""
@@ -115,6 +157,9 @@ class AnythingQueued:
 
     def failed(self, offer: Offer) -> None:
         """Nothing was taken, so nothing is put back."""
+
+    def look(self) -> None:
+        """Every offer is a look."""
 
     async def close(self) -> None:
         """Nothing was taken."""

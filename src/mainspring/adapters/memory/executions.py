@@ -170,6 +170,10 @@ class MemoryExecutionTable:
             and not self._start_over(execution)
         )
 
+    def queued_handlers_of(self, ids: Sequence[str]) -> set[str]:
+        found = (self._rows.all.get(execution_id) for execution_id in ids)
+        return {e.handler for e in found if e is not None and e.status is Status.QUEUED}
+
     def queues_waiting(self, limit: int) -> list[str]:
         return sorted({e.queue for e in self._rows.live(Status.QUEUED)})[:limit]
 

@@ -94,6 +94,9 @@ class RedisDeliveries:
         if offer.ids is not None:
             self._stats.claimed += claimed
             self._stats.stale += len(offer.ids) - claimed
+        else:
+            self._stats.looks += 1
+            self._stats.found += claimed
         more, done = self._offers.tried(offer, claimed, limit)
         for line, entry_id in done:
             self._let_go(line.stream, [entry_id])
@@ -101,6 +104,9 @@ class RedisDeliveries:
 
     def failed(self, offer: Offer) -> None:
         self._offers.failed()
+
+    def look(self) -> None:
+        self._offers.look()
 
     async def close(self) -> None:
         tasks, self._tasks = self._tasks, []

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import random
+from collections.abc import Callable
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -26,8 +27,8 @@ SIGN_OF_LIFE = 10.0
 class Link:
     """The state of one connection to a server, believed to be up until something fails. For one event loop."""
 
-    def __init__(self, client: Redis, random: random.Random) -> None:
-        self._client, self._random = client, random
+    def __init__(self, client: Redis, random: random.Random, lost: Callable[[], None]) -> None:
+        self._client, self._random, self._lost = client, random, lost
         self._up, self._down = asyncio.Event(), asyncio.Event()
         self._up.set()
         self._task: asyncio.Task[None] | None = None
@@ -52,6 +53,7 @@ class Link:
             logger.warning("Redis cannot be reached, workers poll the database meanwhile: %s", _told(error))
             self._up.clear()
             self._down.set()
+            self._lost()
 
     async def wait_up(self) -> None:
         """Return once the server can be reached."""

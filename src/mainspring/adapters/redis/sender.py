@@ -32,7 +32,8 @@ class TransportStats:
     ``dropped`` were not sent (Redis away, refusing, or too much waiting): polling finds them. ``stale`` were delivered
     and could not be claimed: claimed before, ended, unknown, or not for this worker. ``ignored`` counts words in
     entries that are no ids at all, ``reclaimed`` entries taken over from other consumers, ``groups_made`` how often a
-    group had to be made.
+    group had to be made. ``looks`` counts how often a worker looked into the database instead, ``found`` what it
+    claimed there, and ``away`` how often the server was lost.
     """
 
     announced: int = 0
@@ -45,6 +46,13 @@ class TransportStats:
     reclaimed: int = 0
     groups_made: int = 0
     consumers_removed: int = 0
+    looks: int = 0
+    found: int = 0
+    away: int = 0
+
+    def lost(self) -> None:
+        """Count that the server was lost."""
+        self.away += 1
 
 
 class Sender:

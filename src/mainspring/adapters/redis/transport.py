@@ -12,20 +12,21 @@ import logging
 import random
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from redis.exceptions import RedisError
 
 from mainspring.adapters.redis.commands import call_all
 from mainspring.adapters.redis.connection import AWAY, RedisSettings, connect
 from mainspring.adapters.redis.deliveries import DeliverySettings, RedisDeliveries
+from mainspring.adapters.redis.figures import ask
 from mainspring.adapters.redis.link import Link
 from mainspring.adapters.redis.outgoing import Outgoing
 from mainspring.adapters.redis.sender import Sender, TransportStats
 from mainspring.adapters.redis.streams import stream_of
 from mainspring.model.dispatch import Announcement, Dispatch, band
 from mainspring.ports.clock import Wakeups
-from mainspring.ports.transport import Deliveries
+from mainspring.ports.transport import Deliveries, TransportFigures
 
 logger = logging.getLogger("mainspring")
 
@@ -124,6 +125,14 @@ class RedisTransport:
         self.stats.announced_again += len(lost)
         return len(lost)
 
+    async def figures(self, queues: Sequence[str]) -> TransportFigures:
+        client = connect(self._redis)  # of its own: whoever asks may live in another event loop
+        try:
+            found = await ask(client, queues)
+        finally:
+            await client.aclose()
+        return replace(found, counters=asdict(self.stats))
+
     def _in_background(self) -> _Home | None:
         with self._lock:
             if self._background is None or not self._background.alive:  # a fork leaves threads behind
@@ -159,7 +168,7 @@ class _Home:
     def __init__(self, transport: RedisTransport) -> None:
         settings = transport.settings
         self.client = connect(transport._redis)
-        self.link = Link(self.client, transport._random)
+        self.link = Link(self.client, transport._random, transport.stats.lost)
         self.sender = Sender(
             self.client,
             self.link,

@@ -19,6 +19,7 @@ from mainspring.adapters.sql.failures import translated
 from mainspring.adapters.sql.guards import connect_arguments, for_transaction, server_settings
 from mainspring.adapters.sql.line import Line
 from mainspring.adapters.sql.partitions import LAYING_OUT
+from mainspring.adapters.sql.postgres_activity import activity
 from mainspring.adapters.sql.postgres_threads import PostgresThread
 from mainspring.adapters.sql.schema import HEAD, current, upgrade
 from mainspring.adapters.sql.session import Session
@@ -28,6 +29,7 @@ from mainspring.adapters.sql.tx import SqlTx
 from mainspring.adapters.sql.walls import raise_walls
 from mainspring.errors import SchemaError
 from mainspring.model.ids import Ids
+from mainspring.ports.activity import Activity
 from mainspring.ports.clock import Wakeups
 from mainspring.ports.store import Work
 from mainspring.ports.transport import Aftermath, Announcer, DatabaseTransport
@@ -144,6 +146,11 @@ class PostgresStore:
     async def schema_version(self) -> str | None:
         """Return the schema's revision, None for a database without our tables; `SchemaError` for a newer one."""
         return await asyncio.to_thread(self._asked, _version)
+
+    async def activity(self) -> Activity:
+        """Return what else goes on in the database that could hold our work up."""
+        found: Activity = await asyncio.to_thread(self._asked, activity)
+        return found
 
     def _asked(self, question: Any) -> Any:
         """Ask something on a connection of its own."""

@@ -131,6 +131,11 @@ class RunningTable(SqlTable):
         named = {"ids": to_json(ids), "queues": to_json(queues), "handlers": to_json(handlers)}
         return EXECUTION.rows(self._all(_claimable_of(self._dialect), now=self._session.now, **named))
 
+    def queued_handlers_of(self, ids: Sequence[str]) -> set[str]:
+        if not ids:
+            return set()
+        return {handler for (handler,) in self._all(_handlers_of(self._dialect), ids=to_json(ids))}
+
     def queues_waiting(self, limit: int) -> list[str]:
         return [queue for (queue,) in self._all(_QUEUES_WAITING, limit=limit)]
 
@@ -228,6 +233,11 @@ def _claimable_of(dialect: Dialect) -> Any:
         .order_by(*TURN)
         .with_for_update(skip_locked=True)
     )
+
+
+@lru_cache(2)
+def _handlers_of(dialect: Dialect) -> Any:
+    return sa.select(_e.handler).where(unended, still(_e.status, "queued"), dialect.member(_e.id, "ids")).distinct()
 
 
 @lru_cache(2)

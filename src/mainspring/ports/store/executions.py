@@ -85,6 +85,9 @@ class ExecutionTable(Protocol):
     def claimable_of(self, ids: Sequence[str], queues: Sequence[str], handlers: Sequence[str]) -> list[Execution]:
         """Do the same among the executions with these ids, in whatever number; unknown ids are left out."""
 
+    def queued_handlers_of(self, ids: Sequence[str]) -> set[str]:
+        """Return the handlers of those executions with these ids that are queued."""
+
     def queues_waiting(self, limit: int) -> list[str]:
         """Return the queues in which anything is queued, by name."""
 
