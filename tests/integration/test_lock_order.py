@@ -115,9 +115,10 @@ class Fleet:
         self.schedules = Schedules()
         self.done: dict[str, int] = {}
         self.stopping = False
+        self._did = asyncio.Event()
 
-    async def run(self, seconds: float) -> None:
-        """Let all of them loose on each other."""
+    async def run(self, times: int) -> None:
+        """Let all of them loose on each other until each has done its work so many times."""
         loops = [
             self._loop(name, self.stores[n % len(self.stores)], work)
             for n, (name, work) in enumerate(self._works() * 2)
@@ -125,7 +126,9 @@ class Fleet:
         async with asyncio.TaskGroup() as group:
             for loop in loops:
                 group.create_task(loop)
-            await asyncio.sleep(seconds)
+            while any(self.done.get(name, 0) < times for name, _ in self._works()):
+                await self._did.wait()
+                self._did.clear()
             self.stopping = True
 
     async def _loop(self, name: str, store: WatchedStore, work: Callable[[WatchedStore], Awaitable[Any]]) -> None:
@@ -136,6 +139,7 @@ class Fleet:
                 if error.code in ("store_error", "store_unavailable"):
                     raise
             self.done[name] = self.done.get(name, 0) + 1
+            self._did.set()
 
     def _works(self) -> list[tuple[str, Callable[[WatchedStore], Awaitable[Any]]]]:
         return [
@@ -238,8 +242,8 @@ async def test_everybody_at_once_meets_no_deadlock(url: str) -> None:
 
     await stores[0].write(set_up)
     fleet = Fleet(watches)
-    await fleet.run(5)
-    assert all(fleet.done.get(name, 0) >= 10 for name, _ in fleet._works()), fleet.done
+    async with asyncio.timeout(100):
+        await fleet.run(40)
     for store in stores:
         await store.close()
     assert [wrong for watch in watches for wrong in watch.wrong] == []
