@@ -40,6 +40,7 @@ _OLD = (
     .where(_r.span == bindparam("span"), _r.at < bindparam("before"))
     .order_by(_r.at)
     .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
 )
 _DELETE = sa.delete(rollups).where(_r.key.in_(_OLD))
 
