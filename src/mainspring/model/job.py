@@ -37,8 +37,8 @@ class JobStatus(StrEnum):
     ARCHIVED = "archived"
 
 
-@dataclass(frozen=True, slots=True)
-class JobDefinition:
+@dataclass(frozen=True)
+class JobDefinition(Value):
     """What a person writes: what, when and how (SPEC §3). Each change of it is a new revision.
 
     ``overlap`` and ``max_concurrency`` are None until a type's default is read by the properties below.

@@ -34,3 +34,10 @@ class Value:
         made = object.__new__(cls)
         made.__dict__.update(zip(names, values, strict=True))
         return made
+
+    @classmethod
+    def holding(cls, fields: dict[str, Any]) -> Self:
+        """Return the value with these fields, by name, every one of them."""
+        made = object.__new__(cls)
+        made.__dict__.update(fields)
+        return made

@@ -16,12 +16,14 @@ from mainspring.model.events import PendingEvent
 from mainspring.model.execution import Cause, Execution, Status
 from mainspring.model.job import ActiveExecution, Job, JobCursor, JobStatus, JobType
 from mainspring.schedule.compiled import CompiledSchedule
-from mainspring.schedule.misfire import missed
+from mainspring.schedule.misfire import SkippedRange, missed
 from mainspring.schedule.occurrence import Occurrence
 from mainspring.schedule.overlap import Ruling, Slots
 
 #: Most instants decided one by one in one step; what is left stays due and is decided in the next.
 BATCH = 500
+
+_NOT_LATE = timedelta(0)
 
 
 @dataclass(slots=True)
@@ -65,36 +67,36 @@ def decide(
     """
     step = _Step(job, schedule, now, Slots(job.definition, active), new_id, dispatcher_id)
     step.replaced = job.tzdb_version not in (None, tzdb_version) and schedule.follows_wall_clock
-    late = missed(job.definition, schedule, key=job.id, cursor=job.cursor_at, now=now)
-    for skipped in late.ranges:
-        step.record_range(skipped.verdict, skipped.first, skipped.last, skipped.reason, skipped.into, skipped.count)
-    for occurrence in late.run:
-        step.record(occurrence, catch_up=True)
-    for occurrence in _on_time(schedule, step, job.id, now):
-        if step.full:
-            break
-        step.record(occurrence, catch_up=False)
-    step.plan.cursor = _cursor(job, schedule, step, tzdb_version)
+    following = schedule.next(job.cursor_at)
+    fire_at = step.fire_at(following)
+    if fire_at is not None and fire_at < now - job.definition.misfire_grace:
+        assert following is not None
+        late = missed(job.definition, schedule, key=job.id, first=following, now=now)
+        for skipped in late.ranges:
+            step.record_range(skipped)
+        for occurrence in late.run:
+            step.record(occurrence, schedule.fire_at(occurrence.at, key=job.id), catch_up=True)
+        following = schedule.next(step.cursor_at)
+        fire_at = step.fire_at(following)
+    while following is not None and fire_at is not None and fire_at <= now and not step.full:
+        step.record(following, fire_at, catch_up=False)
+        following = schedule.next(following.at)
+        fire_at = step.fire_at(following)
+    step.plan.cursor = _cursor(job, schedule, step, None if step.used_up else fire_at, tzdb_version)
     return step.plan
 
 
-def _on_time(schedule: CompiledSchedule, step: _Step, key: str, now: datetime) -> Iterable[Occurrence]:
-    at = step.cursor_at
-    while (occurrence := schedule.next(at)) is not None and schedule.fire_at(occurrence.at, key=key) <= now:
-        yield occurrence
-        at = occurrence.at
-
-
-def _cursor(job: Job, schedule: CompiledSchedule, step: _Step, tzdb_version: str) -> JobCursor:
-    following = None if step.used_up else schedule.next(step.cursor_at)
-    done = following is None
+def _cursor(
+    job: Job, schedule: CompiledSchedule, step: _Step, next_run_at: datetime | None, tzdb_version: str
+) -> JobCursor:
+    done = next_run_at is None
     reason = None
     if done:
         reason = f"ran {schedule.max_executions} times" if step.used_up else "its schedule has no further instant"
     return JobCursor(
         job.id,
         step.cursor_at,
-        schedule.fire_at(following.at, key=job.id) if following else None,
+        next_run_at,
         step.cursor_wall,
         tzdb_version,
         made=step.made,
@@ -131,21 +133,18 @@ class _Step:
         limit = self.schedule.max_executions
         return limit is not None and self.job.scheduled_count + self.made >= limit
 
-    def record_range(
-        self,
-        verdict: Verdict,
-        first: datetime,
-        last: datetime,
-        reason: Mapping[str, Any],
-        into: datetime | None,
-        count: int | None,
-    ) -> None:
-        decision = self._decision(verdict, first, reason)
-        self.plan.decisions.append(decision.changed(into_at=into, until_at=last if last > first else None, count=count))
+    def fire_at(self, occurrence: Occurrence | None) -> datetime | None:
+        return None if occurrence is None else self.schedule.fire_at(occurrence.at, key=self.job.id)
+
+    def record_range(self, skipped: SkippedRange) -> None:
+        first, last = skipped.first, skipped.last
+        fire_at = self.schedule.fire_at(first, key=self.job.id)
+        decision = self._decision(skipped.verdict, first, fire_at, skipped.reason)
+        until_at = last if last > first else None
+        self.plan.decisions.append(decision.changed(into_at=skipped.into, until_at=until_at, count=skipped.count))
         self.cursor_at = max(self.cursor_at, last)
 
-    def record(self, occurrence: Occurrence, *, catch_up: bool) -> None:
-        notes: dict[str, Any] = {"notes": list(occurrence.notes)} if occurrence.notes else {}
+    def record(self, occurrence: Occurrence, fire_at: datetime, *, catch_up: bool) -> None:
         ran_already = (
             self.replaced
             and occurrence.wall is not None
@@ -157,38 +156,36 @@ class _Step:
         self.cursor_at = occurrence.at
         self.cursor_wall = occurrence.wall
         if self.used_up:
-            reason = {**notes, "max_executions": self.schedule.max_executions}
-            self.plan.decisions.append(self._decision(Verdict.SKIPPED_LIMIT, occurrence.at, reason))
+            self._skip(Verdict.SKIPPED_LIMIT, occurrence, fire_at, max_executions=self.schedule.max_executions)
         elif ran_already:
-            reason = {**notes, "zone_data": f"{occurrence.wall} was decided under zone data {self.job.tzdb_version}"}
-            self.plan.decisions.append(self._decision(Verdict.SKIPPED_CALENDAR, occurrence.at, reason))
+            told = f"{occurrence.wall} was decided under zone data {self.job.tzdb_version}"
+            self._skip(Verdict.SKIPPED_CALENDAR, occurrence, fire_at, zone_data=told)
         elif occurrence.excluded_by is not None:
-            reason = {**notes, "excluded_by": occurrence.excluded_by}
-            self.plan.decisions.append(self._decision(Verdict.SKIPPED_CALENDAR, occurrence.at, reason))
+            self._skip(Verdict.SKIPPED_CALENDAR, occurrence, fire_at, excluded_by=occurrence.excluded_by)
         else:
-            self._run(occurrence, {**notes, **({"catch_up": True} if catch_up else {})}, catch_up)
+            self._run(occurrence, fire_at, catch_up)
 
-    def _run(self, occurrence: Occurrence, reason: dict[str, Any], catch_up: bool) -> None:
-        fire_at = self.schedule.fire_at(occurrence.at, key=self.job.id)
-        dispatch(
-            self.plan,
+    def _skip(self, verdict: Verdict, occurrence: Occurrence, fire_at: datetime, **why: Any) -> None:
+        self.plan.decisions.append(self._decision(verdict, occurrence.at, fire_at, {**_noted(occurrence), **why}))
+
+    def _run(self, occurrence: Occurrence, fire_at: datetime, catch_up: bool) -> None:
+        reason = _noted(occurrence)
+        if catch_up:
+            reason["catch_up"] = True
+        execution = new_execution(
             self.job,
-            self.slots,
-            self._decision(Verdict.DISPATCHED, occurrence.at, reason),
-            new_execution(
-                self.job,
-                self.new_id(),
-                Cause.SCHEDULE,
-                now=self.now,
-                scheduled_at=occurrence.at,
-                available_at=fire_at,
-                deadline_from=self.now if catch_up else fire_at,
-            ),
+            self.new_id(),
+            Cause.SCHEDULE,
+            now=self.now,
+            scheduled_at=occurrence.at,
+            available_at=fire_at,
+            deadline_from=self.now if catch_up else fire_at,
         )
+        decision = self._decision(Verdict.DISPATCHED, occurrence.at, fire_at, reason)
+        dispatch(self.plan, self.job, self.slots, decision, execution)
         self.made += self.plan.decisions[-1].decision.runs
 
-    def _decision(self, verdict: Verdict, at: datetime, reason: Mapping[str, Any]) -> Decision:
-        fire_at = self.schedule.fire_at(at, key=self.job.id)
+    def _decision(self, verdict: Verdict, at: datetime, fire_at: datetime, reason: Mapping[str, Any]) -> Decision:
         return Decision(
             self.job.id,
             self.job.platform_id,
@@ -196,10 +193,14 @@ class _Step:
             verdict,
             self.now,
             self.job.revision,
-            late=max(self.now - fire_at, timedelta(0)),
+            late=max(self.now - fire_at, _NOT_LATE),
             reason=reason,
             dispatcher_id=self.dispatcher_id,
         )
+
+
+def _noted(occurrence: Occurrence) -> dict[str, Any]:
+    return {"notes": list(occurrence.notes)} if occurrence.notes else {}
 
 
 def dispatch(plan: Plan, job: Job, slots: Slots, decision: Decision, execution: Execution) -> None:

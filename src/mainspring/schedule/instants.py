@@ -99,7 +99,7 @@ def read_moment(value: object, *, field: str) -> datetime:
     if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
         raise ScheduleError(field, str(value), "the year is outside 1970 to 2200", "Use a year from 1970 to 2200.")
     try:
-        return moment if moment.utcoffset() is None else moment.astimezone(UTC)
+        return moment if moment.tzinfo is UTC or moment.utcoffset() is None else moment.astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise ScheduleError(field, str(value), f"not a usable instant: {error}", "Give it in UTC.") from error
 
@@ -112,19 +112,16 @@ def _parse(value: object, field: str) -> datetime:
     if match is None:
         raise ScheduleError(field, value, "not an RFC 3339 instant and not a wall time", advice)
     year, month, day, hour, minute, second, fraction, offset = match.groups()
-    micro = int((fraction or "0").ljust(6, "0")[:6])
+    micro = int(fraction.ljust(6, "0")[:6]) if fraction else 0
     try:
-        wall = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second or 0), micro)
-        if offset is None:
-            return wall
-        return (wall - _offset(offset)).replace(tzinfo=UTC)
+        zone = UTC if offset is not None else None
+        read = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second or 0), micro, zone)
+        return read if offset is None or offset in "Zz" else read - _offset(offset)
     except (ValueError, OverflowError) as error:
         raise ScheduleError(field, value, f"no such date or time: {error}", advice) from error
 
 
 def _offset(text: str) -> timedelta:
-    if text in "Zz":
-        return timedelta(0)
     hours, minutes = int(text[1:3]), int(text[4:6])
     if hours > 23 or minutes > 59:
         raise ValueError("the offset must be less than 24 hours")

@@ -40,17 +40,14 @@ class Missed:
 
 
 def missed(
-    definition: JobDefinition, schedule: CompiledSchedule, *, key: str, cursor: datetime, now: datetime
+    definition: JobDefinition, schedule: CompiledSchedule, *, key: str, first: Occurrence, now: datetime
 ) -> Missed:
-    """Split the instants after ``cursor`` whose grace is over by the job's misfire policy (SPEC §3).
+    """Split the instants from ``first`` on whose grace is over by the job's misfire policy (SPEC §3).
 
     ``skip`` runs none; ``fire_once`` the newest, the others coalesced into it; ``fire_all`` the newest
-    ``max_catch_up``. What is older than the catch-up window is never run.
+    ``max_catch_up``. What is older than the catch-up window is never run. The grace of ``first`` itself must be over.
     """
-    first = schedule.next(cursor)
     grace_over = now - definition.misfire_grace
-    if first is None or schedule.fire_at(first.at, key=key) >= grace_over:
-        return Missed()
     last = _last_missed(schedule, key, grace_over, first)
     window = definition.catch_up_window
     if window is None and (definition.misfire is Misfire.FIRE_ALL or definition.type is JobType.ONE_TIME):

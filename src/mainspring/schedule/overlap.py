@@ -27,6 +27,9 @@ class Ruling:
     reason: Mapping[str, Any] = field(default_factory=dict)
 
 
+_RUNS = Ruling(Verdict.DISPATCHED)
+
+
 class Slots:
     """The active and buffered executions of one job, kept current while a batch of occurrences is judged.
 
@@ -38,16 +41,18 @@ class Slots:
 
     def __init__(self, definition: JobDefinition, active: Iterable[ActiveExecution]) -> None:
         self._policy, self._limit, self._buffer = definition.overlap_policy, definition.slots, definition.buffer_limit
-        executions = list(active)
-        self.active = [e.id for e in executions if not e.buffered]
-        self.buffered = [e.id for e in executions if e.buffered]
+        self.active: list[str] = []
+        self.buffered: list[str] = []
+        for execution in active:
+            (self.buffered if execution.buffered else self.active).append(execution.id)
 
     def judge(self, new_id: str) -> Ruling:
         """Judge one occurrence whose execution, if it gets one, is ``new_id``; remember the outcome for the next."""
         ruling = self._rule()
-        gone = {*ruling.terminate} | ({*ruling.cancel} & {*self.buffered})
-        self.active = [e for e in self.active if e not in gone]
-        self.buffered = [e for e in self.buffered if e not in gone]
+        if ruling.cancel or ruling.terminate:
+            gone = {*ruling.terminate} | ({*ruling.cancel} & {*self.buffered})
+            self.active = [e for e in self.active if e not in gone]
+            self.buffered = [e for e in self.buffered if e not in gone]
         if ruling.verdict.runs:
             (self.buffered if ruling.buffered else self.active).append(new_id)
         return ruling
@@ -57,7 +62,7 @@ class Slots:
         if self._policy is Overlap.ALLOW_ALL:
             return Ruling(Verdict.DISPATCHED, blocked_by=None if free else "job")
         if free and not self.buffered:
-            return Ruling(Verdict.DISPATCHED)
+            return _RUNS
         holder = self.active[0] if self.active else self.buffered[0]
         reason = {"policy": self._policy.value, "blocking": holder, "active": len(self.active)}
         waits = Ruling(Verdict.BUFFERED, buffered=True, blocked_by="overlap", reason=reason)

@@ -20,7 +20,7 @@ from mainspring.errors import ValidationError
 from mainspring.model.job import JobDefinition
 from mainspring.model.policy import RetryPolicy
 from mainspring.model.wire import (
-    definition_from_wire,
+    definition_from_record,
     definition_to_wire,
     milliseconds,
     retry_from_wire,
@@ -29,9 +29,6 @@ from mainspring.model.wire import (
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FOLDED = "/2"
-
-#: Parsed definitions kept: 10,000 jobs may come due in one second, and then again in the next minute.
-_DEFINITIONS = 16_384
 
 
 def micros(at: datetime) -> int:
@@ -275,7 +272,7 @@ class Definition(Coded):
         return to_json(definition_to_wire(value))
 
     def decode(self, value: Any) -> JobDefinition:
-        return _unshared(_definition(value))
+        return definition_from_record(orjson.loads(value))
 
 
 @lru_cache(256)
@@ -286,24 +283,6 @@ def _retry_text(retry: RetryPolicy) -> str:
 @lru_cache(256)
 def _retry(text: str) -> RetryPolicy:
     return retry_from_wire(orjson.loads(text))
-
-
-@lru_cache(_DEFINITIONS)
-def _definition(text: str) -> tuple[Any, ...]:
-    # By the text itself, not by job and revision: right whoever wrote the row, and nothing to invalidate.
-    definition = definition_from_wire(orjson.loads(text))
-    return tuple(getattr(definition, field) for field in _FIELDS)
-
-
-_FIELDS = list(JobDefinition.__dataclass_fields__)
-_DATA = tuple(_FIELDS.index(field) for field in ("labels", "payload", "schedule"))
-
-
-def _unshared(values: tuple[Any, ...]) -> JobDefinition:
-    own = list(values)
-    for index in _DATA:
-        own[index] = None if own[index] is None else orjson.loads(orjson.dumps(own[index]))
-    return JobDefinition(*own)
 
 
 #: A number the database gives, rising with each row. SQLite does so only for its own INTEGER.
