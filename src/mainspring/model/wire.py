@@ -38,6 +38,7 @@ def milliseconds(delta: timedelta) -> int:
     return delta // timedelta(milliseconds=1)
 
 
+@lru_cache(4096)  # what happens together is told by the hundred
 def instant(at: datetime | None) -> str | None:
     """Return an instant as RFC 3339 in UTC with microseconds, None for None.
 
