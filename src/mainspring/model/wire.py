@@ -331,6 +331,8 @@ def definition_to_wire(definition: JobDefinition) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    if value is None or type(value) in _PLAIN:
+        return value
     if isinstance(value, timedelta):
         return milliseconds(value)
     if isinstance(value, RetryPolicy):
@@ -340,6 +342,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return list(value)
     return dict(value) if isinstance(value, Mapping) else value
+
+
+_PLAIN = frozenset({str, int, bool, float})
 
 
 # -- showing -----------------------------------------------------------------------------------------------------

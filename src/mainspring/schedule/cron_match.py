@@ -21,6 +21,9 @@ _EVERY_WEEKDAY = 0x7F
 _SIX_WEEKS = sum(1 << 7 * week for week in range(6))
 # The days that every month has in some year, each of them on any weekday in some year.
 _ALWAYS_SOMEWHEN = (2 << 29) - 2
+#: Days every month has, and all weekdays of six weeks.
+_IN_EACH_MONTH = (2 << 28) - 2
+_EVERY_WEEK = _EVERY_WEEKDAY * _SIX_WEEKS
 
 
 class CronMatcher:
@@ -100,6 +103,10 @@ class CronMatcher:
 
     def fires_every_year(self) -> bool:
         """Return whether each of the 14 kinds of calendar year has a matching date."""
+        if (self._days & _IN_EACH_MONTH and self._weeks == _EVERY_WEEK) or (
+            self._days == DAY_FIELD.every and self._weeks
+        ):
+            return True
         # 28 years between two skipped leap days hold every kind.
         return all(
             any(

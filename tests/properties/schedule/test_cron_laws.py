@@ -172,3 +172,14 @@ def test_the_oracle_itself_sees_a_gap_and_a_fold() -> None:
     both = runs("30 1 * * *", "America/New_York", *day, fold="both")
     assert both == [datetime(2026, 11, 1, 5, 30, tzinfo=UTC), datetime(2026, 11, 1, 6, 30, tzinfo=UTC)]
     assert len(runs("*/30 * * * *", "America/New_York", *day)) == 48
+
+
+@examples(300)
+@given(EXPRESSIONS)
+def test_a_schedule_is_called_rare_where_a_year_goes_by_without_a_run(text: str) -> None:
+    if (schedule := made(text, "UTC")) is None:
+        return
+    # The kinds of a calendar year are 14, and 28 years between two skipped leap days hold each of them.
+    years = [schedule.next(datetime(year, 1, 1, tzinfo=UTC) - timedelta(microseconds=1)) for year in range(2001, 2029)]
+    idle = any(found is None or found.at.year != 2001 + number for number, found in enumerate(years))
+    assert idle == any(warning.startswith("rare:") for warning in schedule.warnings)
