@@ -66,6 +66,7 @@ class Settings:
     started_events: bool = False
     webhook_allow: str = ""
     secret_keys: str = field(default="", repr=False)
+    tracing: bool = False
     health_warn_ms: int = 10_000
     health_fail_ms: int = 60_000
     metrics_listen: str | None = None

@@ -91,6 +91,7 @@ def create_app(app: Application, settings: ApiSettings | None = None) -> FastAPI
         lambda: app.sealer,
         sender,
         app.settings.health(),
+        lambda: app.tracing,
     )
     api.state.streams = Streams(lambda: app.store, app.wakeups)
     api.state.exposition = Exposition(app, fleet=True)

@@ -33,6 +33,7 @@ from mainspring.model.nouns import Noun
 from mainspring.moves.schedules import Schedules
 from mainspring.ports.sealing import Sealer
 from mainspring.ports.store import Store, Tx, Work
+from mainspring.ports.tracing import Tracing
 from mainspring.ports.webhooks import WebhookSender
 
 T = TypeVar("T")
@@ -60,6 +61,7 @@ class ApiState:
     sealer: Callable[[], Sealer]
     sender: Callable[[], WebhookSender]
     health: HealthLimits = field(default_factory=HealthLimits)
+    tracing: Callable[[], Tracing | None] = lambda: None
 
 
 class Call:
@@ -155,7 +157,10 @@ class Call:
             client.host if client is not None else None,
             self.request.scope.get("state", {}).get("request_id"),
         )
-        return kind(store, platform_id=self.platform_id, schedules=self.state.schedules, caller=caller)
+        service = kind(store, platform_id=self.platform_id, schedules=self.state.schedules, caller=caller)
+        if isinstance(service, SchedulerService):
+            service.health_limits, service.tracing = self.state.health, self.state.tracing()
+        return service
 
     async def _fingerprint(self) -> str:
         request = self.request

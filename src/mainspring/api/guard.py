@@ -24,6 +24,7 @@ from mainspring.control.keys import identify, used
 from mainspring.control.platforms import existing_platform
 from mainspring.errors import ForbiddenError, MainspringError, NotFoundError, UnauthorizedError
 from mainspring.model.access import SCOPES, ApiKey
+from mainspring.model.trace import enter, read_header
 from mainspring.model.wire import NAME
 from mainspring.ports.store import Store
 
@@ -163,6 +164,7 @@ class GuardedRoute(APIRoute):
 
         async def handle(request: Request) -> Response:
             request_id = request.scope.get("state", {}).get("request_id", "")
+            enter(read_header(request.headers.get("traceparent")))  # what the request makes is part of its trace
             try:
                 guard: Guard = request.app.state.guard
                 if self.scope != PUBLIC:

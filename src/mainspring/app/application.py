@@ -10,22 +10,25 @@ from pathlib import Path
 from typing import Any
 
 from mainspring.app.enqueuing import Enqueuer
-from mainspring.app.wiring import SystemParts, open_bus, open_sealer, open_store, open_transport
+from mainspring.app.wiring import SystemParts, open_bus, open_sealer, open_store, open_tracing, open_transport
 from mainspring.control.scheduler import SchedulerService
+from mainspring.control.traced import carried, producing, traced
 from mainspring.engine.context import next_depth
 from mainspring.engine.registry import JobHandlerRegistry
 from mainspring.errors import MainspringError
 from mainspring.handlers import Builtins, register_builtins
 from mainspring.model.execution import Execution
 from mainspring.model.metrics import Figure
+from mainspring.model.trace import headers
 from mainspring.moves import events
-from mainspring.moves.enqueue import EnqueueRequest
+from mainspring.moves.enqueue import EnqueueRequest, enqueue
 from mainspring.moves.events import Published
 from mainspring.moves.schedules import Schedules
 from mainspring.ports.bus import Bus
 from mainspring.ports.clock import Wakeups
 from mainspring.ports.sealing import Sealer
 from mainspring.ports.store import Store
+from mainspring.ports.tracing import Tracing
 from mainspring.ports.transport import Transport
 from mainspring.settings import Settings, load_settings
 
@@ -59,6 +62,7 @@ class Application:
         self._store: Store | None = None
         self._transport: Transport | None = None
         self._bus: Bus | None = None
+        self._tracing: list[Tracing | None] = []
         self._opened = False
         self._enqueuer: Enqueuer | None = None
         self._sealer: Sealer | None = None
@@ -111,6 +115,14 @@ class Application:
             self._sealer = open_sealer(self.settings)
         return self._sealer
 
+    @property
+    def tracing(self) -> Tracing | None:
+        """What makes spans, None where traces are not recorded."""
+        with self._lock:
+            if not self._tracing:
+                self._tracing.append(open_tracing(self.settings, self._parts))
+            return self._tracing[0]
+
     async def open(self) -> Store:
         """Connect, once; return the store."""
         store = await self._open_store()
@@ -141,6 +153,8 @@ class Application:
         """Let go of the database. What was enqueued is safe."""
         while self.before_close:
             await self.before_close.pop()()
+        if self._tracing and (tracing := self._tracing.pop()) is not None:
+            await asyncio.to_thread(tracing.close)
         store, self._store, self._opened = self._store, None, False
         transport, self._transport = self._transport, None
         bus, self._bus = self._bus, None
@@ -167,12 +181,22 @@ class Application:
         store, loop = await self.open(), asyncio.get_running_loop()
         if self._enqueuer is None or not self._enqueuer.serves(store, loop):
             self._enqueuer = Enqueuer(store, loop)
-        return await self._enqueuer.enqueue(request)
+        if self.tracing is None:
+            return await self._enqueuer.enqueue(carried(request))
+        with producing(self.tracing, request.handler, request.platform_id) as span:
+            return span.made(await self._enqueuer.enqueue(traced(request, span.ids)))
+
+    def enqueue(self, request: EnqueueRequest) -> Execution:
+        """Make an execution from sync code; durable when this returns."""
+        store = self.open_blocking()
+        with producing(self.tracing, request.handler, request.platform_id) as span:
+            mine = traced(request, span.ids)
+            return span.made(store.write_blocking(lambda tx: enqueue(tx, [mine]))[0])
 
     def scheduler(self, *, actor: str = "code") -> SchedulerService:
         """Return the service that creates, pauses, triggers, lists and explains; the store must be open."""
         service = SchedulerService(self.store, platform_id=self.platform_id, schedules=self.schedules, actor=actor)
-        service.health_limits = self.settings.health()
+        service.health_limits, service.tracing = self.settings.health(), self.tracing
         return service
 
     async def apublish(
@@ -204,7 +228,7 @@ class Application:
     ) -> Published:
         """Publish an event from sync code; see `apublish`."""
         refuse_loop("publish", "apublish")
-        store, depth = self.open_blocking(), next_depth()
+        store, depth, extensions = self.open_blocking(), next_depth(), headers()
         return store.write_blocking(
             lambda tx: events.publish(
                 tx,
@@ -215,6 +239,7 @@ class Application:
                 source=source,
                 subject=subject,
                 chain_depth=depth,
+                extensions=extensions,
                 schedules=self.schedules,
             )
         )

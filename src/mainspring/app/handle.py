@@ -15,7 +15,7 @@ from mainspring.engine.registry import Handler
 from mainspring.errors import ExecutionFailedError
 from mainspring.model.execution import Execution, LogLine, Status
 from mainspring.moves import cancel as cancelling
-from mainspring.moves.enqueue import EnqueueRequest, enqueue
+from mainspring.moves.enqueue import EnqueueRequest
 
 P = ParamSpec("P")
 C = TypeVar("C")
@@ -97,8 +97,7 @@ class Handle(Generic[P, C, R]):
         """Make an execution with these arguments; durable when this returns. From sync code only."""
         refuse_loop("enqueue", "aenqueue")
         request = self.request(*args, **kwargs)
-        store = self._app.open_blocking()
-        return Run(self._app, store.write_blocking(lambda tx: enqueue(tx, [request]))[0])
+        return Run(self._app, self._app.enqueue(request))
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Run[R]:
         """Make an execution with these arguments; durable when this returns."""

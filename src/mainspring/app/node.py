@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from mainspring._version import __version__
 from mainspring.app.application import Application
@@ -15,6 +16,7 @@ from mainspring.app.node_server import NodeServer
 from mainspring.app.process_figures import dispatcher_figures, worker_figures
 from mainspring.app.wiring import Roles, open_inbound, webhook_sender
 from mainspring.control.health import ALIVE
+from mainspring.engine.children import Children
 from mainspring.engine.dispatcher import JobDispatcherWorker
 from mainspring.engine.executor import Attempt
 from mainspring.engine.heartbeat import HeartbeatThread
@@ -133,6 +135,7 @@ class Node:
             sender=webhook_sender(app.settings, parts),
             inbound=open_inbound(app.settings, f"dispatcher-{self.id}") if self.roles.dispatcher else None,
             platform_id=app.platform_id,
+            tracing=app.tracing,
             version=__version__,
         )
         dispatcher.relay.on_published = self.on_published
@@ -188,7 +191,9 @@ class Node:
             settings,
             random=parts.random,
             transport=app.transport,
+            tracing=app.tracing,
             version=__version__,
+            children=Children if app.tracing is None else partial(Children, app.tracing.child),
         )
         self.worker.on_attempt, self.worker.on_end = self.on_attempt, self.on_end
         self.worker.held = held

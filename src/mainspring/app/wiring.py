@@ -16,6 +16,7 @@ from mainspring.ports.http import HttpClient
 from mainspring.ports.inbound import Inbound
 from mainspring.ports.sealing import Sealer, Unsealed
 from mainspring.ports.store import Store
+from mainspring.ports.tracing import Tracing
 from mainspring.ports.transport import Announcer, DatabaseTransport, Transport
 from mainspring.ports.webhooks import WebhookSender
 from mainspring.settings import Settings
@@ -42,6 +43,7 @@ class SystemParts:
     bus: Bus | None = None
     store: Store | None = None
     transport: Transport | None = None
+    tracing: Tracing | None = None
 
 
 def open_transport(settings: Settings, parts: SystemParts) -> Transport:
@@ -69,6 +71,17 @@ def open_bus(settings: Settings, parts: SystemParts) -> Bus:
     from mainspring.adapters.redis.connection import RedisSettings
 
     return RedisBus(RedisSettings(settings.redis_url), random=parts.random)
+
+
+def open_tracing(settings: Settings, parts: SystemParts) -> Tracing | None:
+    """Return what makes spans; None, and nothing is loaded, where ``tracing`` is off. Raises `SettingsError`."""
+    if parts.tracing is not None or not settings.tracing:
+        return parts.tracing
+    try:
+        from mainspring.adapters.otel import tracing
+    except ImportError as error:
+        raise SettingsError("tracing needs its packages: pip install 'mainspring[otel]'") from error
+    return tracing()
 
 
 def open_inbound(settings: Settings, consumer: str) -> Inbound | None:

@@ -11,6 +11,7 @@ from mainspring.control.health import Health, HealthLimits, check_health, collec
 from mainspring.control.match import Match, match_event
 from mainspring.control.payloads import announced, check_payload, payload_check, with_defaults
 from mainspring.control.service import PlatformService, Told
+from mainspring.control.traced import producing, traced
 from mainspring.control.watermark import Watermark, read_watermark
 from mainspring.errors import NotFoundError, ValidationError
 from mainspring.model import wire
@@ -20,6 +21,7 @@ from mainspring.model.execution import Attempt, DeadLetter, Execution, LogLine
 from mainspring.model.job import Job, JobStats, JobStatus, JobType
 from mainspring.model.node import Limit
 from mainspring.model.policy import Overlap
+from mainspring.model.trace import headers
 from mainspring.model.wire import definition_from_wire, milliseconds
 from mainspring.moves import cancel as cancelling
 from mainspring.moves import enqueue as enqueuing
@@ -31,6 +33,7 @@ from mainspring.moves.hold import Hold
 from mainspring.moves.jobs import Changed
 from mainspring.moves.skip import skip_next
 from mainspring.ports.store import ExecutionQuery, Tx
+from mainspring.ports.tracing import Tracing
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,8 @@ class SchedulerService(PlatformService):
 
     #: Lags beyond which `health_check` warns and fails.
     health_limits: HealthLimits | None = None
+    #: What makes spans of work that is made here, None for nothing.
+    tracing: Tracing | None = None
 
     # -- jobs ----------------------------------------------------------------------------------------------------
 
@@ -266,10 +271,17 @@ class SchedulerService(PlatformService):
                 job = jobs.existing(tx, self.platform_id, name)
                 check_payload(announced(tx, self.platform_id, job.definition.handler), payload)
             return enqueuing.trigger(
-                tx, self.platform_id, name, payload=payload, overlap=overlap, idempotency_key=idempotency_key
+                tx,
+                self.platform_id,
+                name,
+                payload=payload,
+                overlap=overlap,
+                idempotency_key=idempotency_key,
+                trace=span.ids,
             )
 
-        return await self._change("job.trigger", name, work, after=_made)
+        with producing(self.tracing, name, self.platform_id) as span:
+            return span.made(await self._change("job.trigger", name, work, after=_made))
 
     async def handle_event(
         self,
@@ -281,7 +293,8 @@ class SchedulerService(PlatformService):
         subject: str | None = None,
         chain_depth: int = 0,
     ) -> Published:
-        """Accept an event once, and run the event jobs whose patterns match it."""
+        """Accept an event once, and run the event jobs that match it; it carries on the trace it is made in."""
+        extensions = headers()  # here: the transaction runs in a thread of its own
         return await self._change(
             "event.publish",
             type,
@@ -294,6 +307,7 @@ class SchedulerService(PlatformService):
                 source=source,
                 subject=subject,
                 chain_depth=chain_depth,
+                extensions=extensions,
                 schedules=self._schedules,
             ),
             after=lambda done: {"id": done.event.id, "source": source, "executions": [e.id for e in done.executions]},
@@ -339,12 +353,17 @@ class SchedulerService(PlatformService):
             }
             for request in requests:
                 checks[request.handler](request.payload)
-            return enqueuing.enqueue(tx, [replace(r, platform_id=self.platform_id) for r in requests])
+            mine = [traced(replace(r, platform_id=self.platform_id), span.ids) for r in requests]
+            return enqueuing.enqueue(tx, mine)
 
         handlers = ", ".join(sorted({request.handler for request in requests}))
-        return await self._change(
-            "execution.enqueue", handlers, work, after=lambda made: {"executions": [e.id for e in made[:100]]}
-        )
+        with producing(self.tracing, handlers[:200], self.platform_id) as span:
+            made = await self._change(
+                "execution.enqueue", handlers, work, after=lambda made: {"executions": [e.id for e in made[:100]]}
+            )
+            if len(made) == 1:
+                span.made(made[0])
+            return made
 
     async def get_execution(self, execution_id: str) -> ExecutionView:
         """Return an execution with its attempts and decision."""

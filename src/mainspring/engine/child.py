@@ -24,9 +24,13 @@ from mainspring.engine.outcomes import describe, outcome_of_error, outcome_of_re
 from mainspring.engine.registry import Signature
 from mainspring.errors import MainspringError, ValidationError
 from mainspring.model.outcome import Failed, Snoozed, Succeeded
+from mainspring.model.trace import TraceIds, enter
 from mainspring.model.wire import execution_from_wire
 
 _MAIN = "__mainspring_child__"
+
+#: Goes on with a trace in this process; None: with none, and what was recorded may be sent.
+GoOn = Callable[[TraceIds | None], None]
 
 
 class _Pipe:
@@ -69,10 +73,16 @@ def load(target: Mapping[str, Any]) -> Callable[..., Any]:
     return function
 
 
-def _run(message: Mapping[str, Any], pipe: _Pipe, cancelled: set[str]) -> dict[str, Any]:
+def _run(message: Mapping[str, Any], pipe: _Pipe, cancelled: set[str], go_on: GoOn | None) -> dict[str, Any]:
     execution = execution_from_wire(message["execution"])
+    ids = None
+    if execution.trace_id is not None and execution.span_id is not None:
+        ids = TraceIds(execution.trace_id, execution.span_id)
+    enter(ids)
     try:
         fn = load(message["target"])
+        if go_on is not None:
+            go_on(ids)  # after the module was loaded, which may set up traces of its own
         signature = Signature(execution.handler, fn)
         arguments = signature.arguments(execution.payload)
     except ValidationError as error:
@@ -120,11 +130,21 @@ def main() -> None:
             arrived.release()
         os._exit(0)  # the worker is gone: nothing this attempt does counts any more
 
-    sys.path[:] = orjson.loads(sys.stdin.buffer.readline())["path"]
+    first = orjson.loads(sys.stdin.buffer.readline())
+    sys.path[:] = first["path"]
+    go_on = _named(first["tracing"]) if first.get("tracing") else None
     threading.Thread(target=read, daemon=True).start()
     while True:
         arrived.acquire()
-        pipe.send(end=_run(inbox.pop(0), pipe, cancelled))
+        pipe.send(end=_run(inbox.pop(0), pipe, cancelled, go_on))
+        if go_on is not None:
+            go_on(None)  # told already, so that nobody waits for who keeps the spans
+
+
+def _named(where: str) -> GoOn:
+    module, _, name = where.partition(":")
+    function: GoOn = getattr(importlib.import_module(module), name)
+    return function
 
 
 if __name__ == "__main__":

@@ -62,8 +62,8 @@ class Child:
         self.attempts = 0
 
     @classmethod
-    async def start(cls) -> Child:
-        """Start a child; it takes its module path from this process."""
+    async def start(cls, tracing: str | None = None) -> Child:
+        """Start a child; it takes its module path from this process, and how to go on with traces."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -75,7 +75,7 @@ class Child:
             start_new_session=True,
         )
         child = cls(process)
-        child._send({"path": sys.path})
+        child._send({"path": sys.path, "tracing": tracing})
         return child
 
     @property
@@ -128,9 +128,10 @@ class Child:
 
 
 class Children:
-    """Idle children, to be used again."""
+    """Idle children, to be used again. ``tracing`` names the function by which a child goes on with a trace."""
 
-    def __init__(self) -> None:
+    def __init__(self, tracing: str | None = None) -> None:
+        self._tracing = tracing
         self._idle: list[Child] = []
         self.started = self.busy = 0
 
@@ -146,7 +147,7 @@ class Children:
             if child.alive:
                 self.busy += 1
                 return child
-        child = await Child.start()
+        child = await Child.start(self._tracing)
         self.started += 1
         self.busy += 1
         return child

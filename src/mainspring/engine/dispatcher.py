@@ -19,10 +19,11 @@ from mainspring.engine.reaper import Reaper
 from mainspring.engine.reconcile import Reconciler
 from mainspring.engine.relay import Relay
 from mainspring.engine.service import Loop
+from mainspring.model.execution import Execution
 from mainspring.model.node import DispatcherNode
 from mainspring.moves.admit import promote
 from mainspring.moves.jobs import recompute, resume_due
-from mainspring.moves.plan import plan_due
+from mainspring.moves.plan import Planned, plan_due
 from mainspring.moves.reap import reap
 from mainspring.moves.retain import BATCH as RETAIN_BATCH
 from mainspring.moves.retain import Retention, drop_partitions, retain
@@ -31,6 +32,7 @@ from mainspring.ports.bus import Bus
 from mainspring.ports.clock import Wakeups
 from mainspring.ports.inbound import Inbound
 from mainspring.ports.store import Store, Tx
+from mainspring.ports.tracing import Produced, Tracing
 from mainspring.ports.transport import Transport
 from mainspring.ports.webhooks import WebhookSender
 from mainspring.schedule import tzdb_version
@@ -100,11 +102,12 @@ class JobDispatcherWorker:
         sender: WebhookSender | None = None,
         inbound: Inbound | None = None,
         platform_id: str = "default",
+        tracing: Tracing | None = None,
         version: str = "",
     ) -> None:
         self.worker_id, self.settings = worker_id, settings or DispatcherSettings()
         self._store, self._wakeups, self._random, self._version = store, wakeups, random, version
-        self._schedules = schedules or Schedules()
+        self._schedules, self._tracing = schedules or Schedules(), tracing
         self._reaper = Reaper(
             store, grace=self.settings.grace, lease=self.settings.lease, draws=self._draws, who=worker_id
         )
@@ -189,8 +192,16 @@ class JobDispatcherWorker:
     async def _plan(self) -> float | None:
         if self.held:
             return None
-        limit, asked = self.settings.batch_size, self._time()
-        planned = await self._store.write(lambda tx: plan_due(tx, self._schedules, self.worker_id, limit=limit))
+        limit, asked, spans = self.settings.batch_size, self._time(), list[Produced]()
+
+        def work(tx: Tx) -> Planned:
+            spans.clear()  # of a run that was undone: what is not ended is not recorded
+            mark = None if self._tracing is None else partial(_marked, self._tracing, spans)
+            return plan_due(tx, self._schedules, self.worker_id, limit=limit, mark=mark)
+
+        planned = await self._store.write(work)
+        for span in spans:
+            span.end()
         stats = self._stats
         stats.jobs_dispatched += planned.dispatched
         stats.jobs_skipped += planned.skipped
@@ -293,3 +304,11 @@ class JobDispatcherWorker:
 
     def _loop(self, name: str, step: Any, topics: tuple[str, ...], poll: float) -> Loop:
         return Loop(name, step, wakeups=self._wakeups, topics=topics, poll=poll)
+
+
+def _marked(tracing: Tracing, spans: list[Produced], execution: Execution) -> Execution:
+    """Begin the span of a new execution; return the execution with its ids."""
+    span = tracing.dispatch(execution)
+    spans.append(span)
+    ids = span.ids
+    return execution if ids is None else execution.changed(trace_id=ids.trace_id, span_id=ids.span_id)

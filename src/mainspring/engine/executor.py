@@ -26,6 +26,8 @@ from mainspring.errors import ValidationError
 from mainspring.model.execution import Execution
 from mainspring.model.outcome import Cancelled, Failed, Lost, Outcome, Released, Succeeded, TimedOut
 from mainspring.model.policy import Isolation
+from mainspring.model.trace import TraceIds, enter
+from mainspring.ports.tracing import Consumed
 
 #: Log lines kept in memory per attempt until they are stored; beyond, the oldest are dropped and counted.
 BUFFERED_LINES = 5_000
@@ -107,6 +109,8 @@ class Attempt:
         alarms: Alarms | None = None,
     ) -> None:
         self.execution, self.handler, self.words = execution, handler, Words()
+        #: The span of this attempt, where traces are recorded; to be set before `start`.
+        self.trace: Consumed | None = None
         self.isolation = _isolation(execution, handler)
         self.stopping: Stop | None = None
         self.outcome: Outcome | None = None
@@ -130,7 +134,8 @@ class Attempt:
         if self._alarms is None:
             self._alarms = Alarms(loop)
         self._alarm = self._alarms.set(self.execution.timeout.total_seconds(), self, self._time_out)
-        self._task = loop.create_task(self._run(), name=f"{self.handler.name}:{self.execution.id}")
+        context = None if self.trace is None else self.trace.context
+        self._task = loop.create_task(self._run(), context=context, name=f"{self.handler.name}:{self.execution.id}")
 
     def _time_out(self) -> None:
         self.stop(Stop.TIMEOUT)
@@ -190,11 +195,12 @@ class Attempt:
         self._task = None
 
     async def _outcome(self) -> Outcome:
-        context = Context(self.execution, self.words, lambda: self.stopping is not None)
+        shown = self._shown()
+        context = Context(shown, self.words, lambda: self.stopping is not None)
         try:
             signature = self.handler.signature
             arguments = signature.arguments(self.execution.payload)
-            arguments.update(inject(signature, context, self.execution))
+            arguments.update(inject(signature, context, shown))
         except ValidationError as error:
             return Failed(describe(error), retryable=False, invalid_payload=True)
         try:
@@ -205,7 +211,7 @@ class Attempt:
             elif self.isolation is Isolation.THREAD:
                 outcome = await self._in_thread(arguments, context)
             else:
-                outcome = await self._in_child()
+                outcome = await self._in_child(shown)
         except asyncio.CancelledError as error:
             # A handler may raise this of its own accord, say by awaiting a task that was cancelled: that is a failure,
             # or it would be released and claimed again for ever without using an attempt.
@@ -225,13 +231,22 @@ class Attempt:
             value = await value
         return outcome_of_result(self.handler.signature, value)
 
-    async def _in_child(self) -> Outcome:
+    def _shown(self) -> Execution:
+        """The execution as its handler sees it: in its trace, with the ids of this attempt's span if there is one."""
+        execution, span = self.execution, self.trace
+        if span is not None:
+            return execution.changed(trace_id=span.ids.trace_id, span_id=span.ids.span_id)
+        if execution.trace_id is not None and execution.span_id is not None:
+            enter(TraceIds(execution.trace_id, execution.span_id))
+        return execution
+
+    async def _in_child(self, shown: Execution) -> Outcome:
         child = await self._children.take()
         self._child = child
         try:
             if self.stopping is not None:
                 return self._stopped()
-            return await child.run(self.handler, self.execution, self.words)
+            return await child.run(self.handler, shown, self.words)
         except asyncio.CancelledError:
             await asyncio.shield(child.kill())
             raise

@@ -28,6 +28,7 @@ from mainspring.moves.claim import claim, left_topic
 from mainspring.moves.end import Ended, settle_attempts
 from mainspring.ports.clock import Wakeups
 from mainspring.ports.store import Store, Tx
+from mainspring.ports.tracing import Tracing
 from mainspring.ports.transport import AnythingQueued, DatabaseTransport, Deliveries, Transport
 
 logger = logging.getLogger("mainspring")
@@ -74,13 +75,14 @@ class Worker:
         *,
         random: random.Random,
         transport: Transport | None = None,
+        tracing: Tracing | None = None,
         version: str = "",
         threads: Callable[[asyncio.AbstractEventLoop], Threads] = Threads,
         children: Callable[[], Children] = Children,
     ) -> None:
         self.id, self.settings, self.stats = worker_id, settings or WorkerSettings(), WorkerStats()
         self._store, self._registry, self._wakeups, self._random = store, registry, wakeups, random
-        self._version = version
+        self._version, self._tracing = version, tracing
         self._transport = transport or DatabaseTransport()
         self._deliveries: Deliveries = AnythingQueued()
         self._make_threads, self._make_children = threads, children
@@ -287,6 +289,8 @@ class Worker:
             on_end=self._on_end,
             alarms=self._alarms,
         )
+        if self._tracing is not None:
+            attempt.trace = self._tracing.process(execution)
         self._attempts[execution.id, execution.fence] = attempt
         self._idle.clear()
         attempt.start()
@@ -302,6 +306,8 @@ class Worker:
             logger.warning("%s of %s would not stop; its slot is poisoned", attempt.execution.id, attempt.handler.name)
         if isinstance(outcome, Failed | TimedOut | Lost):
             _tell_failed(attempt.execution, outcome)
+        if attempt.trace is not None:
+            attempt.trace.end(outcome)
         if self.on_end is not None:
             self.on_end(attempt, outcome)
         self._ended.append((attempt, outcome))

@@ -22,6 +22,7 @@ from mainspring.model.decision import Decision, Verdict
 from mainspring.model.execution import Cause, Execution, Status
 from mainspring.model.job import JobStatus
 from mainspring.model.policy import Overlap, RetryPolicy
+from mainspring.model.trace import TraceIds
 from mainspring.model.wire import PAYLOAD_LIMIT, check_policies
 from mainspring.moves.admit import add_executions
 from mainspring.moves.plan import stop_others
@@ -183,6 +184,7 @@ def trigger(
     chain_depth: int = 0,
     idempotency_key: str | None = None,
     trace_id: str | None = None,
+    trace: TraceIds | None = None,
 ) -> Execution:
     """Run a job now under its policies; return the execution made. A paused job may be triggered, an archived not.
 
@@ -204,6 +206,8 @@ def trigger(
     slots = Slots(definition, tx.executions.active_of([job.id]))
     execution = new_execution(job, new_id, cause, now=tx.now, scheduled_at=scheduled_at, payload=payload)
     execution = execution.changed(event=event, chain_depth=chain_depth, trace_id=trace_id)
+    if trace is not None:
+        execution = execution.changed(trace_id=trace.trace_id, span_id=trace.span_id)
     plan = Plan()
     dispatch(
         plan, job, slots, Decision(job.id, platform_id, tx.now, Verdict.DISPATCHED, tx.now, job.revision), execution

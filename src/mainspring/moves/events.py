@@ -11,6 +11,7 @@ from mainspring.model.cloudevents import from_cloudevent
 from mainspring.model.events import Event
 from mainspring.model.execution import Execution
 from mainspring.model.job import ActiveExecution, Job, JobStatus, JobType
+from mainspring.model.trace import read_header
 from mainspring.moves.enqueue import encoded_size
 from mainspring.moves.pending import pending_event, recent_runs
 from mainspring.moves.plan import active_by_job, record
@@ -103,6 +104,10 @@ def decide_accepted(tx: Tx, schedules: Schedules, event: Event) -> Published:
     jobs = [job for job in tx.jobs.lock([job.id for job in heard]) if _matches(tx, schedules, job, event)]
     active = active_by_job(tx, [job.id for job in jobs if job.status is JobStatus.ACTIVE])
     plans = [(job, _decided(tx, schedules, job, event, active[job.id])) for job in jobs]
+    trace = read_header(str(event.extensions.get("traceparent") or ""))
+    if trace is not None:
+        for _, plan in plans:
+            plan.executions[:] = [e.changed(trace_id=trace.trace_id, span_id=trace.span_id) for e in plan.executions]
     made = record(tx, plans)
     if any(plan.pending is not None for _, plan in plans):
         tx.wake("jobs")

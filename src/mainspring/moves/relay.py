@@ -16,6 +16,7 @@ from mainspring.model.chain import Chained
 from mainspring.model.events import Event, EventType
 from mainspring.model.execution import CHAIN_DEPTH, Cause, Execution, Status
 from mainspring.model.job import Job, JobStats, JobStatus
+from mainspring.model.trace import TraceIds
 from mainspring.model.wire import execution_to_wire
 from mainspring.moves.enqueue import trigger
 from mainspring.moves.jobs import pause_job
@@ -204,11 +205,9 @@ def _start_next(tx: Tx, event: Event, name: str, target: Job | None) -> Executio
     # By its id: that is the one which is held, whatever has become of the name since.
     which = name if target is None else target.id
     body: dict[str, Any] = {"id": event.id, "type": event.type, "execution": execution_to_wire(finished)}
-    trace_id = finished.trace_id
+    trace = TraceIds(finished.trace_id, finished.span_id) if finished.trace_id and finished.span_id else None
     try:
-        return trigger(
-            tx, event.platform_id, which, cause=Cause.CHAIN, event=body, chain_depth=depth, trace_id=trace_id
-        )
+        return trigger(tx, event.platform_id, which, cause=Cause.CHAIN, event=body, chain_depth=depth, trace=trace)
     except MainspringError as error:
         return str(error)
 

@@ -28,6 +28,7 @@ import httpx2
 
 from mainspring._version import __version__
 from mainspring.adapters.http.addresses import AddressPolicy
+from mainspring.model import trace
 from mainspring.ports.http import OutboundFailedError, OutboundRefusedError, Reply
 
 #: Looks a name up: (host, port) -> addresses as text, best first. Raises `OSError` for a name it does not know.
@@ -70,6 +71,8 @@ async def system_resolver(host: str, port: int) -> Sequence[str]:
 class OutboundHttp:
     """`HttpClient` within a policy. It keeps no connection and no cookie, and belongs to no event loop.
 
+    A call made within a trace carries it, as the header ``traceparent``.
+
     Args:
         policy: Which addresses may be reached.
         limits: What one request may take.
@@ -98,7 +101,8 @@ class OutboundHttp:
         read_body: bool = True,
     ) -> Reply:
         target = checked_url(url)
-        sent = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", "Connection": "close", **(headers or {})}
+        ours = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", "Connection": "close"}
+        sent = {**ours, **trace.headers(), **(headers or {})}
         try:
             async with asyncio.timeout(self.limits.total):
                 return await self._exchange(method, target, sent, content, read_body=read_body)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+
+import orjson
 
 from mainspring.adapters.notify_webhook.channel import wish
 from mainspring.adapters.notify_webhook.signature import key_of, signed
 from mainspring.errors import SealedError
 from mainspring.model.cloudevents import MEDIA_TYPE
+from mainspring.model.trace import read_header
 from mainspring.model.webhook import Answer, Reception
 from mainspring.ports.clock import Clock
 from mainspring.ports.http import HttpClient, OutboundFailedError, OutboundRefusedError
@@ -34,7 +37,11 @@ class SignedSender:
         try:
             # The body of the answer is not asked for: it could be endless, and is nobody's to show.
             reply = await self._http().request(
-                "POST", url, headers={**headers, "Content-Type": MEDIA_TYPE}, content=content, read_body=False
+                "POST",
+                url,
+                headers={**headers, **_trace_of(body), "Content-Type": MEDIA_TYPE},
+                content=content,
+                read_body=False,
             )
         except OutboundRefusedError as error:
             return Answer(Reception.FORBIDDEN, str(error))
@@ -48,3 +55,9 @@ class SignedSender:
         if 300 <= reply.status < 400:
             return Answer(Reception.RETRY, f"{detail}: redirects are not followed; subscribe the final URL")
         return Answer(Reception.RETRY, detail, wish(reply.headers.get("retry-after"), now=self._clock.now()))
+
+
+def _trace_of(body: str) -> Mapping[str, str]:
+    """The trace an event belongs to, for the receiver's own spans: the event carries it as an extension."""
+    ids = read_header(str(orjson.loads(body).get("traceparent") or ""))
+    return {} if ids is None else {"traceparent": ids.header}
