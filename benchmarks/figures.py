@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+#: In a name, between what is measured and what it is measured of: ``anew_per_s: 0 9 * * 1-5``.
+OF = ": "
+
 #: Cores that others may use while something is measured.
 QUIET = 0.5
 
@@ -55,6 +58,17 @@ class Figures:
             return ""
         middle = number(statistics.median(values))
         return middle if len(values) == 1 else f"{middle} [{number(min(values))}-{number(max(values))}]"
+
+    def by_subject(self, workload: str, peer: str) -> tuple[list[str], list[list[str]]]:
+        """Return what was measured of several subjects, and a row for each: the subject, then the figures told.
+
+        No rows where the workload's names speak of no subjects.
+        """
+        names = [name.partition(OF) for name in self.rounds.get(workload, {}).get(peer, {}) if OF in name]
+        measured = list(dict.fromkeys(what for what, _, _ in names))
+        subjects = dict.fromkeys(subject for _, _, subject in names)
+        rows = [[one, *(self.told(workload, peer, f"{what}{OF}{one}") for what in measured)] for one in subjects]
+        return measured, rows
 
     def read(self, written: Mapping[str, Any]) -> None:
         """Add what `as_json` wrote: of all its rounds the least, the median and the greatest."""

@@ -44,6 +44,14 @@ SHOWN = {
         "drain_per_s": "drain/s, with them",
     },
     "kill": {"lost": "lost", "recovered_s": "all recorded after s", "run_again": "run again"},
+    "next": {
+        "compiled_per_s": "compiled/s",
+        "compiled_over_croniter": "over croniter",
+        "compiled_over_cronsim": "over cronsim",
+        "anew_per_s": "parsed anew/s",
+        "anew_over_croniter": "over croniter",
+        "anew_over_cronsim": "over cronsim",
+    },
     "embedded": {
         "executions_per_s": "executions/s",
         "cpu_us": "CPU µs each",
@@ -118,6 +126,9 @@ def _workload(figures: Figures, workload: str) -> str:
         names = list(dict.fromkeys(name for found in peers.values() for name in found))
         rows = [[f"`{name}`", *(figures.told(workload, peer, name) for peer in peers)] for name in names]
         return _table(["", *peers], rows)
+    if workload == "next":
+        measured, rows = figures.by_subject(workload, next(iter(peers)))
+        return _table(["expression", *(shown[name] for name in measured)], [[f"`{row[0]}`", *row[1:]] for row in rows])
     names = [name for name in shown if any(name in found for found in peers.values())]
     rows = [[peer, *(figures.told(workload, peer, name) for name in names)] for peer in peers]
     columns = ["", *(shown[name] for name in names)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from benchmarks.figures import Figures
+from benchmarks.figures import OF, Figures
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,8 @@ def _drains(*peers: str) -> tuple[Figure, ...]:
 
 
 FLEET, ALONE, FILE = "ours-postgres-redis", "ours-postgres", "ours-sqlite"
+#: The expressions, in America/New_York, whose rates have a bound each.
+NEW_YORK = ("*/15 * * * *", "30 2 * * *", "0 9 * * 1-5", "0 0 1 * *")
 RESULTS_IN_REDIS = ("dramatiq", "saq", "taskiq")
 
 
@@ -172,6 +174,14 @@ AIMS = (
     _below("growth after 100,000 jobs", Figure("w5", FLEET, "growth_percent"), 15, 10, "%"),
     Aim("drain with history / empty, PostgreSQL and Redis", Figure("history", FLEET, "ratio"), (), 0.9, 0.97),
     Aim("drain with history / empty, SQLite", Figure("history", FILE, "ratio"), (), 0.9, 0.97),
+    *(
+        Aim(f"next runs of `{text}`, {how}", Figure("next", FILE, f"{name}{OF}{text}"), (), target, moonshot, unit="/s")
+        for name, how, target, moonshot in (
+            ("compiled_per_s", "compiled", 50_000, 100_000),
+            ("anew_per_s", "parsed anew", 20_000, 40_000),
+        )
+        for text in NEW_YORK
+    ),
     _below("lost when a worker is killed", Figure("kill", FLEET, "lost"), 0, 0, "executions"),
     _below("all run again after a worker is killed (lease 15 s)", Figure("kill", FLEET, "recovered_s"), 17, 15.5, "s"),
 )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.figures import Figures, number
+from benchmarks.figures import OF, Figures, number
 from benchmarks.ratios import Ratio
 
 #: Figures in one table.
@@ -39,7 +39,19 @@ def _workload(figures: Figures, workload: str) -> list[Table]:
     """Tables of a workload: a few figures each, so that a row stays a line."""
     peers = figures.rounds[workload]
     names = list(dict.fromkeys(name for found in peers.values() for name in found))
+    if any(OF in name for name in names):
+        return [_subjects(figures, workload, peer) for peer in peers]
     return [_part(figures, workload, names[begin : begin + COLUMNS]) for begin in range(0, len(names), COLUMNS)]
+
+
+def _subjects(figures: Figures, workload: str, peer: str) -> Table:
+    measured, rows = figures.by_subject(workload, peer)
+    table = Table("of", title=f"{workload}, {peer}: median [least-greatest]", title_justify="left")
+    for name in measured:
+        table.add_column(name, justify="right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def _part(figures: Figures, workload: str, names: Sequence[str]) -> Table:

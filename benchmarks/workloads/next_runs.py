@@ -1,12 +1,12 @@
 """Next runs of cron expressions a second on one core, beside croniter and cronsim.
 
-Every rate is of this process's CPU time, the best of three. ``next`` chains each run from the one before; ``anew``
-reads the text each time and asks for one run. Over several expressions stands the geometric mean.
+Every rate is of this process's CPU time, the best of three, and stands for one expression, with its ratio to the rate
+of the others for it. ``compiled`` chains each run from the one before; ``anew`` reads the text each time and asks for
+one run.
 """
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable
 from datetime import UTC, datetime
 from time import process_time
@@ -16,13 +16,15 @@ from croniter import croniter
 from cronsim import CronSim
 
 from benchmarks.catalogue import Peer
+from benchmarks.figures import OF
+from benchmarks.ratios import NEW_YORK
 from benchmarks.run import Run
 from mainspring.schedule import compile_schedule
 
 ZONE = "America/New_York"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 LOCAL = START.astimezone(ZoneInfo(ZONE))
-EXPRESSIONS = ("*/15 * * * *", "30 2 * * *", "0 9 * * 1-5", "0 0 1 * *", "0 0 29 2 *", "5 4 1,15 * 5")
+EXPRESSIONS = (*NEW_YORK, "0 0 29 2 *", "5 4 1,15 * 5")
 #: Runs before a chain starts over, so that sparse expressions do not run out of calendar.
 CHAIN = 40
 
@@ -30,16 +32,15 @@ Work = Callable[[], object]
 
 
 def measure(peer: Peer, run: Run) -> dict[str, float]:
-    """Return rates of ours, and the ratios to the others'."""
-    seconds = 0.3 * run.scale
+    """Return our rate of each expression, compiled and read anew, and its ratios to the others'."""
     found: dict[str, float] = {}
-    for place, (name, runs) in enumerate((("next", CHAIN), ("anew", 1))):
-        rates = {
-            who: statistics.geometric_mean(_rate(made(text)[place], runs, seconds) for text in EXPRESSIONS)
-            for who, made in (("ours", ours), ("croniter", by_croniter), ("cronsim", by_cronsim))
-        }
-        found |= {f"{name}_per_s": rates["ours"]}
-        found |= {f"{name}_over_{other}": rates["ours"] / rates[other] for other in ("croniter", "cronsim")}
+    for text in EXPRESSIONS:
+        work = {"ours": ours(text), "croniter": by_croniter(text), "cronsim": by_cronsim(text)}
+        for place, (name, runs) in enumerate((("compiled", CHAIN), ("anew", 1))):
+            rates = {who: _rate(made[place], runs, 0.3 * run.scale) for who, made in work.items()}
+            found[f"{name}_per_s{OF}{text}"] = rates["ours"]
+            for other in ("croniter", "cronsim"):
+                found[f"{name}_over_{other}{OF}{text}"] = rates["ours"] / rates[other]
     return found
 
 

@@ -15,7 +15,10 @@ from benchmarks.environment import requirements
 from benchmarks.errors import BenchmarkError
 from benchmarks.figures import Figures
 from benchmarks.plot import throughput
-from benchmarks.ratios import AIMS, ratios
+from benchmarks.ratios import AIMS, NEW_YORK, ratios
+from benchmarks.run import Run
+from benchmarks.servers import Servers
+from benchmarks.workloads import next_runs
 
 ROOT = Path(__file__).parents[2]
 
@@ -149,3 +152,16 @@ def test_the_page_about_performance_has_room_for_the_figures_of_a_run() -> None:
     figures = _with_ceiling(drain=5000.0)
     text = markdown.measured(figures, list(ratios(figures)))
     assert "| ours-postgres | 5,000 |" in text
+
+
+def test_each_expression_has_a_row_and_a_bound_of_its_own() -> None:
+    figures = Figures()
+    run = Run(Servers(), scale=0.001)
+    found = next_runs.measure(chosen(["ours-sqlite"])[0], run)
+    figures.add("next", "ours-sqlite", found)
+    page = markdown.measured(figures, list(ratios(figures)))
+    for text in NEW_YORK:
+        assert page.count(f"| `{text}` |") == 1
+        assert f"next runs of `{text}`, compiled" in page
+        assert f"next runs of `{text}`, parsed anew" in page
+        assert found[f"anew_per_s: {text}"] > 0

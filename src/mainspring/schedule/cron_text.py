@@ -83,7 +83,7 @@ For an interval that does not fit the field use {"every_ms": ...}.
     if not seconds:
         parts.insert(0, "0")
     second, minute, hour, day, month, weekday = parts
-    second_mask = _mask(second, SECOND)
+    second_mask = _mask(second, SECOND) if seconds else 1
     days, day_rules = _day_field(day, DAY)
     weekdays, weekday_rules = _day_field(weekday, WEEKDAY)
     return CronFields(
@@ -138,6 +138,8 @@ def _either(day: str, weekday: str, day_match: str | None) -> bool:
 def _mask(text: str, field: Field) -> int:
     if text == "*":
         return field.every
+    if "," not in text:
+        return _term(text, field)
     mask = 0
     for term in text.split(","):
         mask |= _term(term, field)

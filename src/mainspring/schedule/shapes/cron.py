@@ -56,8 +56,11 @@ def read_cron(spec: Mapping[str, Any], setting: Setting) -> CronShape:
         raise ScheduleError("day_match", describe(day_match), "not one of the choices", "Use any or all.")
     seconds = flag(spec, "seconds")
     policy = read_policy(spec)
-    expressions = [parse_cron(text, seconds=seconds, day_match=day_match) for text in texts]
-    rules = [_rule(fields, setting, policy) for fields in expressions]
+    expressions, rules = [], []
+    for text in texts:
+        fields = parse_cron(text, seconds=seconds, day_match=day_match)
+        expressions.append(fields)
+        rules.append(_rule(fields, setting, policy))
     rule = rules[0] if len(rules) == 1 else Union(rules)
     return CronShape(rule, expressions, setting, day_match is not None)
 
