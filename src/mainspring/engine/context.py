@@ -30,6 +30,8 @@ class Sink(Protocol):
 class Log:
     """The attempt's log: stored in batches with the execution, and streamed to whoever follows it."""
 
+    __slots__ = ("_sink",)
+
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
 

@@ -44,6 +44,8 @@ class Stop(StrEnum):
 class Words:
     """What an attempt has said and nobody has stored yet. Safe from any thread: each step is one list operation."""
 
+    __slots__ = ("_dropped", "_lines", "_progress", "on_line", "used")
+
     def __init__(self) -> None:
         self._lines: list[tuple[str, str, Mapping[str, Any]]] = []
         self._progress: Mapping[str, Any] | None = None
@@ -96,6 +98,25 @@ class Words:
 
 class Attempt:
     """One attempt of one execution in this process. ``on_end`` is called once, in the loop, with the outcome."""
+
+    __slots__ = (
+        "__weakref__",
+        "_alarm",
+        "_alarms",
+        "_child",
+        "_children",
+        "_given_up",
+        "_grace",
+        "_on_end",
+        "_task",
+        "_threads",
+        "execution",
+        "handler",
+        "isolation",
+        "outcome",
+        "stopping",
+        "words",
+    )
 
     def __init__(
         self,
