@@ -115,6 +115,7 @@ class Attempt:
         "isolation",
         "outcome",
         "stopping",
+        "trace",
         "words",
     )
 

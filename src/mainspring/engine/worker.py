@@ -7,21 +7,21 @@ import logging
 import os
 import random
 import socket
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from mainspring.engine.alarms import Alarms
 from mainspring.engine.children import Children
 from mainspring.engine.executor import Attempt, Stop
 from mainspring.engine.heartbeat import Held, renew
 from mainspring.engine.registry import JobHandlerRegistry
-from mainspring.engine.service import BACKOFF, BACKOFF_CAP, Loop
+from mainspring.engine.service import Loop
+from mainspring.engine.settler import Settler
 from mainspring.engine.threads import Threads
 from mainspring.errors import NotFoundError, StoreUnavailableError
-from mainspring.model.execution import Actor, Execution, LogLine
+from mainspring.model.execution import Actor, Execution
 from mainspring.model.node import HandlerRow, WorkerNode
 from mainspring.model.outcome import Failed, Lost, Outcome, Released, TimedOut
 from mainspring.moves.claim import claim, left_topic
@@ -91,8 +91,13 @@ class Worker:
         self._claiming = 0
         self._unknown: set[tuple[str, int]] = set()
         self._stuck: set[Attempt] = set()
-        self._ended: deque[tuple[Attempt, Outcome]] = deque()
-        self._some_ended = asyncio.Event()
+        self._settler = Settler(
+            store,
+            random,
+            batch=self.settings.claim_batch,
+            log_lines=self.settings.log_lines,
+            on_settled=self._on_settled,
+        )
         self._draining = False
         # Whether more may wait than the last claim had room for: then a slot that becomes free is a reason to look.
         self._hungry = True
@@ -116,7 +121,7 @@ class Worker:
         self._threads, self._children = self._make_threads(loop), self._make_children()
         self._alarms = Alarms(loop)
         await self._store.write(self._announce)
-        self._tasks.append(loop.create_task(self._settle_ended(), name="mainspring:settle"))
+        self._tasks.append(loop.create_task(self._settler.run(), name="mainspring:settle"))
         poll = self.settings.poll.total_seconds()
         self._deliveries = await self._transport.deliveries(self.id, self.settings.queues, poll=poll)
         topics = ("queued", self._deliveries.topic, self._freed)
@@ -192,7 +197,7 @@ class Worker:
         poisoned = self.poisoned
         room = self._room()
         handlers = sorted(handler.name for handler in self._registry.list_handlers())
-        unsettled = len(self._ended) >= 4 * self.settings.claim_batch
+        unsettled = self._settler.waiting >= 4 * self.settings.claim_batch
         if (
             self.held
             or self._draining
@@ -310,57 +315,9 @@ class Worker:
             attempt.trace.end(outcome)
         if self.on_end is not None:
             self.on_end(attempt, outcome)
-        self._ended.append((attempt, outcome))
-        self._some_ended.set()
+        self._settler.put(attempt, outcome)
 
-    async def _settle_ended(self) -> None:
-        """Settle what has ended, all of it in one transaction: batches form by themselves while one is under way."""
-        failures = 0
-        batch: list[tuple[Attempt, Outcome]] = []
-        while True:
-            if not batch and not self._ended:
-                self._some_ended.clear()
-                await self._some_ended.wait()
-            while self._ended and len(batch) < self.settings.claim_batch:
-                batch.append(self._ended.popleft())
-            try:
-                await self._settle(batch)
-            except Exception as error:
-                # The handlers' work is done and its results wait: nothing is dropped because the store is away.
-                failures += 1
-                if failures == 1 or not isinstance(error, StoreUnavailableError):
-                    logger.warning("settling %d attempts failed, trying again: %s", len(batch), error, exc_info=True)
-                await asyncio.sleep(min(BACKOFF * 2 ** (failures - 1), BACKOFF_CAP))
-                continue
-            failures = 0
-            batch = []
-
-    async def _settle(self, batch: list[tuple[Attempt, Outcome]]) -> None:
-        draws = [self._random.random() for _ in batch]
-        lines = [attempt.words.take_lines() for attempt, _ in batch]
-        progress = [attempt.words.take_progress() for attempt, _ in batch]
-
-        def work(tx: Tx) -> set[str]:
-            ended = [
-                Ended(_as_known(attempt), outcome, draw) for (attempt, outcome), draw in zip(batch, draws, strict=True)
-            ]
-            if len(batch) > 1 and any(one is not None for one in progress):
-                tx.executions.hold([attempt.execution.id for attempt, _ in batch])
-            # Before the end: progress is taken only from what runs.
-            _store_progress(tx, [(attempt, said) for (attempt, _), said in zip(batch, progress, strict=True)])
-            accepted = settle_attempts(tx, ended, Actor.WORKER)
-            # With the end, or not at all: after a lost answer the same lines would be stored once more.
-            for (attempt, _), said in zip(batch, lines, strict=True):
-                if attempt.execution.id in accepted:
-                    _store_lines(tx, attempt.execution, said, self.settings.log_lines)
-            return accepted
-
-        try:
-            accepted = await self._store.write(work)
-        except BaseException:
-            for (attempt, _), said, newest in zip(batch, lines, progress, strict=True):
-                attempt.words.give_back(said, newest)
-            raise
+    def _on_settled(self, batch: Sequence[tuple[Attempt, Outcome]], accepted: set[str]) -> None:
         self.stats.settled += len(accepted)
         for attempt, _ in batch:
             self._attempts.pop((attempt.execution.id, attempt.execution.fence), None)
@@ -373,28 +330,7 @@ class Worker:
             self._wakeups.notify(self._freed)
 
     async def _flush(self) -> None:
-        """Store progress and log lines of what still runs."""
-        said = [
-            (attempt, attempt.words.take_lines(), attempt.words.take_progress())
-            for attempt in self._attempts.values()
-            if attempt.outcome is None
-        ]
-        said = [one for one in said if one[1] or one[2] is not None]
-        if not said:
-            return
-
-        def work(tx: Tx) -> None:
-            tx.executions.hold([attempt.execution.id for attempt, _, _ in said])
-            for attempt, lines, _ in said:
-                _store_lines(tx, attempt.execution, lines, self.settings.log_lines)
-            _store_progress(tx, [(attempt, progress) for attempt, _, progress in said])
-
-        try:
-            await self._store.write(work)
-        except BaseException:
-            for attempt, lines, progress in said:
-                attempt.words.give_back(lines, progress)
-            raise
+        await self._settler.flush([one for one in self._attempts.values() if one.outcome is None])
 
     # -- leases --------------------------------------------------------------------------------------------------
 
@@ -494,26 +430,6 @@ def announce_handlers(tx: Tx, registry: JobHandlerRegistry) -> None:
     )
 
 
-def _store_lines(tx: Tx, execution: Execution, lines: list[tuple[str, str, Mapping[str, object]]], cap: int) -> None:
-    if not lines:
-        return
-    rows = [
-        LogLine(execution.id, 0, tx.now, level, message, dict(fields), execution.attempt)
-        for level, message, fields in lines
-    ]
-    tx.logs.append(execution.id, rows, fence=execution.fence, cap=cap)
-
-
-def _store_progress(tx: Tx, said: Iterable[tuple[Attempt, Mapping[str, Any] | None]]) -> None:
-    tx.executions.put_progress(
-        [
-            (attempt.execution.id, attempt.execution.fence, {**progress, "at": tx.now.isoformat()})
-            for attempt, progress in said
-            if progress is not None
-        ]
-    )
-
-
 def _tell_failed(execution: Execution, outcome: Failed | TimedOut | Lost) -> None:
     what = outcome.detail if isinstance(outcome, Lost) else "{type}: {message}".format_map(outcome.error)
     attempts.warning(
@@ -524,10 +440,3 @@ def _tell_failed(execution: Execution, outcome: Failed | TimedOut | Lost) -> Non
         execution.id,
         what[:500],
     )
-
-
-def _as_known(attempt: Attempt) -> Execution:
-    """The execution as claimed, with the cancel this worker has heard of since."""
-    if attempt.stopping is Stop.CANCEL and attempt.execution.cancel_requested_at is None:
-        return attempt.execution.changed(cancel_requested_at=attempt.execution.started_at)
-    return attempt.execution

@@ -183,7 +183,7 @@ def test_log_lines_are_stored_once_and_the_last_progress_is_kept() -> None:
 
         bench.registry.register_handler("h", h)
         await bench.start()
-        bench.store.lose["Worker._settle"] = 1
+        bench.store.lose["Settler._settle"] = 1
         execution_id = bench.enqueue()
         await asyncio.sleep(1)
         lines = bench.store.read_blocking(lambda tx: tx.logs.read(execution_id))
