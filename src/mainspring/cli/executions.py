@@ -17,7 +17,7 @@ from mainspring.cli.output import page_size, pairs, print_one, print_page, say, 
 from mainspring.cli.target import Client, Target
 from mainspring.cli.times import both, span, stamp
 from mainspring.cli.waiting import wait_for
-from mainspring.control.scheduler import ExecutionView
+from mainspring.control.executions import ExecutionView
 from mainspring.model.execution import Execution, Status
 from mainspring.model.wire import decision_to_wire, execution_to_wire, record_to_wire
 from mainspring.ports.store import ExecutionQuery

@@ -10,17 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mainspring.model.execution import Attempt, Execution, Failure, Status
-from mainspring.model.outcome import (
-    Cancelled,
-    Failed,
-    Lost,
-    Outcome,
-    Released,
-    Snoozed,
-    Succeeded,
-    TimedOut,
-    Waiting,
-)
+from mainspring.model.outcome import Cancelled, Failed, Lost, Outcome, Released, Snoozed, Succeeded, TimedOut, Waiting
 from mainspring.schedule.backoff import backoff
 
 #: Lost attempts after which an execution is poisoned (SPEC §6). They never count as failures.

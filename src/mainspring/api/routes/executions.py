@@ -17,9 +17,10 @@ from mainspring.api.shapes import base, jobs, work
 from mainspring.api.show import as_utc, decision_row, execution_row, refuse_hidden
 from mainspring.api.streams import Streams
 from mainspring.control.callbacks import Signed, callback_secret, settle_callback
+from mainspring.control.executions import ExecutionView
 from mainspring.control.explain import explain_execution
 from mainspring.control.rows import log_row
-from mainspring.control.scheduler import ExecutionView, SchedulerService
+from mainspring.control.scheduler import SchedulerService
 from mainspring.errors import NotFoundError
 from mainspring.model.execution import Execution
 from mainspring.model.nouns import Noun

@@ -10,7 +10,7 @@ from mainspring.cli.moments import read_at
 from mainspring.cli.output import page_size, pairs, print_one, print_page, short, table
 from mainspring.cli.target import Client, Target
 from mainspring.cli.times import both, span, stamp
-from mainspring.control.scheduler import JobView
+from mainspring.control.jobs import JobView
 from mainspring.model.decision import Decision
 from mainspring.model.job import Job, JobStatus, JobType
 from mainspring.model.wire import decision_to_wire, job_to_wire

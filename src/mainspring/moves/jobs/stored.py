@@ -1,0 +1,55 @@
+"""A job as it is stored: found, with its next instant, and announced once it has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mainspring.errors import NotFoundError
+from mainspring.model.events import Event, EventType
+from mainspring.model.job import Job, JobStatus, JobType
+from mainspring.moves.pending import due_when_quiet
+from mainspring.moves.schedules import Schedules
+from mainspring.ports.store import Tx
+from mainspring.schedule import tzdb_version
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A job after a change. ``changed`` is False where it was so already; ``warnings`` are for whoever asked."""
+
+    job: Job
+    changed: bool = True
+    created: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+def existing(tx: Tx, platform_id: str, name: str, *, lock: bool = False) -> Job:
+    """Return a job by name or id; raises `NotFoundError`."""
+    job = tx.jobs.get(platform_id, name, lock=lock)
+    if job is None:
+        raise NotFoundError("job", name)
+    return job
+
+
+def scheduled(tx: Tx, schedules: Schedules, job: Job) -> Job:
+    """Return the job with ``next_run_at`` computed from its cursor."""
+    if job.status is not JobStatus.ACTIVE or job.definition.schedule is None:
+        return job.changed(next_run_at=None)
+    if job.definition.type is JobType.EVENT:
+        return due_when_quiet(tx, job)
+    schedule = schedules.of(tx, job)
+    following = schedule.next(job.cursor_at)
+    next_run_at = schedule.fire_at(following.at, key=job.id) if following else None
+    return job.changed(next_run_at=next_run_at, tzdb_version=tzdb_version())
+
+
+def announce(tx: Tx, jobs: Sequence[Job], kind: EventType, actor: str) -> None:
+    """Write the events that say what became of these jobs."""
+    tx.outbox.add([_change_event(tx, job, kind, actor) for job in jobs])
+    tx.wake("outbox")
+
+
+def _change_event(tx: Tx, job: Job, kind: EventType, actor: str) -> Event:
+    data = {"job": job.name, "job_id": job.id, "revision": job.revision, "actor": actor, "reason": job.status_reason}
+    return Event(tx.new_id(), kind, job.platform_id, tx.now, subject=job.id, data=data)
