@@ -153,9 +153,11 @@ class ExecutionContract:
         await add(store, *(an_execution(now, status) for status in (*Status, Status.PENDING)))
         await add(store, an_execution(now, platform_id="other"))
         expected = {"pending": 2, "queued": 1, "running": 1, "retrying": 1, "waiting": 1}
-        assert await store.read(lambda tx: tx.executions.counts(PLATFORM)) == expected
-        assert await store.read(lambda tx: tx.executions.pending_count(PLATFORM)) == 2
-        assert await store.read(lambda tx: tx.executions.counts("nobody")) == {}
+        assert await store.read(lambda tx: tx.executions.counts(PLATFORM, 100)) == expected
+        assert await store.read(lambda tx: tx.executions.pending_count(PLATFORM, 100)) == 2
+        assert await store.read(lambda tx: tx.executions.counts("nobody", 100)) == {}
+        assert await store.read(lambda tx: tx.executions.counts(PLATFORM, 1)) == dict.fromkeys(expected, 1)
+        assert await store.read(lambda tx: tx.executions.pending_count(PLATFORM, 1)) == 1
 
     async def test_holding_executions_changes_none_and_passes_over_what_there_is_not(
         self, store: Store, now: datetime

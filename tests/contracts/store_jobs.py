@@ -279,7 +279,8 @@ class JobContract:
         await add_job(store, a_job(now, "b", status=JobStatus.PAUSED))
         await add_job(store, a_job(now, "c", status=JobStatus.ARCHIVED))
         await add_job(store, a_job(now, "d", platform_id="other"))
-        assert await store.read(lambda tx: tx.jobs.count(PLATFORM)) == 2
+        assert await store.read(lambda tx: tx.jobs.count(PLATFORM, 100)) == 2
+        assert await store.read(lambda tx: tx.jobs.count(PLATFORM, 1)) == 1
 
     async def test_rollups_are_written_whole_and_left_out_where_a_job_never_ran(
         self, store: Store, now: datetime

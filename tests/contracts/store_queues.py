@@ -178,14 +178,17 @@ class QueueContract:
             an_execution(now, Status.RUNNING, queue="mail", concurrency_key="k1", platform_id="other"),
         )
 
-        async def occupying(scope: str, *names: str) -> dict[str, int]:
-            found = await store.read(lambda tx: tx.executions.occupying(PLATFORM, scope, names))
+        async def occupying(scope: str, *names: str, most: int | None = None) -> dict[str, int]:
+            found = await store.read(lambda tx: tx.executions.occupying(PLATFORM, scope, names, most=most))
             return {name: count for name, count in found.items() if count}
 
         assert await occupying("queue", "mail", "web", "none") == {"mail": 2, "web": 2}
         assert await occupying("queue", "mail") == {"mail": 2}
         assert await occupying("key", "k1", "k2") == {"k1": 3}
         assert await occupying("platform", "") == {"": 4}
+        assert await occupying("queue", "mail", "web", "none", most=1) == {"mail": 1, "web": 1}
+        assert await occupying("key", "k1", "k2", most=2) == {"k1": 2}
+        assert await occupying("platform", "", most=3) == {"": 3}
 
     async def test_holders_are_those_that_count_oldest_first(self, store: Store, now: datetime) -> None:
         rows = [

@@ -141,7 +141,8 @@ class RecordContract:
         assert await find(fingerprint="f2") == []
         assert await find(fingerprint="f2", status=None) == [closed]
         assert await store.read(lambda tx: tx.dead_letters.find("other")) == [foreign]
-        assert await store.read(lambda tx: tx.dead_letters.count(PLATFORM)) == 2
+        assert await store.read(lambda tx: tx.dead_letters.count(PLATFORM, 100)) == 2
+        assert await store.read(lambda tx: tx.dead_letters.count(PLATFORM, 1)) == 1
 
     async def test_a_dead_letter_is_closed_once(self, store: Store, now: datetime) -> None:
         (letter,) = await dead(store, now, {})
@@ -162,7 +163,7 @@ class RecordContract:
         assert not await resolve(again.id)
         expected = replace(letter, status="redriven", resolved_at=at, reason="mended", redriven_as=again.id)
         assert await store.read(lambda tx: tx.dead_letters.get(letter.execution_id)) == expected
-        assert await store.read(lambda tx: tx.dead_letters.count(PLATFORM)) == 0
+        assert await store.read(lambda tx: tx.dead_letters.count(PLATFORM, 100)) == 0
 
     async def test_a_stored_dead_letter_is_not_shared(self, store: Store, now: datetime) -> None:
         (letter,) = await dead(store, now, {"error": {"type": "E", "tags": ["a"]}})

@@ -94,7 +94,7 @@ class TransactionContract:
 
         def work(tx: Tx) -> tuple[int, bool]:
             tx.executions.add([execution])
-            return tx.executions.pending_count(PLATFORM), tx.executions.get(execution.id) == execution
+            return tx.executions.pending_count(PLATFORM, 100), tx.executions.get(execution.id) == execution
 
         assert await store.write(work) == (1, True)
 
@@ -398,12 +398,12 @@ def everything(tx: Tx) -> dict[str, Any]:
         "lease over": tx.executions.lease_over(10),
         "attempts": [tx.executions.attempts(e.id) for e in executions],
         "logs": [tx.logs.read(e.id) for e in executions],
-        "counts": tx.executions.counts(PLATFORM),
+        "counts": tx.executions.counts(PLATFORM, 100),
         "holders": tx.executions.holders(PLATFORM, "queue", "default", 10),
         "transitions": tx.executions.transitions(),
         "letters": letters,
         "letter": [tx.dead_letters.get(letter.execution_id) for letter in letters],
-        "open letters": tx.dead_letters.count(PLATFORM),
+        "open letters": tx.dead_letters.count(PLATFORM, 100),
         "outbox": tx.outbox.unpublished(10),
         "oldest": tx.outbox.oldest_unpublished_at(),
         "inbox": tx.inbox.get(PLATFORM, "shop", "e-1"),

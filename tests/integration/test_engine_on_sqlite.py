@@ -108,7 +108,7 @@ async def until(condition, seconds: float = 30.0):
 
 async def live_count(ms: Mainspring) -> int:
     store = await ms.open()
-    return sum((await store.read(lambda tx: tx.executions.counts("default"))).values())
+    return sum((await store.read(lambda tx: tx.executions.counts("default", 10_000))).values())
 
 
 async def test_nothing_acknowledged_is_lost_or_recorded_twice_when_the_engine_is_killed_again_and_again(house, seed):

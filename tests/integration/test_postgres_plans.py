@@ -137,6 +137,17 @@ async def test_plans_made_on_a_small_table_stay_good_while_it_grows(store: Postg
         await store.write(lambda tx: enqueue(tx, requests(500)))
     read = [await store.write(lambda tx: cycle(tx, 20)) for _ in range(8)]
     assert max(read) < 20 * 20
+    assert await store.read(lambda tx: counted(tx, 100)) <= 300, "a count goes no further than it is asked to"
+
+
+def counted(tx: Tx, most: int) -> int:
+    """Count what is live in each way, of some thousands; return how many rows were read for it."""
+    before = rows(tx, _READ)[0][0]
+    assert tx.executions.counts("default", most) == {"queued": most}
+    assert tx.executions.pending_count("default", most) == 0
+    assert tx.executions.occupying("default", "queue", ["default"], most=most) == {"default": most}
+    assert tx.executions.occupying("default", "platform", [""], most=most) == {"": most}
+    return int(rows(tx, _READ)[0][0] - before)
 
 
 async def test_the_hot_tables_are_set_up_to_be_rewritten_all_the_time(store: PostgresStore) -> None:

@@ -623,7 +623,7 @@ def partial_index(index: sa.Index) -> bool:
 def every_step(tx: Tx) -> None:
     """Call what the engine and lists ask for, on an empty store."""
     e, now, later = tx.executions, tx.now, tx.now + MINUTE
-    e.promotable(5), e.next_available_at(), e.blockers(5), e.pending_count(PLATFORM), e.counts(PLATFORM)
+    e.promotable(5), e.next_available_at(), e.blockers(5), e.pending_count(PLATFORM, 5), e.counts(PLATFORM, 5)
     for job_id, blocked_by in ((None, "queue:a"), ("j", "overlap"), ("j", "queue:a")):
         e.blocked(PLATFORM, blocked_by, job_id=job_id, limit=5)
     e.set_blocked({"a": "job", "b": None})
@@ -648,7 +648,7 @@ def every_step(tx: Tx) -> None:
     e.attempts("a"), e.get("a", lock=True), tx.logs.read("a")
     j = tx.jobs
     j.due(5), j.next_due_at(), j.get(PLATFORM, "a"), j.event_jobs(PLATFORM), j.paused_until_passed(5)
-    j.find(PLATFORM), j.find(PLATFORM, after="a"), j.count(PLATFORM), j.by_id(["a"]), j.stats(["a"])
+    j.find(PLATFORM), j.find(PLATFORM, after="a"), j.count(PLATFORM, 5), j.by_id(["a"]), j.stats(["a"])
     j.advance([JobCursor(one, now, at, None, "2026a") for one, at in (("a", now), ("b", later))])
     (
         tx.decisions.delete_decided(now, 5),
@@ -657,4 +657,4 @@ def every_step(tx: Tx) -> None:
         tx.decisions.of_execution("a"),
     )
     tx.outbox.unpublished(5), tx.outbox.oldest_unpublished_at(), tx.outbox.mark_published(["a"])
-    tx.outbox.delete_published(now, 5), tx.dead_letters.find(PLATFORM), tx.dead_letters.count(PLATFORM)
+    tx.outbox.delete_published(now, 5), tx.dead_letters.find(PLATFORM), tx.dead_letters.count(PLATFORM, 5)

@@ -16,6 +16,7 @@ from mainspring.cli.narrate import Line, next_run
 from mainspring.cli.output import clean, short
 from mainspring.cli.target import Format
 from mainspring.cli.times import clock, span, whole
+from mainspring.control.counted import BOUND, shown
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -250,12 +251,18 @@ def _counts(standing: Standing, width: int) -> list[Text]:
     from rich.text import Text
 
     done, live = standing.counters.done, standing.live
-    waiting = sum(live.get(word, 0) for word in ("pending", "retrying", "waiting"))
-    now = (("running", live.get("running", 0), "blue"), ("queued", live.get("queued", 0), ""), ("waiting", waiting, ""))
+    waits = [live.get(word, 0) for word in ("pending", "retrying", "waiting")]
+    more = {word for word, count in live.items() if count > BOUND} | ({"waiting"} if max(waits) > BOUND else set())
+    now = (
+        ("running", live.get("running", 0), "blue"),
+        ("queued", live.get("queued", 0), ""),
+        ("waiting", sum(waits), ""),
+    )
     ever = [("finished", "green"), ("failed", "red"), ("retried", "yellow"), ("skipped", "yellow"), ("dead", "magenta")]
     live_row, done_row = Text("  now"), Text("so far")
     for word, count, style in now:
-        live_row.append(f"  {count}", style if count else "bright_black").append(f" {word}", "bright_black")
+        told = shown(min(count, BOUND) if word in more else count, word, more)
+        live_row.append(f"  {told}", style if count else "bright_black").append(f" {word}", "bright_black")
     for word, style in ever:
         done_row.append(f"  {done[word]}", style if done[word] else "bright_black").append(f" {word}", "bright_black")
     one = Text.assemble(live_row, "   ", done_row)

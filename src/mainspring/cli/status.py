@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from mainspring.cli.output import print_one, table
 from mainspring.cli.target import Client, Target
 from mainspring.cli.times import away, span, stamp
+from mainspring.control.counted import shown
 from mainspring.control.status import Status, collect_status
 from mainspring.control.transport import collect_transport
 
@@ -48,14 +49,16 @@ def told(found: Status) -> str:
     """Return the screen."""
     counts = found.metrics["executions"]
     words = ("running", "queued", "pending", "retrying", "waiting")
-    live = ", ".join(f"{counts.get(word, 0)} {word}" for word in words)
+    more = found.metrics["at_least"]
+    live = ", ".join(f"{shown(counts.get(word, 0), f'executions.{word}', more)} {word}" for word in words)
+    jobs, letters = (shown(found.metrics[name], name, more) for name in ("jobs", "dead_letters"))
     parts = [
         f"{SIGNS[found.health.status]} {found.sentence}",
         "",
         f"At            {stamp(found.now, found.timezone)}",
         f"Executions    {live}",
-        f"Jobs          {found.metrics['jobs']}" + (f", {len(found.paused)} paused" if found.paused else ""),
-        f"Dead letters  {found.metrics['dead_letters']} open",
+        f"Jobs          {jobs}" + (f", {len(found.paused)} paused" if found.paused else ""),
+        f"Dead letters  {letters} open",
         f"Late          decisions {_lag(found, 'decision_lag_s')}, queues {_lag(found, 'queue_lag_s')}, "
         f"events {_lag(found, 'outbox_lag_s')}",
     ]

@@ -18,6 +18,7 @@ from mainspring.cli.narrate import Line, ended, happened, named, started
 from mainspring.cli.output import short
 from mainspring.cli.target import sqlite_path
 from mainspring.cli.times import away, span, stamp
+from mainspring.control.counted import BOUND
 from mainspring.errors import MainspringError
 from mainspring.model.events import Event, EventType
 from mainspring.model.execution import Execution, Status
@@ -205,7 +206,7 @@ class Watch:
                 read_zones(tx, platform_id),
                 tx.jobs.find(platform_id, status=JobStatus.ACTIVE, limit=JOBS),
                 running,
-                tx.executions.counts(platform_id),
+                tx.executions.counts(platform_id, BOUND + 1),
             )
 
         try:

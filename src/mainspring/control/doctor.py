@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from mainspring.control.counted import BOUND
 from mainspring.control.explanation import span
 from mainspring.control.health import ALIVE, FAIL, WARN, collect_metrics
 from mainspring.control.status import all_jobs
@@ -188,15 +189,15 @@ def _handlers(tx: Tx, active: Sequence[Job], workers: Sequence[WorkerNode]) -> F
 
 
 def _dead_letters(tx: Tx, platform_id: str) -> Finding:
-    count = tx.dead_letters.count(platform_id)
+    count = tx.dead_letters.count(platform_id, BOUND + 1)
     if not count:
         return Finding("dead_letters", Grade.OK, "none open")
     newest = tx.dead_letters.find(platform_id, limit=LISTED)
     names = sorted({letter.job_name or letter.handler for letter in newest})
     fix = ("mainspring dead list", f"mainspring explain {newest[0].execution_id}") if newest else ()
     told = f"of {_some(names)}" if count <= LISTED else f"the newest are of {_some(names)}"
-    detail = f"{_many(count, 'open dead letter')}, {told}"
-    return Finding("dead_letters", Grade.WARNING, detail, {"open": count}, fix)
+    many = f"more than {BOUND:,} open dead letters" if count > BOUND else _many(count, "open dead letter")
+    return Finding("dead_letters", Grade.WARNING, f"{many}, {told}", {"open": count}, fix)
 
 
 def _webhooks(tx: Tx, platform_id: str) -> Finding:

@@ -18,6 +18,8 @@ from mainspring.ports.store import Tx
 
 #: Platforms whose live executions are added up.
 PLATFORMS = 200
+#: Most executions of one status that are counted of one platform: a scrape has to come at once.
+LIVE = 100_000
 _OUTCOMES = ("success", "failed", "cancelled", "expired")
 _OF_WORK = (*_OUTCOMES, "retry", "dead", "ran")
 
@@ -81,7 +83,7 @@ def _queues(tx: Tx, names: Names) -> list[Figure]:
 def _live(tx: Tx) -> Counter[str]:
     counts: Counter[str] = Counter(pending=0, queued=0, running=0, retrying=0, waiting=0)
     for platform in tx.admin.platforms(limit=PLATFORMS):
-        counts.update(tx.executions.counts(platform.id))
+        counts.update(tx.executions.counts(platform.id, LIVE))
     return counts
 
 

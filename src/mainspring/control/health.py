@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from mainspring.control.counted import BOUND, capped
 from mainspring.ports.store import Tx
 
 #: How recently a node must have been seen to count as alive: three heartbeats.
@@ -42,11 +43,18 @@ CHECKS = {
 
 
 def collect_metrics(tx: Tx, platform_id: str) -> dict[str, Any]:
-    """Return live counts by status, open dead letters, lags in seconds, and how many nodes are alive."""
+    """Return live counts by status, open dead letters, lags in seconds, and how many nodes are alive.
+
+    Nothing is counted beyond 10,000; what is more is named in ``at_least``, such as ``executions.pending``.
+    """
+    most = BOUND + 1
+    executions, more = capped(tx.executions.counts(platform_id, most))
+    jobs, letters = tx.jobs.count(platform_id, most), tx.dead_letters.count(platform_id, most)
+    others, more_others = capped({"jobs": jobs, "dead_letters": letters})
     return {
-        "executions": tx.executions.counts(platform_id),
-        "jobs": tx.jobs.count(platform_id),
-        "dead_letters": tx.dead_letters.count(platform_id),
+        "executions": executions,
+        **others,
+        "at_least": [*(f"executions.{status}" for status in more), *more_others],
         **_progress(tx, platform_id),
     }
 

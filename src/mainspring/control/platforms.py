@@ -97,6 +97,7 @@ class PlatformAdmin(PlatformService):
                 "running_allowed": bounds.max_running if bounds else None,
                 "executions": live,
                 "dead_letters": metrics["dead_letters"],
+                "at_least": metrics["at_least"],
             }
 
         return await self._store.read(work)

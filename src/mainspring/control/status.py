@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from mainspring.control.counted import BOUND
 from mainspring.control.health import ALIVE, Health, HealthLimits, check_health, collect_metrics
 from mainspring.control.transport import transport_to_wire
 from mainspring.model.job import Job, JobStats, JobStatus
@@ -23,7 +24,7 @@ _PAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """A queue: what waits in it since when, what occupies it, and the slots live workers offer."""
+    """A queue: what waits in it since when, what occupies it (10,000 at most), and the slots live workers offer."""
 
     name: str
     oldest_queued_at: datetime | None
@@ -171,7 +172,7 @@ def _queues(tx: Tx, platform_id: str, workers: Sequence[WorkerNode]) -> list[Que
             slots[queue] = slots.get(queue, 0) + count
     limits = {limit.name: limit for limit in _queue_limits(tx, platform_id)}
     names = sorted({*oldest, *slots, *limits})
-    occupied = tx.executions.occupying(platform_id, "queue", names)
+    occupied = tx.executions.occupying(platform_id, "queue", names, most=BOUND)
     return [
         QueueState(
             name,

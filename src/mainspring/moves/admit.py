@@ -81,7 +81,9 @@ class Admission:
             if seconds is not None:
                 used = self._tx.platforms.admitted_since(platform_id, name, self._tx.now - timedelta(seconds=seconds))
             else:
-                used = self._tx.executions.occupying(platform_id, scope, [name]).get(name, 0)
+                # Executions of one key may bring different bounds; the others' are the same for all.
+                most = None if scope == "key" else bound
+                used = self._tx.executions.occupying(platform_id, scope, [name], most=most).get(name, 0)
             self._used[key] = used
         return bound - self._used[key]
 

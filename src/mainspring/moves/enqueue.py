@@ -141,7 +141,7 @@ def check_pending(tx: Tx, platform_id: str, more: int = 1) -> None:
     """Raise `LimitExceededError` if ``more`` executions would pass the platform's ``max_pending``."""
     for limit in tx.platforms.limits(platform_id):
         if limit.scope == "platform" and limit.max_pending is not None:
-            waiting = tx.executions.pending_count(platform_id)
+            waiting = tx.executions.pending_count(platform_id, limit.max_pending + 1)
             if waiting + more > limit.max_pending:
                 raise LimitExceededError("pending executions", found=waiting + more, allowed=limit.max_pending)
 

@@ -44,7 +44,7 @@ async def test_a_dry_run_counts_groups_what_is_alike_and_changes_nothing(bench, 
     assert [(one.count, one.error) for one in found.alike] == [(3, "ValueError: no"), (1, "TimeoutError: too long")]
     bounded = await service.matching(LetterFilter(), limit=2)
     assert (bounded.count, bounded.more) == (2, True)
-    assert bench.do(lambda tx: tx.dead_letters.count("default")) == 4
+    assert bench.do(lambda tx: tx.dead_letters.count("default", 100)) == 4
 
 
 async def test_each_part_of_a_filter_narrows(bench, service) -> None:
@@ -106,7 +106,7 @@ async def test_discarding_closes_with_the_reason(bench, service) -> None:
     assert [old for old, _ in worked.done] == dead
     letter = bench.do(lambda tx: tx.dead_letters.get(dead[0]))
     assert (letter.status, letter.reason) == ("discarded", "known, mended")
-    assert bench.do(lambda tx: tx.dead_letters.count("default")) == 1
+    assert bench.do(lambda tx: tx.dead_letters.count("default", 100)) == 1
 
 
 async def test_everything_has_to_be_asked_for(bench, service) -> None:
@@ -130,7 +130,7 @@ async def test_the_platform_s_limit_of_pending_executions_holds(bench, service) 
     bench.do(lambda tx: tx.platforms.put_limit(Limit("default", "platform", max_pending=2)))
     with pytest.raises(LimitExceededError):
         await service.redrive(LetterFilter(job="job"))
-    assert bench.do(lambda tx: tx.dead_letters.count("default")) == 3
+    assert bench.do(lambda tx: tx.dead_letters.count("default", 100)) == 3
 
 
 async def test_an_open_letter_keeps_its_execution_whatever_its_age(bench, service) -> None:

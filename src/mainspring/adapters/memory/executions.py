@@ -120,8 +120,8 @@ class MemoryExecutionTable:
             if execution is not None and execution.status in _UNQUEUED:
                 self._rows.change(execution, {"blocked_by": blocked_by, "buffered": blocked_by == "overlap"})
 
-    def pending_count(self, platform_id: str) -> int:
-        return sum(e.platform_id == platform_id for e in self._rows.live(Status.PENDING))
+    def pending_count(self, platform_id: str, most: int) -> int:
+        return min(sum(e.platform_id == platform_id for e in self._rows.live(Status.PENDING)), most)
 
     def start_expired(self, limit: int) -> list[Execution]:
         rows = self._rows.live(Status.PENDING, Status.QUEUED, Status.RETRYING)
@@ -135,9 +135,11 @@ class MemoryExecutionTable:
 
     # -- queued and running ----------------------------------------------------------------------------------------
 
-    def occupying(self, platform_id: str, scope: str, names: Sequence[str]) -> dict[str, int]:
+    def occupying(
+        self, platform_id: str, scope: str, names: Sequence[str], *, most: int | None = None
+    ) -> dict[str, int]:
         found = Counter(_limit_name(e, scope) for e in self._occupants(platform_id))
-        return {name: found[name] for name in names if found[name]}
+        return {name: found[name] if most is None else min(found[name], most) for name in names if found[name]}
 
     def holders(self, platform_id: str, scope: str, name: str, limit: int) -> list[str]:
         return sorted(e.id for e in self._occupants(platform_id) if _limit_name(e, scope) == name)[:limit]
@@ -240,8 +242,9 @@ class MemoryExecutionTable:
     def depths(self, limit: int = 100_000) -> dict[str, int]:
         return dict(Counter([execution.queue for execution in self._rows.live(Status.QUEUED)][:limit]))
 
-    def counts(self, platform_id: str) -> dict[str, int]:
-        return dict(Counter(e.status.value for e in self._rows.live() if e.platform_id == platform_id))
+    def counts(self, platform_id: str, most: int) -> dict[str, int]:
+        found = Counter(e.status.value for e in self._rows.live() if e.platform_id == platform_id)
+        return {status: min(count, most) for status, count in found.items()}
 
     def _oldest(self, found: Iterable[Execution], limit: int) -> list[Execution]:
         return each_isolated(sorted(found, key=_id)[:limit])

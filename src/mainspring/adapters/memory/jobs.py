@@ -149,8 +149,8 @@ class MemoryJobTable:
 
         return self._first(limit, computed_otherwise, lambda job: job.id)
 
-    def count(self, platform_id: str) -> int:
-        return sum(platform == platform_id for platform, _ in self._ids)
+    def count(self, platform_id: str, most: int) -> int:
+        return min(sum(platform == platform_id for platform, _ in self._ids), most)
 
     def revisions(self, job_id: str) -> list[Revision]:
         kept = sorted(self._revisions.get(job_id, ()), key=lambda revision: revision[0], reverse=True)

@@ -126,8 +126,9 @@ class MemoryDeadLetterTable:
         self._journal.put(self._letters, execution_id, closed)
         return True
 
-    def count(self, platform_id: str) -> int:
-        return sum(letter.status == "open" and letter.platform_id == platform_id for letter in self._letters.values())
+    def count(self, platform_id: str, most: int) -> int:
+        mine = (letter for letter in self._letters.values() if letter.platform_id == platform_id)
+        return min(sum(letter.status == "open" for letter in mine), most)
 
 
 class MemoryChainTable:

@@ -12,7 +12,7 @@ from sqlalchemy import bindparam
 
 from mainspring.adapters.sql.batches import Field, Packed, cells, pack, shape
 from mainspring.adapters.sql.dialect import Dialect
-from mainspring.adapters.sql.session import SqlTable
+from mainspring.adapters.sql.session import SqlTable, bounded_count
 from mainspring.adapters.sql.tables import (
     archived_job,
     due_job,
@@ -71,7 +71,7 @@ _OUTDATED = (
     .limit(bindparam("limit"))
     .with_for_update(skip_locked=True)
 )
-_COUNT = sa.select(sa.func.count()).where(kept_job, _j.platform_id == bindparam("platform"))
+_COUNT = bounded_count(sa.select(_j.id).where(kept_job, _j.platform_id == bindparam("platform")))
 _REVISIONS = sa.select(_r.revision, _r.at, _r.actor, _r.definition).where(_r.job_id == bindparam("job"))
 _SAVE = (
     jobs.update()
@@ -188,8 +188,8 @@ class SqlJobTable(SqlTable):
     def outdated(self, tzdb_version: str, limit: int, *, after: str | None = None) -> list[Job]:
         return _JOB.rows(self._all(_OUTDATED, tzdb=tzdb_version, limit=limit, after=after or ""))
 
-    def count(self, platform_id: str) -> int:
-        return int(self._scalar(_COUNT, platform=platform_id))
+    def count(self, platform_id: str, most: int) -> int:
+        return int(self._scalar(_COUNT, platform=platform_id, most=most))
 
     def revisions(self, job_id: str) -> list[tuple[int, datetime, str, Mapping[str, Any]]]:
         rows = self._all(_REVISIONS.order_by(_r.revision.desc()), job=job_id)

@@ -12,7 +12,7 @@ from sqlalchemy import bindparam
 
 from mainspring.adapters.sql.batches import shape
 from mainspring.adapters.sql.dialect import Dialect
-from mainspring.adapters.sql.session import SqlTable
+from mainspring.adapters.sql.session import SqlTable, bounded_count
 from mainspring.adapters.sql.tables import chains, dead_letters, execution_logs, executions, unended, unlive
 from mainspring.adapters.sql.types import to_json
 from mainspring.model.chain import Chained
@@ -43,7 +43,7 @@ _RESOLVE = (
         redriven_as=bindparam("again"),
     )
 )
-_COUNT = sa.select(sa.func.count()).where(_d.platform_id == bindparam("platform"), _d.status == "open")
+_COUNT = bounded_count(sa.select(_d.execution_id).where(_d.platform_id == bindparam("platform"), _d.status == "open"))
 
 _LINKS_OF = _LINK.select.where(_c.execution_id == bindparam("execution")).order_by(_c.job)
 _OLD_LINKS = (
@@ -136,8 +136,8 @@ class SqlDeadLetterTable(SqlTable):
         values = {"closed": status, "now": self._session.now, "why": reason, "again": redriven_as}
         return bool(self._run(_RESOLVE, {"execution": execution_id, **values}).rowcount)
 
-    def count(self, platform_id: str) -> int:
-        return int(self._scalar(_COUNT, platform=platform_id))
+    def count(self, platform_id: str, most: int) -> int:
+        return int(self._scalar(_COUNT, platform=platform_id, most=most))
 
 
 class SqlChainTable(SqlTable):

@@ -12,7 +12,7 @@ from sqlalchemy import bindparam
 
 from mainspring.adapters.sql.batches import Field, Packed, cells, pack
 from mainspring.adapters.sql.dialect import Dialect
-from mainspring.adapters.sql.session import SqlTable
+from mainspring.adapters.sql.session import SqlTable, bounded_count
 from mainspring.adapters.sql.tables import TURN, executions, is_, occupying, queued, still, under_way, unended
 from mainspring.adapters.sql.types import to_json
 from mainspring.adapters.sql.waiting import EXECUTION
@@ -89,28 +89,40 @@ _REQUEST_CANCEL = (
     .where(_e.id == bindparam("execution"), under_way, _e.cancel_requested_at.is_(None))
     .values(cancel_requested_at=bindparam("now"), cancel_reason=bindparam("reason"))
 )
-_COUNTS = (
-    sa.select(_e.status, sa.func.count())
-    .where(
-        _e.platform_id == bindparam("platform"),
-        is_(_e.status, *(status.value for status in Status if not status.terminal)),
-    )
-    .group_by(_e.status)
+_OF_STATUS = sa.select(_e.id).where(_e.platform_id == bindparam("platform"))
+_LIVE = tuple(status for status in Status if not status.terminal)
+#: Each status by itself, from its part of the index, and no further than it is counted.
+_COUNTS = sa.select(
+    *(bounded_count(_OF_STATUS.where(is_(_e.status, one.value))).scalar_subquery().label(one.value) for one in _LIVE)
 )
+_OCCUPYING_UP_TO = {
+    "queue": bounded_count(sa.select(_e.id).where(*_OF_PLATFORM, _e.queue == bindparam("name"))),
+    "key": bounded_count(sa.select(_e.id).where(*_OF_PLATFORM, _e.concurrency_key == bindparam("name"))),
+    "platform": bounded_count(sa.select(_e.id).where(*_OF_PLATFORM)),
+}
 _PROGRESS = (Field("id", _e.id.type), Field("fence", _e.fence.type), Field("progress", _e.progress.type))
 
 
 class RunningTable(SqlTable):
     """The part of `ExecutionTable` that workers, admission and the reaper ask."""
 
-    def occupying(self, platform_id: str, scope: str, names: Sequence[str]) -> dict[str, int]:
+    def occupying(
+        self, platform_id: str, scope: str, names: Sequence[str], *, most: int | None = None
+    ) -> dict[str, int]:
         if not names:
             return {}
+        if most is not None:
+            found = {name: self._occupying_up_to(most, platform_id, scope, name) for name in names}
+            return {name: count for name, count in found.items() if count}
         if scope == "platform":
             rows = self._all(_OCCUPYING_PLATFORM, platform=platform_id)
         else:
             rows = self._all(_occupying(self._dialect, scope), platform=platform_id, names=to_json(names))
         return {name: count for name, count in rows if count and name in names}
+
+    def _occupying_up_to(self, most: int, platform_id: str, scope: str, name: str) -> int:
+        named = {} if scope == "platform" else {"name": name}
+        return int(self._scalar(_OCCUPYING_UP_TO[scope], platform=platform_id, most=most, **named))
 
     def holders(self, platform_id: str, scope: str, name: str, limit: int) -> list[str]:
         named = {} if scope == "platform" else {"name": name}
@@ -176,8 +188,9 @@ class RunningTable(SqlTable):
             packed = pack(_PROGRESS, [(*key, value) for key, value in last.items()])
             self._run(_put_progress(self._dialect, packed.shared, packed.varying), packed.parameters)
 
-    def counts(self, platform_id: str) -> dict[str, int]:
-        return {status.value: count for status, count in self._all(_COUNTS, platform=platform_id)}
+    def counts(self, platform_id: str, most: int) -> dict[str, int]:
+        (row,) = self._all(_COUNTS, platform=platform_id, most=most)
+        return {status.value: int(count) for status, count in zip(_LIVE, row, strict=True) if count}
 
 
 @lru_cache(4)

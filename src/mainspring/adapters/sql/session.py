@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy import bindparam
 
 from mainspring.adapters.sql.batches import Field, Shape, insert_statement, pack
 from mainspring.adapters.sql.dialect import Dialect
@@ -16,6 +17,11 @@ from mainspring.adapters.sql.statements import Result, Statements
 from mainspring.errors import ConflictError
 
 R = TypeVar("R")
+
+
+def bounded_count(rows: sa.Select[Any]) -> sa.Select[Any]:
+    """Return the SELECT that counts rows up to the parameter ``most``: however many there are, no more are read."""
+    return sa.select(sa.func.count()).select_from(rows.limit(bindparam("most")).subquery("some"))
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from sqlalchemy import bindparam
 
 from mainspring.adapters.sql.batches import Field, Packed, cells, pack, shape
 from mainspring.adapters.sql.dialect import Dialect
-from mainspring.adapters.sql.session import SqlTable
+from mainspring.adapters.sql.session import SqlTable, bounded_count
 from mainspring.adapters.sql.tables import TURN, blocked, executions, free, is_, not_ended, still, unended
 from mainspring.model.execution import Execution
 
@@ -40,7 +40,7 @@ _BLOCKED_BY_JOB = _BLOCKED.where(_e.held_job == bindparam("job"))
 _BLOCKED_BY_LIMIT = _BLOCKED.where(_e.held_job == sa.literal_column("''"))
 _BLOCKED_OF_JOB = _BLOCKED.where(_e.job_id == bindparam("job"))
 _HELD_BY_JOB = ("overlap", "job")
-_PENDING = sa.select(sa.func.count()).where(_e.platform_id == bindparam("platform"), is_(_e.status, "pending"))
+_PENDING = bounded_count(sa.select(_e.id).where(_e.platform_id == bindparam("platform"), is_(_e.status, "pending")))
 _START_EXPIRED = (
     EXECUTION.select.where(
         is_(_e.status, "pending", "queued", "retrying"),
@@ -106,8 +106,8 @@ class WaitingTable(SqlTable):
             packed = pack(_BLOCKING, [(key, blocker, blocker == "overlap") for key, blocker in blocked.items()])
             self._run(_set_blocked(self._dialect, packed.shared, packed.varying), packed.parameters)
 
-    def pending_count(self, platform_id: str) -> int:
-        return int(self._scalar(_PENDING, platform=platform_id))
+    def pending_count(self, platform_id: str, most: int) -> int:
+        return int(self._scalar(_PENDING, platform=platform_id, most=most))
 
     def start_expired(self, limit: int) -> list[Execution]:
         return EXECUTION.rows(self._all(_START_EXPIRED, now=self._session.now, limit=limit))

@@ -74,6 +74,11 @@ class Platform(Shape):
     created_at: Told | None
 
 
+AtLeast = Annotated[
+    list[str], Field(description="Names of counts that stopped at 10,000, such as executions.pending: there are more.")
+]
+
+
 class Usage(Shape):
     """What a platform holds now, beside what it may."""
 
@@ -86,6 +91,7 @@ class Usage(Shape):
     running_allowed: int | None
     executions: dict[str, int]
     dead_letters: int
+    at_least: AtLeast
 
 
 Bound = Annotated[int, Field(ge=0, le=1_000_000_000)]
@@ -271,6 +277,7 @@ class Metrics(Shape):
     executions: dict[str, int]
     jobs: int
     dead_letters: int
+    at_least: AtLeast
     decision_lag_s: float
     queue_lag_s: float
     outbox_lag_s: float

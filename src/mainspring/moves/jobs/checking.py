@@ -40,7 +40,7 @@ def check_room(tx: Tx, platform_id: str, more: int) -> None:
     """Refuse ``more`` jobs than a platform may have; raises `LimitExceededError`."""
     for limit in tx.platforms.limits(platform_id):
         if limit.scope == "platform" and limit.max_jobs is not None:
-            found = tx.jobs.count(platform_id) + more
+            found = tx.jobs.count(platform_id, limit.max_jobs + 1) + more
             if found > limit.max_jobs:
                 raise LimitExceededError("jobs", found=found, allowed=limit.max_jobs)
 

@@ -66,14 +66,19 @@ class ExecutionTable(Protocol):
     def set_blocked(self, blocked: Mapping[str, str | None]) -> None:
         """Write ``blocked_by`` of pending and retrying executions, by id; ``overlap`` alone makes them ``buffered``."""
 
-    def occupying(self, platform_id: str, scope: str, names: Sequence[str]) -> dict[str, int]:
-        """Count executions queued or running, by name of ``scope``: ``queue``, ``key`` or ``platform`` (name "")."""
+    def occupying(
+        self, platform_id: str, scope: str, names: Sequence[str], *, most: int | None = None
+    ) -> dict[str, int]:
+        """Count executions queued or running, by name of ``scope``: ``queue``, ``key`` or ``platform`` (name "").
+
+        Each up to ``most``; None counts all there are.
+        """
 
     def holders(self, platform_id: str, scope: str, name: str, limit: int) -> list[str]:
         """Return ids of executions queued or running under one limit, oldest first."""
 
-    def pending_count(self, platform_id: str) -> int:
-        """Count executions pending."""
+    def pending_count(self, platform_id: str, most: int) -> int:
+        """Count executions pending, up to ``most``."""
 
     def claimable(self, queues: Mapping[str, int], handlers: Sequence[str], limit: int) -> list[Execution]:
         """Lock and return queued executions a worker could run: at most the given number per queue, and ``limit``.
@@ -142,8 +147,8 @@ class ExecutionTable(Protocol):
     def depths(self, limit: int = 100_000) -> dict[str, int]:
         """Count what is queued by queue, of all platforms, up to ``limit`` in all."""
 
-    def counts(self, platform_id: str) -> dict[str, int]:
-        """Count live executions by status."""
+    def counts(self, platform_id: str, most: int) -> dict[str, int]:
+        """Count live executions by status, each up to ``most``; a status that none has is left out."""
 
 
 class LogTable(Protocol):

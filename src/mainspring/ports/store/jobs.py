@@ -68,8 +68,8 @@ class JobTable(Protocol):
     def outdated(self, tzdb_version: str, limit: int, *, after: str | None = None) -> list[Job]:
         """Lock and return active timed jobs whose next instant was computed with other zone data, by id after one."""
 
-    def count(self, platform_id: str) -> int:
-        """Return how many jobs are not archived."""
+    def count(self, platform_id: str, most: int) -> int:
+        """Return how many jobs are not archived, up to ``most``."""
 
     def revisions(self, job_id: str) -> list[tuple[int, datetime, str, Mapping[str, Any]]]:
         """Return (revision, when, actor, definition in its wire shape), newest first."""

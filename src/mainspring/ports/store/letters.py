@@ -57,5 +57,5 @@ class DeadLetterTable(Protocol):
     ) -> bool:
         """Close an open one; False when it is not open."""
 
-    def count(self, platform_id: str) -> int:
-        """Count the open ones."""
+    def count(self, platform_id: str, most: int) -> int:
+        """Count the open ones, up to ``most``."""
