@@ -718,6 +718,7 @@ class Metrics(Shape):
     executions: dict[str, int]
     jobs: int
     dead_letters: int
+    at_least: list[str]
     decision_lag_s: float
     queue_lag_s: float
     outbox_lag_s: float
@@ -877,6 +878,7 @@ class Usage(Shape):
     running_allowed: int | None
     executions: dict[str, int]
     dead_letters: int
+    at_least: list[str]
 
 
 class Watermark(Shape):
