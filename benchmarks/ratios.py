@@ -81,6 +81,7 @@ AIMS = (
     Aim("drain / SAQ on PostgreSQL", _drain(FLEET), _drains("saq-postgres"), 15, 25),
     Aim("drain / Procrastinate", _drain(FLEET), _drains("procrastinate"), 40, 60),
     Aim("drain / PgQueuer", _drain(FLEET), _drains("pgqueuer"), 0.8, 1.2),
+    Aim("drain on PostgreSQL alone / PgQueuer", _drain(ALONE), _drains("pgqueuer"), 0.8, 1.2),
     Aim("drain / BullMQ with AOF", _drain(FLEET), _drains("bullmq"), 0.5, 1),
     Aim("drain / the bare ceiling", _drain(FLEET), _drains("ceiling"), 0.33, 0.5),
     Aim("two workers / one", Figure("w1", FLEET, "drain_per_s_2"), _drains(FLEET), 1.2, 1.4),
