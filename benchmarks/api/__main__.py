@@ -1,7 +1,7 @@
 """Measure the API: `python -m benchmarks.api` (about 15 minutes; `--jobs 1000 --executions 20000` takes two).
 
-A PostgreSQL of its own is filled with jobs and a month of ended executions, `mainspring server` is started before it, and
-clients ask: create, get, list (first page, a page in the middle of everything, by filter), trigger. No dispatcher runs.
+A PostgreSQL of its own is filled with jobs and a month of ended executions, `mainspring server` is started before it,
+and clients ask: create, get, list (first page, one in the middle, by filter), trigger. No dispatcher runs.
 """
 
 from __future__ import annotations

@@ -98,12 +98,20 @@ class Call:
         return await self.state.store().read(lambda tx: confined(tx, self.wall, work))
 
     async def page(
-        self, noun: Noun, query: Paging, show: Callable[[Tx, list[Any]], list[dict[str, Any]]], *fixed: Node
+        self,
+        noun: Noun,
+        query: Paging,
+        show: Callable[[Tx, list[Any]], list[dict[str, Any]]],
+        *fixed: Node | Callable[[Tx], Node],
     ) -> Response:
-        """Answer with one page of a list; ``show`` makes its rows plain, in the same transaction."""
+        """Answer with one page of a list; ``show`` makes its rows plain, in the same transaction.
+
+        ``fixed`` must hold besides the filter; it may have to be looked up there as well.
+        """
 
         def work(tx: Tx) -> tuple[Page, list[dict[str, Any]]]:
-            page = list_page(tx, noun, self.platform_id, query.request(), *fixed)
+            held = [one(tx) if callable(one) else one for one in fixed]
+            page = list_page(tx, noun, self.platform_id, query.request(), *held)
             return page, show(tx, list(page.rows))
 
         page, rows = await self.read(work)
@@ -247,13 +255,10 @@ class _DryRunError(Exception):
 
 
 def confined(tx: Tx, platform_id: str | None, work: Work[T]) -> T:
-    """Run work behind the second wall. What fails leaves the transaction, and the wall goes with it."""
-    if platform_id is None:
-        return work(tx)
-    tx.scope(platform_id)
-    result = work(tx)
-    tx.scope(None)
-    return result
+    """Run the rest of a transaction behind the second wall, which goes when the transaction does."""
+    if platform_id is not None:
+        tx.scope(platform_id)
+    return work(tx)
 
 
 def encoded(body: Any) -> bytes:
@@ -268,14 +273,14 @@ def encoded(body: Any) -> bytes:
 class Paging:
     """The query of every list."""
 
-    filter: Annotated[str, Query(max_length=4000, description="See the filter language in the reference.")] = ""
-    sort: Annotated[str, Query(max_length=200, description="Such as `-created_at,name`.")] = ""
-    page_size: Annotated[int, Query(ge=1, le=500)] = 50
-    page_token: Annotated[str | None, Query(max_length=4096)] = None
-    count: Annotated[str, Query(pattern="^(none|bounded|exact)$", description="none, bounded or exact")] = "none"
-    fields: Annotated[str, Query(max_length=1000, description="Only these fields, separated by commas.")] = ""
-    include: Annotated[str, Query(max_length=100, description="`payload` shows payloads and results.")] = ""
-    allow_scan: Annotated[bool, Query(description="Look at fields without an index, within 24 hours.")] = False
+    filter: str = ""
+    sort: str = ""
+    page_size: int = 50
+    page_token: str | None = None
+    count: str = "none"
+    fields: str = ""
+    include: str = ""
+    allow_scan: bool = False
 
     def request(self) -> ListRequest:
         """Return it as the list below takes it."""
@@ -286,6 +291,21 @@ class Paging:
         return [chosen_fields(row, self.fields) for row in rows]
 
 
+# Coroutines, all of them: FastAPI runs plain functions it depends on in threads, one hop after the other.
+async def paging(
+    filter: Annotated[str, Query(max_length=4000, description="See the filter language in the reference.")] = "",
+    sort: Annotated[str, Query(max_length=200, description="Such as `-created_at,name`.")] = "",
+    page_size: Annotated[int, Query(ge=1, le=500)] = 50,
+    page_token: Annotated[str | None, Query(max_length=4096)] = None,
+    count: Annotated[str, Query(pattern="^(none|bounded|exact)$", description="none, bounded or exact")] = "none",
+    fields: Annotated[str, Query(max_length=1000, description="Only these fields, separated by commas.")] = "",
+    include: Annotated[str, Query(max_length=100, description="`payload` shows payloads and results.")] = "",
+    allow_scan: Annotated[bool, Query(description="Look at fields without an index, within 24 hours.")] = False,
+) -> Paging:
+    """Return the query of a list."""
+    return Paging(filter, sort, page_size, page_token, count, fields, include, allow_scan)
+
+
 PlatformId = Annotated[str, Path(min_length=1, max_length=128, description="A platform's name, or `self`.")]
 
 
@@ -294,12 +314,12 @@ def _state(request: Request) -> ApiState:
     return state
 
 
-def reading(request: Request, platform_id: PlatformId) -> Call:
+async def reading(request: Request, platform_id: PlatformId) -> Call:
     """Return the call of a request that changes nothing."""
     return Call(request, _state(request), request.state.principal, request.state.platform_id)
 
 
-def changing(
+async def changing(
     request: Request,
     platform_id: PlatformId,
     dry_run: Annotated[bool, Query(description="Check and answer as if it were done, and do nothing.")] = False,
@@ -311,18 +331,19 @@ def changing(
     ] = None,
 ) -> Call:
     """Return the call of a request that may change something."""
-    call = reading(request, platform_id)
+    call = await reading(request, platform_id)
     call.dry_run, call.idempotency_key = dry_run, idempotency_key
     return call
 
 
+PageQuery = Annotated[Paging, Depends(paging)]
 Reading = Annotated[Call, Depends(reading)]
 Changing = Annotated[Call, Depends(changing)]
 IfMatch = Annotated[str | None, Header(max_length=100, description='The ETag the change is for, such as `"r17"`.')]
 
 __all__ = [
-    "ApiState", "Call", "Changing", "IfMatch", "KeyService", "OperationService", "Paging", "PlatformAdmin", "Reading",
-    "Reply", "SchedulerService",
+    "ApiState", "Call", "Changing", "IfMatch", "KeyService", "OperationService", "PageQuery", "PlatformAdmin",
+    "Reading", "Reply", "SchedulerService",
 ]  # fmt: skip
 
 

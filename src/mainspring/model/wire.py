@@ -45,8 +45,11 @@ def instant(at: datetime | None) -> str | None:
     >>> instant(datetime(2026, 3, 1, 9, tzinfo=UTC))
     '2026-03-01T09:00:00.000000Z'
     """
-    # Not strftime: it leaves the zeros out of years before 1000.
-    return None if at is None else at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    if at is None:
+        return None
+    # Not strftime: it leaves the zeros out of years before 1000. Instants of the record are in UTC already.
+    utc = at if at.tzinfo is UTC else at.astimezone(UTC)
+    return utc.isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 # -- reading -----------------------------------------------------------------------------------------------------
@@ -384,10 +387,14 @@ def execution_to_wire(execution: Execution) -> dict[str, Any]:
     wire: dict[str, Any] = {}
     for field in Execution.__dataclass_fields__:
         value = getattr(execution, field)
-        if field == "timeout":
+        if value is None or type(value) in _PLAIN:
+            wire[field] = value
+        elif type(value) is datetime:
+            wire[field] = instant(value)
+        elif field == "timeout":
             wire["timeout_ms"] = milliseconds(value)
         else:
-            wire[field] = instant(value) if isinstance(value, datetime) else _plain(value)
+            wire[field] = _plain(value)
     wire["duration_ms"] = milliseconds(finished - started) if started and finished and finished >= started else None
     return wire
 

@@ -111,7 +111,8 @@ class SqlJobTable(SqlTable):
 
     def get(self, platform_id: str, name_or_id: str, *, lock: bool = False) -> Job | None:
         where = {"platform": platform_id, "job": name_or_id, "name": name_or_id}
-        for statement in (_BY_ID, _BY_NAME, _ARCHIVED):
+        # What does not look like an id is none, and need not be asked for as one.
+        for statement in (_BY_ID, _BY_NAME, _ARCHIVED)[not _may_be_id(name_or_id) :]:
             row = self._first(_LOCKED[statement] if lock else statement, **where)
             if row is not None:
                 return _JOB.row(row)
@@ -255,3 +256,7 @@ def _advance(dialect: Dialect, shared: tuple[Field, ...], varying: tuple[Field, 
     if not with_status:
         statement = statement.where(is_(_j.status, "active"), _j.status_reason.is_(None))
     return statement
+
+
+def _may_be_id(text: str) -> bool:
+    return len(text) == 36 and text[8] == text[13] == "-"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Any
 
-from fastapi import Depends, Path, Query
+from fastapi import Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mainspring.api.call import Call, Changing, Paging, PlatformId, Reading, Reply
+from mainspring.api.call import Call, Changing, PageQuery, PlatformId, Reading, Reply
 from mainspring.api.guard import Principal
 from mainspring.api.routing import Routes
 from mainspring.api.shapes import admin, base, work
@@ -25,14 +25,13 @@ routes = Routes("admin", "/api/v1/platforms")
 
 KeyId = Annotated[str, Path(min_length=1, max_length=64, description="A key's id; not its secret.")]
 OperationId = Annotated[str, Path(min_length=1, max_length=64)]
-Page = Annotated[Paging, Depends()]
 
 
 # -- keys --------------------------------------------------------------------------------------------------------
 
 
 @routes.on("GET", "/{platform_id}/keys", scope="keys:admin", answers=base.Page[admin.Key])
-async def list_keys(call: Reading, query: Page) -> Response:
+async def list_keys(call: Reading, query: PageQuery) -> Response:
     """List the platform's keys, newest first; never their secrets."""
     return await call.page(Noun.KEYS, query, lambda tx, rows: [key_to_wire(row) for row in rows])
 
@@ -97,7 +96,7 @@ def _made(made: MadeKey, status: int) -> Reply:
 
 
 @routes.on("GET", "/{platform_id}/audit", scope="audit:read", answers=base.Page[admin.AuditEntry])
-async def list_audit(call: Reading, query: Page) -> Response:
+async def list_audit(call: Reading, query: PageQuery) -> Response:
     """List changes, newest first: who did what to what."""
     return await call.page(Noun.AUDIT, query, lambda tx, rows: [audit_row(row) for row in rows])
 
@@ -112,7 +111,7 @@ async def get_usage(call: Reading) -> Response:
 
 
 @routes.on("GET", "/{platform_id}/operations", scope="jobs:read", answers=base.Page[work.Operation])
-async def list_operations(call: Reading, query: Page) -> Response:
+async def list_operations(call: Reading, query: PageQuery) -> Response:
     """List bulk operations, newest first."""
     return await call.page(Noun.OPERATIONS, query, lambda tx, rows: [operation_to_wire(row) for row in rows])
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Depends
 from starlette.responses import Response
 
-from mainspring.api.call import Changing, Paging, Reading, Reply
+from mainspring.api.call import Changing, PageQuery, Reading, Reply
 from mainspring.api.routes.executions import ExecutionId, own_payload
 from mainspring.api.routes.jobs import submit
 from mainspring.api.routing import Routes
@@ -25,7 +24,7 @@ routes = Routes("dead letters", "/api/v1/platforms/{platform_id}/dead-letters")
 
 
 @routes.on("GET", "", scope="deadletters:read", answers=base.Page[work.DeadLetter])
-async def list_dead_letters(call: Reading, query: Annotated[Paging, Depends()]) -> Response:
+async def list_dead_letters(call: Reading, query: PageQuery) -> Response:
     """List dead letters, newest first; the closed ones among them."""
     return await call.page(Noun.DEAD_LETTERS, query, lambda tx, rows: [redacted(record_to_wire(row)) for row in rows])
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import Depends, Path, Query
+from fastapi import Path, Query
 from starlette.responses import Response
 
-from mainspring.api.call import Changing, Paging, Reading, Reply
+from mainspring.api.call import Changing, PageQuery, Reading, Reply
 from mainspring.api.routing import Routes
 from mainspring.api.shapes import base, work
 from mainspring.api.show import event_row, refuse_hidden
@@ -25,7 +25,7 @@ routes = Routes("events", "/api/v1/platforms/{platform_id}/events")
 
 
 @routes.on("GET", "", scope="events:read", answers=base.Page[work.Event])
-async def list_events(call: Reading, query: Annotated[Paging, Depends()]) -> Response:
+async def list_events(call: Reading, query: PageQuery) -> Response:
     """List accepted events, newest first; of the last 7 days unless the filter names at."""
     content = "payload" in query.include.split(",")
     return await call.page(Noun.EVENTS, query, lambda tx, rows: [event_row(call, row, content=content) for row in rows])

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Any
 
-from fastapi import Depends, Path, Query
+from fastapi import Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mainspring.api.call import Call, Changing, Paging, Reading, Reply, encoded
+from mainspring.api.call import Call, Changing, PageQuery, Reading, Reply, encoded
 from mainspring.api.guard import PUBLIC
 from mainspring.api.routes.jobs import submit
 from mainspring.api.routing import Routes
@@ -32,11 +32,10 @@ from mainspring.ports.store import Tx
 routes = Routes("executions", "/api/v1/platforms/{platform_id}/executions")
 
 ExecutionId = Annotated[str, Path(min_length=1, max_length=64, description="An execution's id.")]
-Page = Annotated[Paging, Depends()]
 
 
 @routes.on("GET", "", scope="executions:read", answers=base.Page[work.Execution])
-async def list_executions(call: Reading, query: Page) -> Response:
+async def list_executions(call: Reading, query: PageQuery) -> Response:
     """List executions, newest first; of the last 7 days unless the filter names created_at."""
     content = "payload" in query.include.split(",")
     return await call.page(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import Body, Depends, Path, Query
+from fastapi import Body, Path, Query
 from starlette.responses import Response
 
-from mainspring.api.call import Call, Changing, IfMatch, Paging, Reading, Reply, revision_of
+from mainspring.api.call import Call, Changing, IfMatch, PageQuery, Reading, Reply, revision_of
 from mainspring.api.problems import ApiError
 from mainspring.api.routing import Routes
 from mainspring.api.shapes import base, jobs, work
@@ -40,13 +41,12 @@ from mainspring.ports.store import Tx
 routes = Routes("jobs", "/api/v1/platforms/{platform_id}/jobs")
 
 JobName = Annotated[str, Path(min_length=1, max_length=128, description="A job's name or id.")]
-Page = Annotated[Paging, Depends()]
 #: Most instants one question looks at.
 _INSTANTS = 500
 
 
 @routes.on("GET", "", scope="jobs:read", answers=base.Page[jobs.Job])
-async def list_jobs(call: Reading, query: Page) -> Response:
+async def list_jobs(call: Reading, query: PageQuery) -> Response:
     """List jobs by name; archived ones only where the filter asks for a status."""
     return await call.page(Noun.JOBS, query, lambda tx, rows: job_rows(call, tx, rows))
 
@@ -244,24 +244,27 @@ async def next_runs(
 
 
 @routes.on("GET", "/{job}/occurrences", scope="jobs:read", answers=base.Page[jobs.Decision])
-async def list_occurrences(call: Reading, job: JobName, query: Page) -> Response:
+async def list_occurrences(call: Reading, job: JobName, query: PageQuery) -> Response:
     """List what became of each due instant of a job: the ledger."""
-    job_id = await call.read(lambda tx: existing(tx, call.platform_id, job).id)
-    fixed = Compare("job_id", "=", job_id)
-    return await call.page(Noun.DECISIONS, query, lambda tx, rows: [decision_row(row) for row in rows], fixed)
+    return await call.page(
+        Noun.DECISIONS, query, lambda tx, rows: [decision_row(row) for row in rows], _of_job(call, job)
+    )
 
 
 @routes.on("GET", "/{job}/executions", scope="executions:read", answers=base.Page[work.Execution])
-async def list_job_executions(call: Reading, job: JobName, query: Page) -> Response:
+async def list_job_executions(call: Reading, job: JobName, query: PageQuery) -> Response:
     """List a job's executions, newest first."""
-    job_id = await call.read(lambda tx: existing(tx, call.platform_id, job).id)
     content = "payload" in query.include.split(",")
     return await call.page(
         Noun.EXECUTIONS,
         query,
         lambda tx, rows: [execution_row(call, row, content=content) for row in rows],
-        Compare("job_id", "=", job_id),
+        _of_job(call, job),
     )
+
+
+def _of_job(call: Call, job: str) -> Callable[[Tx], Compare]:
+    return lambda tx: Compare("job_id", "=", existing(tx, call.platform_id, job).id)
 
 
 @routes.on("GET", "/{job}/stats", scope="metrics:read", answers=jobs.Stats)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Any
 
-from fastapi import Depends, Path
+from fastapi import Path
 from starlette.responses import Response
 
-from mainspring.api.call import Call, Changing, Paging, Reading, Reply
+from mainspring.api.call import Call, Changing, PageQuery, Reading, Reply
 from mainspring.api.routing import Routes
 from mainspring.api.shapes import base, webhooks
 from mainspring.control.webhooks import (
@@ -120,7 +120,7 @@ async def post_test_event(call: Changing, webhook_id: WebhookId) -> Response:
 
 
 @routes.on("GET", "/{webhook_id}/deliveries", scope="webhooks:read", answers=base.Page[webhooks.Delivery])
-async def list_deliveries(call: Reading, webhook_id: WebhookId, query: Annotated[Paging, Depends()]) -> Response:
+async def list_deliveries(call: Reading, webhook_id: WebhookId, query: PageQuery) -> Response:
     """List what a webhook was owed and is, newest first, with how often each was tried and the last answer."""
 
     def shown(tx: Tx, rows: list[Any]) -> list[dict[str, Any]]:
