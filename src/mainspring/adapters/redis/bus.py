@@ -7,7 +7,6 @@ what comes after they subscribed, whichever process published it.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import json
 import logging
 import random
@@ -27,7 +26,7 @@ from mainspring.errors import BusUnavailableError, ValidationError
 from mainspring.model.cloudevents import encoded, from_cloudevent
 from mainspring.model.events import Event
 from mainspring.ports.bus import Subscriber
-from mainspring.schedule import event_matches
+from mainspring.ports.subscribers import Subscribers
 
 logger = logging.getLogger("mainspring")
 
@@ -57,7 +56,7 @@ class RedisBus:
     def __init__(self, redis: RedisSettings, *, random: random.Random, length: int = 100_000) -> None:
         self._redis, self._random, self._length = redis, random, length
         self._client: Redis | None = None
-        self._subscribers: list[tuple[str, Subscriber]] = []
+        self._subscribers = Subscribers()
         self._reading: asyncio.Task[None] | None = None
         self._placed = asyncio.Event()
         self.ignored = 0
@@ -76,12 +75,10 @@ class RedisBus:
 
     def subscribe(self, pattern: str, subscriber: Subscriber) -> Callable[[], None]:
         """Subscribe; the first subscriber makes this process read the stream, from its present end on."""
-        event_matches(pattern, "any")
-        entry = (pattern, subscriber)
-        self._subscribers.append(entry)
+        unsubscribe = self._subscribers.add(pattern, subscriber)
         if self._reading is None:
             self._reading = asyncio.get_running_loop().create_task(self._read(), name="mainspring:redis-bus")
-        return lambda: self._subscribers.remove(entry) if entry in self._subscribers else None
+        return unsubscribe
 
     async def close(self) -> None:
         """Stop reading and let go of connections."""
@@ -135,7 +132,7 @@ class RedisBus:
                 after = entry_id
                 event = self._event(dict(zip(fields[::2], fields[1::2], strict=True)) if _flat(fields) else fields)
                 if event is not None:
-                    await self._tell(event)
+                    await self._subscribers.tell(event)
         return after
 
     def _event(self, fields: Mapping[bytes, bytes]) -> Event | None:
@@ -150,17 +147,6 @@ class RedisBus:
             self.ignored += 1
             logger.debug("an entry of %s is no event: %s", EVENTS, error)
             return None
-
-    async def _tell(self, event: Event) -> None:
-        for pattern, subscriber in list(self._subscribers):
-            if not event_matches(pattern, event.type):
-                continue
-            try:
-                answer = subscriber(event)
-                if inspect.isawaitable(answer):
-                    await answer
-            except Exception:
-                logger.exception("a subscriber of %s failed on event %s", pattern, event.id)
 
 
 def _flat(fields: Any) -> bool:
