@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from random import Random
 from typing import Any
 
 import psycopg
-import pytest
 
 from mainspring.adapters.sql.postgres import PostgresSettings, PostgresStore
 from mainspring.errors import MainspringError
@@ -31,27 +30,14 @@ from mainspring.moves.relay import mark_published, take_unpublished
 from mainspring.moves.retain import Retention, retain
 from mainspring.moves.schedules import Schedules
 from mainspring.ports.store import ExecutionQuery, Tx
-from tests import servers
 from tests.contracts.store_rows import a_job, add, add_job, an_execution, of_job
+from tests.integration.postgres_rig import store, url
 from tests.integration.test_postgres_pitfalls import Held, waiting
 from tests.locks import WatchedStore
 
+__all__ = ["store", "url"]
+
 PLATFORMS = ("acme", "default")
-
-
-@pytest.fixture
-def url(postgres18_url: str) -> Iterator[str]:
-    with servers.new_database(postgres18_url) as url:
-        asyncio.run(PostgresStore(url, random=Random(1)).migrate())
-        yield url
-
-
-@pytest.fixture
-async def store(url: str) -> AsyncIterator[PostgresStore]:
-    store = PostgresStore(url, random=Random(1))
-    await store.open()
-    yield store
-    await store.close()
 
 
 def deadlocks(url: str) -> int:
@@ -229,8 +215,8 @@ def definitions() -> list[dict[str, Any]]:
 async def test_everybody_at_once_meets_no_deadlock(url: str) -> None:
     """Planning, promoting, working, reaping, relaying and people, on the same few jobs under the same limits."""
     stores = [PostgresStore(url, random=Random(n), settings=PostgresSettings(pool_size=6)) for n in range(2)]
-    for store in stores:
-        await store.open()
+    for each in stores:
+        await each.open()
     watches = [WatchedStore(store) for store in stores]
 
     def set_up(tx: Tx) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
@@ -24,8 +24,10 @@ from mainspring.model.execution import Attempt, Execution, Status
 from mainspring.model.ids import uuid7
 from mainspring.moves.retain import Retention, drop_partitions
 from mainspring.ports.store import Dropped, Tx
-from tests import servers
 from tests.contracts.store_rows import a_decision, a_job, a_letter, add_job, an_event, an_execution, lines
+from tests.integration.postgres_rig import migrated, store
+
+__all__ = ["store"]
 
 DAY = timedelta(days=1)
 RETENTION = Retention()
@@ -33,17 +35,8 @@ RETENTION = Retention()
 
 @pytest.fixture(params=[15, 18])
 def url(request: pytest.FixtureRequest) -> Iterator[str]:
-    with servers.new_database(request.getfixturevalue(f"postgres{request.param}_url")) as url:
-        asyncio.run(PostgresStore(url, random=Random(1)).migrate())
+    with migrated(request.getfixturevalue(f"postgres{request.param}_url")) as url:
         yield url
-
-
-@pytest.fixture
-async def store(url: str) -> AsyncIterator[PostgresStore]:
-    store = PostgresStore(url, random=Random(1))
-    await store.open()
-    yield store
-    await store.close()
 
 
 @pytest.fixture

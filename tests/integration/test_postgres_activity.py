@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from random import Random
 
 import psycopg
@@ -11,22 +10,9 @@ import pytest
 
 from mainspring.adapters.sql.postgres import PostgresStore
 from mainspring.ports.activity import Activity
-from tests import servers
+from tests.integration.postgres_rig import store, url
 
-
-@pytest.fixture
-def url(postgres18_url: str) -> Iterator[str]:
-    with servers.new_database(postgres18_url) as url:
-        asyncio.run(PostgresStore(url, random=Random(1)).migrate())
-        yield url
-
-
-@pytest.fixture
-async def store(url: str) -> AsyncIterator[PostgresStore]:
-    store = PostgresStore(url, random=Random(1))
-    await store.open()
-    yield store
-    await store.close()
+__all__ = ["store", "url"]
 
 
 async def seen(store: PostgresStore, name: str) -> Activity:

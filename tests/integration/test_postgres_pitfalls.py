@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -23,24 +22,11 @@ from mainspring.moves.claim import claim
 from mainspring.moves.end import Ended, end, settle_attempts
 from mainspring.moves.enqueue import EnqueueRequest, enqueue
 from mainspring.ports.store import ExecutionQuery, Tx
-from tests import servers
 from tests.contracts.store_rows import MINUTE, add, an_event, an_execution, fetch
 from tests.faults.proxy import Proxy
+from tests.integration.postgres_rig import store, url
 
-
-@pytest.fixture
-def url(postgres18_url: str) -> Iterator[str]:
-    with servers.new_database(postgres18_url) as url:
-        asyncio.run(PostgresStore(url, random=Random(1)).migrate())
-        yield url
-
-
-@pytest.fixture
-async def store(url: str) -> AsyncIterator[PostgresStore]:
-    store = PostgresStore(url, random=Random(1))
-    await store.open()
-    yield store
-    await store.close()
+__all__ = ["store", "url"]
 
 
 def connection_of(tx: Tx) -> sa.Connection:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
@@ -22,7 +21,7 @@ from mainspring.moves.end import Ended, settle_attempts
 from mainspring.moves.enqueue import EnqueueRequest, enqueue
 from mainspring.moves.reap import reap
 from mainspring.ports.store import Tx
-from tests import servers
+from tests.integration.postgres_rig import migrated
 
 LEASE = timedelta(minutes=10)
 #: Partitions of what has ended, of what was published, and those of the rest.
@@ -38,8 +37,7 @@ _READ = """
 
 @pytest.fixture(params=[15, 18])
 def url(request: pytest.FixtureRequest) -> Iterator[str]:
-    with servers.new_database(request.getfixturevalue(f"postgres{request.param}_url")) as url:
-        asyncio.run(PostgresStore(url, random=Random(1)).migrate())
+    with migrated(request.getfixturevalue(f"postgres{request.param}_url")) as url:
         yield url
 
 

@@ -1,0 +1,35 @@
+"""A migrated database of one's own on PostgreSQL, and a store over it. Import the fixtures ``url`` and ``store``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from random import Random
+
+import pytest
+
+from mainspring.adapters.sql.postgres import PostgresStore
+from tests import servers
+
+
+@contextlib.contextmanager
+def migrated(server: str) -> Iterator[str]:
+    """Make a database on a server, with the tables of today; it goes with the block."""
+    with servers.new_database(server) as url:
+        asyncio.run(PostgresStore(url, random=Random(1)).migrate())
+        yield url
+
+
+@pytest.fixture
+def url(postgres18_url: str) -> Iterator[str]:
+    with migrated(postgres18_url) as url:
+        yield url
+
+
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[PostgresStore]:
+    store = PostgresStore(url, random=Random(1))
+    await store.open()
+    yield store
+    await store.close()
