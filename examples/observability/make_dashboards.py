@@ -154,7 +154,8 @@ HANDLERS = [
 
 
 def dashboard(name: str, title: str, panels: list[Panel], **variables: str) -> dict[str, Any]:
-    placed, x, y = [], 0, 0
+    placed: list[Panel] = []
+    x = y = 0
     for number, one in enumerate(panels, 1):
         width, height = (6, 4) if one["type"] == "stat" else (12, 8)
         if x + width > 24:

@@ -230,7 +230,7 @@ async def test_everybody_at_once_meets_no_deadlock(url: str) -> None:
     fleet = Fleet(watches)
     async with asyncio.timeout(100):
         await fleet.run(40)
-    for store in stores:
-        await store.close()
+    for each in stores:
+        await each.close()
     assert [wrong for watch in watches for wrong in watch.wrong] == []
     assert deadlocks(url) == 0
