@@ -65,6 +65,7 @@ class Settings:
     record_transitions: bool = False
     started_events: bool = False
     webhook_allow: str = ""
+    webhook_timeout_ms: int = 15_000
     secret_keys: str = field(default="", repr=False)
     tracing: bool = False
     health_warn_ms: int = 10_000
@@ -114,6 +115,7 @@ class Settings:
 
     def dispatcher(self) -> DispatcherSettings:
         """Return what a dispatcher needs of these."""
+        from mainspring.engine.deliver import DeliverySettings
         from mainspring.engine.dispatcher import DispatcherSettings
         from mainspring.moves.retain import Retention
 
@@ -130,6 +132,7 @@ class Settings:
                 decisions=timedelta(days=self.keep_decisions_days),
             ),
             partition_days=self.partition_days,
+            deliveries=DeliverySettings(timeout=_ms(self.webhook_timeout_ms)),
         )
 
 
@@ -160,6 +163,11 @@ def load_settings(*, environ: Mapping[str, str] | None = None, file: Path | None
         raise SettingsError(
             f"health_warn_ms ({settings.health_warn_ms}, {origin['health_warn_ms']}) must not be over health_fail_ms "
             f"({settings.health_fail_ms}, {origin['health_fail_ms']})"
+        )
+    if not 1_000 <= settings.webhook_timeout_ms <= 300_000:
+        raise SettingsError(
+            f"webhook_timeout_ms ({settings.webhook_timeout_ms}, {origin['webhook_timeout_ms']}) must be from 1000 to "
+            "300000: a try belongs to who makes it for so long"
         )
     if settings.heartbeat_ms * 2 >= settings.lease_ms:
         raise SettingsError(

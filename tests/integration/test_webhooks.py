@@ -22,10 +22,10 @@ from mainspring.adapters.notify_webhook.sender import SignedSender
 from mainspring.adapters.sql.store import SqlStore
 from mainspring.adapters.system import SystemClock
 from mainspring.control.webhooks import NewSecret, WebhookService, webhook_to_wire
-from mainspring.engine.deliver import Deliverer
+from mainspring.engine.deliver import Deliverer, DeliverySettings
 from mainspring.errors import NotFoundError, ValidationError
 from mainspring.model.events import Event
-from mainspring.model.webhook import Reception
+from mainspring.model.webhook import Answer, Reception
 from mainspring.moves.relay import mark_published
 from mainspring.moves.schedules import Schedules
 from mainspring.ports.clock import Clock
@@ -49,7 +49,8 @@ class Fleet:
 
     async def happens(self, *subjects: str | None, kind: str = "scheduler:execution.success") -> list[Event]:
         def work(tx: Any) -> list[Event]:
-            events = [Event(tx.new_id(), kind, "default", tx.now, subject=s, data={"n": 1}) for s in subjects]
+            data = {"n": 1, "execution_id": tx.new_id()}  # of which the rollups read when it was made
+            events = [Event(tx.new_id(), kind, "default", tx.now, subject=s, data=data) for s in subjects]
             tx.outbox.add(events)
             mark_published(tx, Schedules(), events)
             return events
@@ -290,3 +291,38 @@ async def test_an_application_posts_what_its_executions_do(tmp_path: Path) -> No
         found = [verified(asked, made.secret) for asked in server.asked]
         assert [event["type"].rpartition(".")[2] for event in found] == ["started", "success"]
         assert {event["subject"] for event in found} == {run.id}
+
+
+class Silent:
+    """A receiver that takes a post and never says a word, and knows how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def send(self, url: str, *, id: str, body: str, secrets: Sequence[str]) -> Answer:
+        self.asked += 1
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+
+async def test_a_post_ends_at_its_timeout_and_is_made_again_when_its_dispatcher_has_died(tmp_path: Path) -> None:
+    """A try belongs to who makes it for the timeout and a margin to record it in, and not a fixed minute."""
+    clock, silent = ManualClock(), Silent()
+    settings = DeliverySettings(timeout=timedelta(milliseconds=50), margin=timedelta(seconds=10))
+    async with fleet(tmp_path, clock=clock) as it:
+        made = await it.service.create("https://receiver.example/")
+        one, other = (Deliverer(it.store, silent, it.wakeups, settings, random=random.Random(n)) for n in range(2))
+        await it.happens("1")
+        await one.step()
+        for task in list(one._under_way):  # dead, and without a word: its task ends and nothing is given back
+            one._under_way.pop(task)
+            task.cancel()
+        clock.advance(settings.lease - timedelta(milliseconds=1))
+        await other.step()
+        assert not other._under_way
+        clock.advance(timedelta(milliseconds=1))
+        await other.step()
+        await asyncio.gather(*other._under_way)
+        (delivery,) = await it.service.deliveries(made.webhook.id)
+        assert (delivery.attempts, delivery.detail) == (2, "no answer within 0.05 s")
+        assert delivery.available_at < clock.now() + settings.lease, "and tried again soon"

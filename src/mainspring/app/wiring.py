@@ -111,9 +111,11 @@ def webhook_sender(settings: Settings, parts: SystemParts) -> WebhookSender:
 
     @cache  # made at the first post: it loads the client and reads the certificate authorities
     def http() -> HttpClient:
-        from mainspring.adapters.http import AddressPolicy, OutboundHttp
+        from mainspring.adapters.http import AddressPolicy, HttpLimits, OutboundHttp
 
-        return OutboundHttp(AddressPolicy.allowing(allowed))
+        return OutboundHttp(
+            AddressPolicy.allowing(allowed), limits=HttpLimits(total=settings.webhook_timeout_ms / 1000)
+        )
 
     if allowed:
         _check_allowed(settings, allowed)

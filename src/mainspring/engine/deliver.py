@@ -8,6 +8,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from mainspring.errors import StoreUnavailableError
 from mainspring.model.webhook import Answer, Reception, Webhook, WebhookDelivery
@@ -21,9 +22,19 @@ logger = logging.getLogger("mainspring")
 
 @dataclass(frozen=True, slots=True)
 class DeliverySettings:
-    """``at_once``: most posts of one dispatcher at a time."""
+    """``at_once``: most posts of one dispatcher at a time. ``timeout``: longest that one may take, answer included.
+
+    What a dispatcher has taken belongs to it for the timeout and ``margin``, in which it records how it went.
+    """
 
     at_once: int = 64
+    timeout: timedelta = timedelta(seconds=15)
+    margin: timedelta = timedelta(seconds=10)
+
+    @property
+    def lease(self) -> timedelta:
+        """How long a try is taken for."""
+        return self.timeout + self.margin
 
 
 class Deliverer:
@@ -47,8 +58,9 @@ class Deliverer:
         room = self._settings.at_once - len(self._under_way)
         if room <= 0:
             return None  # whichever ends first wakes this loop
+        lease = self._settings.lease
         busy = Counter(delivery.webhook_id for delivery in self._under_way.values())
-        due = await self._store.write(lambda tx: take_due(tx, busy, limit=room))
+        due = await self._store.write(lambda tx: take_due(tx, busy, limit=room, lease=lease))
         for webhook, delivery in due.tries:
             secrets = webhook.keys(due.now)
             task = asyncio.create_task(self._try(webhook, delivery, secrets), name="mainspring:webhook")
@@ -68,9 +80,9 @@ class Deliverer:
 
     async def _try(self, webhook: Webhook, delivery: WebhookDelivery, secrets: Sequence[str]) -> None:
         answer = await self._post(webhook, delivery, secrets)
-        draw = self._random.random()
+        draw, lease = self._random.random(), self._settings.lease
         try:
-            disabled = await self._store.write(lambda tx: settle_try(tx, delivery, answer, draw=draw))
+            disabled = await self._store.write(lambda tx: settle_try(tx, delivery, answer, draw=draw, lease=lease))
         except StoreUnavailableError as error:
             # Nobody knows that it arrived: it is posted again, under the same id.
             logger.warning("could not record delivery %s of webhook %s: %s", delivery.id, webhook.id, error)
@@ -79,8 +91,16 @@ class Deliverer:
             logger.warning("webhook %s is disabled: %s", disabled.id, disabled.disabled_reason)
 
     async def _post(self, webhook: Webhook, delivery: WebhookDelivery, secrets: Sequence[str]) -> Answer:
+        limit = self._settings.timeout.total_seconds()
+        # Whatever the sender promises: some time after this a try is no longer ours alone.
+        scope = asyncio.timeout(limit)
         try:
-            return await self._sender.send(webhook.url, id=delivery.event_id, body=delivery.body, secrets=secrets)
+            async with scope:
+                return await self._sender.send(webhook.url, id=delivery.event_id, body=delivery.body, secrets=secrets)
+        except TimeoutError as error:
+            if scope.expired():
+                return Answer(Reception.RETRY, f"no answer within {limit:g} s")
+            return Answer(Reception.RETRY, f"{type(error).__name__}: {error}"[:200])
         except Exception as error:  # a defect of the sender must not lose the delivery
             logger.exception("webhook %s: posting failed", webhook.id)
             return Answer(Reception.RETRY, f"{type(error).__name__}: {error}"[:200])

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from mainspring.engine.deliver import Deliverer
+from mainspring.engine.deliver import Deliverer, DeliverySettings
 from mainspring.engine.inbound import InboundReader
 from mainspring.engine.reaper import Reaper
 from mainspring.engine.reconcile import Reconciler
@@ -55,6 +55,7 @@ class DispatcherSettings:
     reconcile: timedelta = timedelta(seconds=5)
     retention: Retention = Retention()
     partition_days: int = 7
+    deliveries: DeliverySettings = field(default_factory=DeliverySettings)
 
 
 @dataclass(slots=True)
@@ -128,7 +129,9 @@ class JobDispatcherWorker:
             self._loop("partition", self._partition, (), self.settings.retain.total_seconds()),
             self._loop("report", self._report, (), self.settings.report.total_seconds()),
         ]
-        self._deliverer = None if sender is None else Deliverer(store, sender, wakeups, random=random)
+        self._deliverer = (
+            None if sender is None else Deliverer(store, sender, wakeups, self.settings.deliveries, random=random)
+        )
         if self._deliverer is not None:
             self._loops.append(self._loop("deliver", self._deliverer.step, ("deliveries",), poll))
         self._inbound = (

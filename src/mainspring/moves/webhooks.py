@@ -13,8 +13,6 @@ from mainspring.ports.store import Tx
 from mainspring.schedule import event_matches
 from mainspring.schedule.deliver import TROUBLED, after_try
 
-#: How long a try may take before another dispatcher makes it again; longer than any request lasts.
-TRY = timedelta(seconds=60)
 #: Most tries at once to one webhook, and most webhooks looked at in one step.
 AT_ONCE, WEBHOOKS = 4, 500
 
@@ -94,25 +92,26 @@ class Due:
     next_at: datetime | None = None
 
 
-def take_due(tx: Tx, under_way: Mapping[str, int], *, limit: int) -> Due:
+def take_due(tx: Tx, under_way: Mapping[str, int], *, limit: int, lease: timedelta) -> Due:
     """Take up to ``limit`` tries, for each webhook as many as it has room for besides those ``under_way`` here.
 
-    A receiver in trouble is asked with one at a time.
+    A receiver in trouble is asked with one at a time. A try of which nothing is heard for ``lease``, which is longer
+    than a post may take, is made again by whoever comes first.
     """
     due = Due(tx.now)
     for webhook in tx.webhooks.due(WEBHOOKS):
         room = (1 if webhook.failures >= TROUBLED else AT_ONCE) - under_way.get(webhook.id, 0)
         room = min(room, limit - len(due.tries))
         if room > 0:
-            due.tries += [(webhook, taken) for taken in tx.webhooks.take(webhook.id, room, tx.now + TRY)]
+            due.tries += [(webhook, taken) for taken in tx.webhooks.take(webhook.id, room, tx.now + lease)]
     due.next_at = tx.webhooks.next_due_at()
     return due
 
 
-def settle_try(tx: Tx, delivery: WebhookDelivery, answer: Answer, *, draw: float) -> Webhook | None:
+def settle_try(tx: Tx, delivery: WebhookDelivery, answer: Answer, *, draw: float, lease: timedelta) -> Webhook | None:
     """Record how a try went and what follows; return the webhook if this has disabled it.
 
-    A try that another has overtaken changes nothing.
+    A try that another has overtaken changes nothing. ``lease`` is how long tries are taken for.
     """
     webhook = tx.webhooks.get(delivery.platform_id, delivery.webhook_id, lock=True)
     if webhook is None:
@@ -126,7 +125,7 @@ def settle_try(tx: Tx, delivery: WebhookDelivery, answer: Answer, *, draw: float
         tx.webhooks.save(after.webhook)
     if after.recovered and webhook.failing_since is not None:
         # Whatever waited for its turn in the outage need not wait any longer; what is under way is left alone.
-        tx.webhooks.hasten(webhook.id, tx.now + TRY, webhook.failing_since)
+        tx.webhooks.hasten(webhook.id, tx.now + lease, webhook.failing_since)
     tx.wake("deliveries")
     return after.webhook if webhook.enabled and not after.webhook.enabled else None
 

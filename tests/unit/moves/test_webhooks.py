@@ -11,11 +11,12 @@ import pytest
 from mainspring.model.events import Event
 from mainspring.model.webhook import Answer, DeliveryState, Reception, Webhook
 from mainspring.moves.relay import mark_published
-from mainspring.moves.webhooks import AT_ONCE, TRY, settle_try, take_due
+from mainspring.moves.webhooks import AT_ONCE, settle_try, take_due
 from mainspring.schedule.deliver import GIVE_UP, TROUBLED
 from tests.unit.moves.conftest import START, Bench
 
 SECOND = timedelta(seconds=1)
+LEASE = timedelta(seconds=60)
 OK = Answer(Reception.DELIVERED, "answered 200")
 BROKEN = Answer(Reception.RETRY, "answered 500")
 
@@ -44,11 +45,14 @@ def happens(bench: Bench, *subjects: str | None, kind: str = "a.b", platform_id:
 
 
 def take(bench: Bench, *, limit: int = 100, busy: dict[str, int] | None = None) -> list[Any]:
-    return [delivery for _, delivery in bench.do(lambda tx: take_due(tx, Counter(busy or {}), limit=limit)).tries]
+    return [
+        delivery
+        for _, delivery in bench.do(lambda tx: take_due(tx, Counter(busy or {}), limit=limit, lease=LEASE)).tries
+    ]
 
 
 def settle(bench: Bench, delivery: Any, answer: Answer, draw: float = 1.0) -> Any:
-    return bench.do(lambda tx: settle_try(tx, delivery, answer, draw=draw))
+    return bench.do(lambda tx: settle_try(tx, delivery, answer, draw=draw, lease=LEASE))
 
 
 def stored(bench: Bench, hook: Webhook) -> Webhook:
@@ -106,7 +110,7 @@ def test_what_a_crashed_dispatcher_took_is_taken_again(bench):
     subscribe(bench)
     happens(bench, "1")
     (first,) = take(bench)
-    bench.clock.advance(TRY - SECOND)
+    bench.clock.advance(LEASE - SECOND)
     assert take(bench) == []
     bench.clock.advance(SECOND)
     (second,) = take(bench)
@@ -119,7 +123,7 @@ def test_a_report_that_comes_too_late_changes_nothing(bench):
     hook = subscribe(bench)
     happens(bench, "1")
     (first,) = take(bench)
-    bench.clock.advance(TRY)
+    bench.clock.advance(LEASE)
     take(bench)
     settle(bench, first, BROKEN)
     assert stored(bench, hook).failures == 0
@@ -157,7 +161,7 @@ def test_a_receiver_in_trouble_is_asked_with_one_at_a_time_and_then_gets_everyth
     settle(bench, probe, OK)
     well = stored(bench, hook)
     assert (well.failures, well.failing_since, well.retry_at) == (0, None, None)
-    bench.clock.advance(TRY)
+    bench.clock.advance(LEASE)
     while taken := take(bench):
         for delivery in taken:
             settle(bench, delivery, OK)
