@@ -1,9 +1,10 @@
-"""The table of metrics in the operators' page, made from the registry: python -m tests.metrics_page writes it again."""
+"""The tables of the operators' page, made from what is registered: python -m tests.metrics_page writes them again."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from mainspring.model.log_events import LOG_EVENTS
 from mainspring.model.metrics import METRICS
 
 PAGE = Path(__file__).parents[1] / "docs" / "operate" / "observability.md"
@@ -23,11 +24,22 @@ def table() -> str:
     return "\n".join(lines)
 
 
+def events() -> str:
+    """Return the table of what is logged."""
+    lines = ["| event | when |", "|---|---|"]
+    return "\n".join([*lines, *(f"| `{name}` | {text} |" for name, text in LOG_EVENTS.items()), ""])
+
+
 def renewed(page: str) -> str:
-    """Return the page with the table as it is to be."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{table()}\n{END}{after}"
+    """Return the page with the tables as they are to be."""
+    page = _between(page, BEGIN, table(), END)
+    return _between(page, "<!-- events: made from mainspring.model.log_events -->", events(), "<!-- end of events -->")
+
+
+def _between(page: str, begin: str, made: str, end: str) -> str:
+    before, _, rest = page.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n\n{made}\n{end}{after}"
 
 
 if __name__ == "__main__":

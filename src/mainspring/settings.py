@@ -67,6 +67,7 @@ class Settings:
     webhook_allow: str = ""
     webhook_timeout_ms: int = 15_000
     secret_keys: str = field(default="", repr=False)
+    log_format: str = "view"
     tracing: bool = False
     health_warn_ms: int = 10_000
     health_fail_ms: int = 60_000
@@ -190,6 +191,9 @@ def _check_names(settings: Settings) -> None:
             zone(settings.timezone)
         except ValidationError as error:
             raise SettingsError(f"{settings.origin.get('timezone', 'argument')}: {error}") from None
+    if settings.log_format not in ("view", "console", "json"):
+        source, found = settings.origin.get("log_format", "argument"), settings.log_format
+        raise SettingsError(f"{source}: log_format must be view, console or json, got {found!r}")
     if settings.sqlite_synchronous not in ("full", "normal"):
         source, found = settings.origin.get("sqlite_synchronous", "argument"), settings.sqlite_synchronous
         raise SettingsError(f"{source}: sqlite_synchronous must be full or normal, got {found!r}")

@@ -44,6 +44,7 @@ from mainspring.control.callbacks import make_secret
 from mainspring.control.operations import run_step
 from mainspring.control.platforms import make_platform
 from mainspring.errors import MainspringError
+from mainspring.model.log_events import about
 from mainspring.ports.store import Tx
 
 logger = logging.getLogger("mainspring")
@@ -199,5 +200,6 @@ async def _http(request: Request, error: Exception) -> Response:
 async def _defect(request: Request, error: Exception) -> Response:
     """Log a defect once, with the request's id; tell nothing of it."""
     request_id = _request_id(request)
-    logger.error("request %s %s failed", request.method, request_id, exc_info=error)
+    failed = about("request.failed", method=request.method, request_id=request_id)
+    logger.error("request %s %s failed", request.method, request_id, exc_info=error, extra=failed)
     return problem(500, "internal", CODES["internal"], instance=request.url.path, request_id=request_id)

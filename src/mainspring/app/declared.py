@@ -11,6 +11,7 @@ from mainspring.app.application import Application
 from mainspring.control.payloads import announced, check_payload, with_defaults
 from mainspring.engine.worker import announce_handlers
 from mainspring.errors import NothingToComeError, ValidationError
+from mainspring.model.log_events import about
 from mainspring.model.wire import definition_from_wire
 from mainspring.moves.jobs import put_job
 from mainspring.moves.order import hold_jobs_to_change
@@ -50,7 +51,11 @@ def register_code(app: Application, tx: Tx) -> None:
         try:
             _register(app, tx, fields)
         except NothingToComeError:
-            logger.warning("job %s is left out: its schedule has no instant in the future", fields["name"])
+            logger.warning(
+                "job %s is left out: its schedule has no instant in the future",
+                fields["name"],
+                extra=about("job.left_out", job=fields["name"]),
+            )
         except ValidationError as error:
             raise ValidationError(str(error), field=f"job {fields['name']}") from error
 
@@ -61,4 +66,4 @@ def _register(app: Application, tx: Tx, fields: Mapping[str, Any]) -> None:
     exists = tx.jobs.get(app.platform_id, fields["name"]) is not None
     named = dict(fields) if exists else with_defaults(row, fields)
     for warning in put_job(tx, app.schedules, app.platform_id, named).warnings:
-        logger.warning("job %s: %s", fields["name"], warning)
+        logger.warning("job %s: %s", fields["name"], warning, extra=about("job.warning", job=fields["name"]))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from mainspring.engine.service import Loop
+from mainspring.model.log_events import about
 from mainspring.moves.hold import Hold, held, recognise
 from mainspring.ports.clock import Wakeups
 from mainspring.ports.store import Store
@@ -54,9 +55,10 @@ class Holding:
 
     def _tell(self, found: Hold | None) -> None:
         if found is not None and found != self._hold:
-            logger.warning("the fleet is held: %s. Nothing new begins until `mainspring release`", found.reason)
+            told = "the fleet is held: %s. Nothing new begins until `mainspring release`"
+            logger.warning(told, found.reason, extra=about("fleet.held", reason=found.reason))
         elif found is None and self._hold is not None:
-            logger.warning("the fleet is released")
+            logger.warning("the fleet is released", extra=about("fleet.released"))
         self._hold = found
         for role in self._roles():
             role.held = found is not None

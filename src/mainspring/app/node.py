@@ -24,6 +24,7 @@ from mainspring.engine.service import Loop
 from mainspring.engine.worker import Worker
 from mainspring.errors import EngineBusyError
 from mainspring.model.events import Event
+from mainspring.model.log_events import about
 from mainspring.model.metrics import Figure
 from mainspring.model.outcome import Outcome
 from mainspring.ports.store import Store, Tx
@@ -118,7 +119,7 @@ class Node:
     async def _take_over(self, store: Store) -> None:
         while not self._become_engine(store):  # noqa: ASYNC110 - a file lock tells nobody when it frees
             await asyncio.sleep(self._app.settings.poll_ms / 1000)
-        logger.info("the former engine is gone: this process takes over")
+        logger.info("the former engine is gone: this process takes over", extra=about("node.took_over"))
         await self._start_roles(store)
 
     async def _start_roles(self, store: Store) -> None:
@@ -170,7 +171,8 @@ class Node:
             self._server = NodeServer(address, exposition, app.store, asyncio.get_running_loop())
             self._server.what_is_wrong = self._what_is_wrong
             self._server.start()
-            logger.info("metrics at http://%s:%d/metrics", address[0], self._server.port)
+            where = f"http://{address[0]}:{self._server.port}/metrics"
+            logger.info("metrics at %s", where, extra=about("metrics.served", url=where))
 
     def _what_is_wrong(self, tx: Tx) -> str | None:
         """Return what keeps a role of this process from being ready, as its own rows show it."""

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mainspring.cli.live import StreamHandler, View
+from mainspring.cli.log_stream import LogStream
 from mainspring.cli.output import say
 from mainspring.cli.serving import Door, api_beside
 from mainspring.cli.watch import Watch
 from mainspring.engine.service import BACKOFF_CAP
 from mainspring.errors import StoreUnavailableError
+from mainspring.model.log_events import about
 
 if TYPE_CHECKING:
     from mainspring.app import Mainspring
@@ -63,8 +65,8 @@ class Process:
     async def run(self, level: Level) -> None:
         """Run until stopped and drained; then start again as a fresh process, if the worker had to be replaced."""
         role = self._role
-        watch = Watch(role.command, role.where, role.app, role.roles, self._view, self._stop)
-        with _logging(watch, level):
+        kind, watch = role.app.settings.log_format, self._watch()
+        with structured(kind, level) if isinstance(watch, LogStream) else _logging(watch, level):
             try:
                 await self._serve_when_reachable(watch)
             finally:
@@ -72,7 +74,13 @@ class Process:
         if self._recycle:
             _start_again()
 
-    async def _serve_when_reachable(self, watch: Watch) -> None:
+    def _watch(self) -> Watch | LogStream:
+        role = self._role
+        if role.app.settings.log_format != "view":
+            return LogStream(role.command, role.roles)
+        return Watch(role.command, role.where, role.app, role.roles, self._view, self._stop)
+
+    async def _serve_when_reachable(self, watch: Watch | LogStream) -> None:
         pause = 0.5
         while True:
             try:
@@ -81,12 +89,15 @@ class Process:
             except StoreUnavailableError as error:
                 if not self._role.patient or (self._node is not None and self._node.is_engine):
                     raise
-                # Not through the view, which holds lines back until the process runs.
-                say(f"the database cannot be reached; trying again in {pause:g} s: {error}")
+                told = f"the database cannot be reached; trying again in {pause:g} s: {error}"
+                if isinstance(watch, LogStream):
+                    logger.warning("%s", told, extra=about("store.unavailable"))
+                else:
+                    say(told)  # not through the view, which holds lines back until the process runs
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, BACKOFF_CAP)
 
-    async def _serve(self, watch: Watch) -> None:
+    async def _serve(self, watch: Watch | LogStream) -> None:
         try:
             await self._role.app.serve(
                 self._role.roles,
@@ -101,7 +112,7 @@ class Process:
             self._tasks = []
 
     @contextlib.asynccontextmanager
-    async def _api(self, watch: Watch) -> AsyncIterator[None]:
+    async def _api(self, watch: Watch | LogStream) -> AsyncIterator[None]:
         """Serve the API where there is a door for it, from when the roles run until they are to stop."""
         if self._role.door is None:
             yield
@@ -109,7 +120,7 @@ class Process:
         async with api_beside(self._role.app, self._role.door, watch.tell):
             yield
 
-    def _begin(self, watch: Watch, node: Node) -> None:
+    def _begin(self, watch: Watch | LogStream, node: Node) -> None:
         self._node = node
         watch.begin(node)
         self._tasks += [
@@ -140,6 +151,21 @@ def _start_again() -> None:
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
+def structured(kind: str, level: Level) -> contextlib.AbstractContextManager[None]:
+    """Let everything be told as structured records on standard error while the block runs."""
+    from mainspring.app.logs import structured_logs
+
+    hush(level)
+    return structured_logs(kind, level)
+
+
+def hush(level: Level) -> None:
+    """Keep libraries that report every step of theirs quiet, unless everything is asked for."""
+    if level != "debug":
+        for name in QUIET:
+            logging.getLogger(name).setLevel(logging.WARNING)
+
+
 @contextlib.contextmanager
 def _logging(watch: Watch, level: Level) -> Iterator[None]:
     """Let Python's logging speak in the same stream while the block runs."""
@@ -149,9 +175,8 @@ def _logging(watch: Watch, level: Level) -> Iterator[None]:
     taken = [h for h in root.handlers if isinstance(h, logging.StreamHandler) and h.stream in ours]
     handler = StreamHandler(watch.show, watch.zone)
     before = root.level
+    hush(level)
     if level != "debug":
-        for name in QUIET:
-            logging.getLogger(name).setLevel(logging.WARNING)
         # The view tells of attempts itself.
         logging.getLogger("mainspring.attempts").setLevel(logging.ERROR)
     for one in taken:

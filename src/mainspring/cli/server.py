@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from mainspring._version import __version__
 from mainspring.cli.exits import Exit
 from mainspring.cli.output import print_one, say
+from mainspring.cli.process import structured
 from mainspring.cli.run import HealthCheck, LogLevel
 from mainspring.cli.serving import MISSING, PORT, Door, check_api
 from mainspring.cli.target import Target
 from mainspring.errors import SettingsError
+from mainspring.model.log_events import about
+
+logger = logging.getLogger("mainspring")
 
 
 def server(
@@ -46,13 +51,20 @@ def server(
         from mainspring.api.server import ServerSettings, serve
     except ImportError as error:
         raise SettingsError(MISSING) from error
-    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    app = target.app()
     settings = ServerSettings(host, port, certificate, certificate_key)
 
     async def run() -> None:
         started: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        started.add_done_callback(lambda url: say(f"listening on {url.result()}"))
-        await serve(target.app(), settings, started=started)
+        started.add_done_callback(_listening)
+        await serve(app, settings, started=started)
 
-    asyncio.run(run())
+    # A server has no live view: what it has to say is its log.
+    with structured("json" if app.settings.log_format == "json" else "console", log_level):
+        asyncio.run(run())
     return Exit.DONE
+
+
+def _listening(url: asyncio.Future[str]) -> None:
+    say(f"listening on {url.result()}")
+    logger.info("server started", extra=about("node.started", roles="server", version=__version__, url=url.result()))

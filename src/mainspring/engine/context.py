@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from mainspring.model.execution import Execution
+from mainspring.model.redact import redacted, without_credentials
 
 #: A log message is cut here; longer ones belong in a result or a file.
 MESSAGE_LIMIT = 8_192
@@ -37,24 +38,28 @@ class Log:
 
     def debug(self, message: str, **fields: Any) -> None:
         """Log at level debug; ``fields`` must be plain JSON data."""
-        self._sink.log("debug", str(message)[:MESSAGE_LIMIT], fields)
+        self._log("debug", message, fields)
 
     def info(self, message: str, **fields: Any) -> None:
         """Log at level info."""
-        self._sink.log("info", str(message)[:MESSAGE_LIMIT], fields)
+        self._log("info", message, fields)
 
     def warning(self, message: str, **fields: Any) -> None:
         """Log at level warning."""
-        self._sink.log("warning", str(message)[:MESSAGE_LIMIT], fields)
+        self._log("warning", message, fields)
 
     def error(self, message: str, **fields: Any) -> None:
         """Log at level error."""
-        self._sink.log("error", str(message)[:MESSAGE_LIMIT], fields)
+        self._log("error", message, fields)
 
     def exception(self, message: str, **fields: Any) -> None:
         """Log at level error with the traceback of the exception being handled."""
         fields = {**fields, "traceback": traceback.format_exc()[-MESSAGE_LIMIT:]}
-        self._sink.log("error", str(message)[:MESSAGE_LIMIT], fields)
+        self._log("error", message, fields)
+
+    def _log(self, level: str, message: str, fields: Mapping[str, Any]) -> None:
+        # Here, in the handler's own process: what is a secret never gets any further.
+        self._sink.log(level, without_credentials(str(message)[:MESSAGE_LIMIT]), redacted(fields) if fields else fields)
 
 
 class Context:

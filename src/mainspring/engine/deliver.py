@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from mainspring.errors import StoreUnavailableError
+from mainspring.model.log_events import about
 from mainspring.model.webhook import Answer, Reception, Webhook, WebhookDelivery
 from mainspring.moves.webhooks import give_back, settle_try, take_due
 from mainspring.ports.clock import Wakeups
@@ -88,7 +89,8 @@ class Deliverer:
             logger.warning("could not record delivery %s of webhook %s: %s", delivery.id, webhook.id, error)
             return
         if disabled is not None:
-            logger.warning("webhook %s is disabled: %s", disabled.id, disabled.disabled_reason)
+            about_it = about("webhook.disabled", webhook=disabled.id, platform=disabled.platform_id)
+            logger.warning("webhook %s is disabled: %s", disabled.id, disabled.disabled_reason, extra=about_it)
 
     async def _post(self, webhook: Webhook, delivery: WebhookDelivery, secrets: Sequence[str]) -> Answer:
         limit = self._settings.timeout.total_seconds()
@@ -102,7 +104,9 @@ class Deliverer:
                 return Answer(Reception.RETRY, f"no answer within {limit:g} s")
             return Answer(Reception.RETRY, f"{type(error).__name__}: {error}"[:200])
         except Exception as error:  # a defect of the sender must not lose the delivery
-            logger.exception("webhook %s: posting failed", webhook.id)
+            logger.exception(
+                "webhook %s: posting failed", webhook.id, extra=about("webhook.failed", webhook=webhook.id)
+            )
             return Answer(Reception.RETRY, f"{type(error).__name__}: {error}"[:200])
 
     def _ended(self, task: asyncio.Task[None]) -> None:

@@ -20,6 +20,7 @@ from mainspring.engine.reconcile import Reconciler
 from mainspring.engine.relay import Relay
 from mainspring.engine.service import Loop
 from mainspring.model.execution import Execution
+from mainspring.model.log_events import about
 from mainspring.model.node import DispatcherNode
 from mainspring.moves.admit import promote
 from mainspring.moves.jobs import recompute, resume_due
@@ -187,7 +188,8 @@ class JobDispatcherWorker:
         grace = self.settings.grace
         reaped = await self._store.write(lambda tx: reap(tx, grace=grace, draws=draws, leases_before=tx.now))
         if reaped.lost:
-            logger.warning("took back %d executions that an earlier engine left running", reaped.lost)
+            told = "took back %d executions that an earlier engine left running"
+            logger.warning(told, reaped.lost, extra=about("executions.reaped", lost=reaped.lost))
         return reaped.lost
 
     # -- steps: each is one transaction --------------------------------------------------------------------------
@@ -214,7 +216,8 @@ class JobDispatcherWorker:
         self.tally.decided.update(planned.decided)
         stats.last_run, stats.next_run = planned.now, planned.next_due_at
         for name, why in planned.failed.items():
-            logger.error("job %s could not be decided and is paused: %s", name, why)
+            told = "job %s could not be decided and is paused: %s"
+            logger.error(told, name, why, extra=about("job.set_aside", job=name, reason=why))
         if planned.more:
             return 0.0
         if planned.next_due_at is None or planned.now is None:
@@ -243,9 +246,9 @@ class JobDispatcherWorker:
         self.tally.overdue += reaped.overdue
         self.tally.expired += reaped.expired
         if reaped:
-            logger.warning(
-                "reaped: %d lost, %d past their deadline, %d never started", reaped.lost, reaped.overdue, reaped.expired
-            )
+            told = "reaped: %d lost, %d past their deadline, %d never started"
+            counts = about("executions.reaped", lost=reaped.lost, overdue=reaped.overdue, expired=reaped.expired)
+            logger.warning(told, reaped.lost, reaped.overdue, reaped.expired, extra=counts)
         await self._store.write(lambda tx: resume_due(tx, self._schedules))
         return None
 
@@ -258,12 +261,14 @@ class JobDispatcherWorker:
         made = await self._store.write(lambda tx: tx.history.prepare(days))
         dropped = await self._store.write(lambda tx: drop_partitions(tx, retention))
         for name in made:
-            logger.info("made the partition %s", name)
+            logger.info("made the partition %s", name, extra=about("partition.made", partition=name))
         for name in dropped.partitions:
-            logger.info("dropped the partition %s, which is past its retention", name)
+            told = "dropped the partition %s, which is past its retention"
+            logger.info(told, name, extra=about("partition.dropped", partition=name))
         for name, rows in dropped.crowded.items():
             if name not in self._crowded:
-                logger.warning("partition %s is past its retention, but %d of its rows must stay", name, rows)
+                told = "partition %s is past its retention, but %d of its rows must stay"
+                logger.warning(told, name, rows, extra=about("partition.crowded", partition=name, rows=rows))
         self._crowded = set(dropped.crowded)
         return 0.0 if dropped.partitions else None
 
@@ -277,7 +282,8 @@ class JobDispatcherWorker:
         while True:
             moved, after = await self._store.write(partial(recompute, schedules=self._schedules, after=after))
             for job, next_run_at in moved:
-                logger.warning("zone data changed: job %s moves from %s to %s", job.name, job.next_run_at, next_run_at)
+                told = "zone data changed: job %s moves from %s to %s"
+                logger.warning(told, job.name, job.next_run_at, next_run_at, extra=about("zones.changed", job=job.name))
             if after is None:
                 break
         self._wakeups.notify("jobs")

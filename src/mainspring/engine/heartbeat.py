@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from mainspring.errors import MainspringError
+from mainspring.model.log_events import about
 from mainspring.ports.store import Store, Tx
 
 logger = logging.getLogger("mainspring")
@@ -91,7 +92,7 @@ class HeartbeatThread:
         try:
             held = self._store.write_blocking(self._work())
         except MainspringError as error:
-            logger.warning("heartbeat failed, trying again: %s", error)
+            logger.warning("heartbeat failed, trying again: %s", error, extra=about("heartbeat.failed"))
             return
         self._call(lambda: self._on_beat(held))
 
@@ -103,7 +104,8 @@ class HeartbeatThread:
             self.blocked = task.get_name() if task is not None else "unknown"
             frame = sys._current_frames().get(self._loop_thread)
             stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
-            logger.warning("%s has blocked the event loop for %.1f s:\n%s", self.blocked, silent, stack)
+            told = "%s has blocked the event loop for %.1f s:\n%s"
+            logger.warning(told, self.blocked, silent, stack, extra=about("loop.blocked", seconds=round(silent, 1)))
         self._call(self._answer)
 
     def _answer(self) -> None:

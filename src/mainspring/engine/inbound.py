@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from mainspring.errors import LimitExceededError, ValidationError
+from mainspring.model.log_events import about
 from mainspring.moves.events import accept
 from mainspring.moves.schedules import Schedules
 from mainspring.ports.inbound import Inbound, Incoming
@@ -49,7 +50,8 @@ class InboundReader:
             self._accepted.append(incoming.place)
             return
         await self._inbound.refuse(incoming, reason)
-        logger.warning("an event that came in as %s is refused: %s", incoming.place, reason)
+        told = "an event that came in as %s is refused: %s"
+        logger.warning(told, incoming.place, reason, extra=about("event.refused", place=incoming.place))
 
     async def close(self) -> None:
         """Let go of the source; what was taken and not accepted is taken by others."""

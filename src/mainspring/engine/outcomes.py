@@ -8,6 +8,7 @@ from typing import Any
 from mainspring.engine.registry import Signature
 from mainspring.errors import ValidationError
 from mainspring.model.outcome import Fail, Failed, Outcome, Retry, Signal, Snooze, Snoozed, Succeeded
+from mainspring.model.redact import without_credentials
 from mainspring.model.wire import RESULT_LIMIT
 
 #: Error texts are cut to these many characters; a traceback keeps its end, where the cause is.
@@ -59,8 +60,8 @@ def _error(name: str, message: str, error: BaseException) -> dict[str, Any]:
     text = "" if isinstance(error, Signal) else "".join(traceback.format_exception(error))
     return {
         "type": name[:200],
-        "message": _plain(message)[:MESSAGE_LIMIT],
-        "traceback": _plain(text)[-TRACEBACK_LIMIT:],
+        "message": without_credentials(_plain(message)[:MESSAGE_LIMIT]),
+        "traceback": without_credentials(_plain(text)[-TRACEBACK_LIMIT:]),
     }
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mainspring.engine.clock_watch import ClockWatch
+from mainspring.model.log_events import about
 from mainspring.model.wire import instant, milliseconds
 from mainspring.moves.reap import CLOCK_STEP, Reaped, reap
 from mainspring.ports.store import Store, Tx
@@ -66,4 +67,5 @@ class Reaper:
             self._spared_until = looked.seconds + self._lease.total_seconds()
         what = "leases are left alone for one lease" if forward else "no lease lasts longer than one from now on"
         way = "forward" if forward else "back"
-        logger.warning("the store's clock stepped %s by %.1f s: %s. Check the server's clock", way, seconds, what)
+        told = "the store's clock stepped %s by %.1f s: %s. Check the server's clock"
+        logger.warning(told, way, seconds, what, extra=about("clock.stepped", direction=way, seconds=round(seconds, 1)))

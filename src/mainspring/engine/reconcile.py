@@ -10,6 +10,7 @@ import logging
 from datetime import timedelta
 
 from mainspring.model.dispatch import Dispatch
+from mainspring.model.log_events import about
 from mainspring.ports.store import Store, Tx
 from mainspring.ports.transport import Transport
 
@@ -32,7 +33,8 @@ class Reconciler:
         self._reached = waiting[-1].queue if len(waiting) >= MOST else ""
         announced = await self._transport.announce_again(waiting) if waiting else 0
         if announced:
-            logger.info("announced %d executions again that were queued for %s", announced, self._after)
+            told = "announced %d executions again that were queued for %s"
+            logger.info(told, announced, self._after, extra=about("executions.announced_again", count=announced))
         return None
 
     def _waiting(self, tx: Tx) -> list[Dispatch]:

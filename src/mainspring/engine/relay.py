@@ -8,6 +8,7 @@ from datetime import datetime
 
 from mainspring.errors import BusUnavailableError
 from mainspring.model.events import Event
+from mainspring.model.log_events import about
 from mainspring.moves.relay import Batch, apply_unpublished, end_turn, mark_published, take_batch
 from mainspring.moves.schedules import Schedules
 from mainspring.ports.bus import Bus
@@ -66,4 +67,4 @@ class Relay:
 
 def _log(problems: Sequence[str]) -> None:
     for problem in problems:
-        logger.warning("%s", problem)
+        logger.warning("%s", problem, extra=about("chain.broken"))

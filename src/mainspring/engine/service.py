@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from mainspring.errors import BusUnavailableError, StoreUnavailableError
+from mainspring.model.log_events import about
 from mainspring.ports.clock import Wakeups
 
 logger = logging.getLogger("mainspring")
@@ -79,6 +80,8 @@ class Loop:
             # Expected while a server is away: one line when it goes, and one a while later, not one per try.
             if failures in (1, 10, 100):
                 what = "store" if isinstance(error, StoreUnavailableError) else "bus"
-                logger.warning("%s: the %s is unavailable, trying again: %s", self.name, what, error)
+                told = "%s: the %s is unavailable, trying again: %s"
+                logger.warning(told, self.name, what, error, extra=about(f"{what}.unavailable", loop=self.name))
         else:
-            logger.exception("%s: a step failed (%d in a row)", self.name, failures)
+            failed = about("step.failed", loop=self.name, failures=failures)
+            logger.exception("%s: a step failed (%d in a row)", self.name, failures, extra=failed)

@@ -13,6 +13,7 @@ from mainspring.engine.executor import Attempt, Stop
 from mainspring.engine.service import BACKOFF, BACKOFF_CAP
 from mainspring.errors import StoreUnavailableError
 from mainspring.model.execution import Actor, Execution, LogLine
+from mainspring.model.log_events import about
 from mainspring.model.outcome import Outcome
 from mainspring.moves.end import Ended, settle_attempts
 from mainspring.ports.store import Store, Tx
@@ -70,7 +71,9 @@ class Settler:
                 # The handlers' work is done and its results wait.
                 failures += 1
                 if failures == 1 or not isinstance(error, StoreUnavailableError):
-                    logger.warning("settling %d attempts failed, trying again: %s", len(batch), error, exc_info=True)
+                    told, count = "settling %d attempts failed, trying again: %s", len(batch)
+                    unsettled = about("attempt.unsettled", count=count)
+                    logger.warning(told, count, error, exc_info=True, extra=unsettled)
                 await asyncio.sleep(min(BACKOFF * 2 ** (failures - 1), BACKOFF_CAP))
                 continue
             failures = 0

@@ -22,6 +22,7 @@ from mainspring.engine.settler import Settler
 from mainspring.engine.threads import Threads
 from mainspring.errors import NotFoundError, StoreUnavailableError
 from mainspring.model.execution import Actor, Execution
+from mainspring.model.log_events import about, log_fields
 from mainspring.model.node import HandlerRow, WorkerNode
 from mainspring.model.outcome import Failed, Lost, Outcome, Released, TimedOut
 from mainspring.moves.claim import claim, left_topic
@@ -283,7 +284,12 @@ class Worker:
             handler = self._registry.resolve_handler(execution.handler, execution.platform_id)
         except NotFoundError:
             # The handler is another platform's: nobody here may run it. The lease runs out and says so.
-            logger.error("claimed %s, whose handler %s is not this platform's", execution.id, execution.handler)
+            logger.error(
+                "claimed %s, whose handler %s is not this platform's",
+                execution.id,
+                execution.handler,
+                extra=about("handler.foreign", execution=execution.id, handler=execution.handler),
+            )
             return None
         attempt = Attempt(
             execution,
@@ -308,7 +314,12 @@ class Worker:
     def _on_end(self, attempt: Attempt, outcome: Outcome) -> None:
         if attempt.stuck:
             self._stuck.add(attempt)
-            logger.warning("%s of %s would not stop; its slot is poisoned", attempt.execution.id, attempt.handler.name)
+            logger.warning(
+                "%s of %s would not stop; its slot is poisoned",
+                attempt.execution.id,
+                attempt.handler.name,
+                extra=about("slot.poisoned", execution=attempt.execution.id, handler=attempt.handler.name),
+            )
         if isinstance(outcome, Failed | TimedOut | Lost):
             _tell_failed(attempt.execution, outcome)
         if attempt.trace is not None:
@@ -323,7 +334,10 @@ class Worker:
             self._attempts.pop((attempt.execution.id, attempt.execution.fence), None)
             if attempt.execution.id not in accepted:
                 self.stats.superseded += 1
-                logger.warning("result of %s dropped: its lease was lost", attempt.execution.id)
+                lost = attempt.execution.id
+                logger.warning(
+                    "result of %s dropped: its lease was lost", lost, extra=about("lease.lost", execution=lost)
+                )
         if not self._attempts:
             self._idle.set()
         if self._hungry:
@@ -432,6 +446,7 @@ def announce_handlers(tx: Tx, registry: JobHandlerRegistry) -> None:
 
 def _tell_failed(execution: Execution, outcome: Failed | TimedOut | Lost) -> None:
     what = outcome.detail if isinstance(outcome, Lost) else "{type}: {message}".format_map(outcome.error)
+    kind = "Lost" if isinstance(outcome, Lost) else outcome.error.get("type")
     attempts.warning(
         "%s: attempt %d of %d of execution %s failed: %s",
         execution.job_name or execution.handler,
@@ -439,4 +454,5 @@ def _tell_failed(execution: Execution, outcome: Failed | TimedOut | Lost) -> Non
         execution.retry.max_retries + 1,
         execution.id,
         what[:500],
+        extra=about("attempt.failed", **log_fields(execution), error_type=kind),
     )

@@ -12,6 +12,11 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 _USERINFO = re.compile(r"([a-z][a-z0-9+.-]{1,20}://)[^\s/@]{1,200}@", re.IGNORECASE)
+_QUERY = re.compile(
+    r"([?&;](?:access_|refresh_|id_)?(?:token|key|api_?key|secret|sig|signature|password|passwd|auth|credential)=)"
+    r"[^&;#\s\"'<>]{1,2000}",
+    re.IGNORECASE,
+)
 #: Words that name no secret though they hold one of the above.
 _PLAIN = frozenset({"max_tokens", "tokens", "token_count", "input_tokens", "output_tokens", "secret_ref"})
 
@@ -26,7 +31,18 @@ def redacted(value: Any) -> Any:
         return {key: HIDDEN if _is_secret(key, item) else redacted(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [redacted(item) for item in value]
-    return _USERINFO.sub(rf"\1{HIDDEN}@", value) if isinstance(value, str) else value
+    return without_credentials(value) if isinstance(value, str) else value
+
+
+def without_credentials(text: str) -> str:
+    """Return text in which URLs have lost their passwords, and what known query keys hold.
+
+    >>> without_credentials("GET https://me:pw@host/a?token=abc&page=2 failed")
+    'GET https://[redacted]@host/a?token=[redacted]&page=2 failed'
+    """
+    if "://" in text:
+        text = _USERINFO.sub(rf"\1{HIDDEN}@", text)
+    return _QUERY.sub(rf"\1{HIDDEN}", text) if "=" in text else text
 
 
 def _is_secret(key: Any, value: Any) -> bool:
