@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from datetime import datetime
 
 from mainspring.errors import ValidationError
@@ -32,12 +33,13 @@ class Schedules:
         definition = job.definition
         zone = definition.timezone or tx.platforms.timezone(job.platform_id) or "UTC"
         calendars = _calendars(tx, job.platform_id, definition)
+        if definition.type is JobType.ONE_TIME:
+            # Planned once in its life, and read in less time than it takes to remember it.
+            return _compiled(job, zone, calendars)
         key = (job.id, *_edition(job), zone, hash(frozenset(calendars.values())))
         found = self._kept.get(key)
         if found is None:
-            assert definition.schedule is not None
-            found = compile_schedule(definition.schedule, timezone=zone, calendars=calendars, created_at=job.created_at)
-            self._kept[key] = found
+            found = self._kept[key] = _compiled(job, zone, calendars)
             if len(self._kept) > self._size:
                 self._kept.popitem(last=False)
         else:
@@ -58,6 +60,12 @@ class Schedules:
             if len(self._events) > self._size:
                 self._events.popitem(last=False)
         return self._events[key]
+
+
+def _compiled(job: Job, zone: str, calendars: Mapping[str, Calendar]) -> CompiledSchedule:
+    schedule = job.definition.schedule
+    assert schedule is not None
+    return compile_schedule(schedule, timezone=zone, calendars=calendars, created_at=job.created_at)
 
 
 def _edition(job: Job) -> tuple[int, datetime]:
