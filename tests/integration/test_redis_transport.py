@@ -39,11 +39,17 @@ from tests.integration.redis_rig import Rig, lines_of, rigged
 pytestmark = pytest.mark.servers
 
 
-@pytest.fixture(scope="module", params=["valkey", "another"])
+@pytest.fixture(scope="module", params=["valkey", "redis 6.2", "another"])
 def url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The wheel's Valkey, and whichever other server is installed."""
+    """The wheel's Valkey, the oldest Redis we work with, and whichever other server is installed."""
     if request.param == "valkey":
         yield request.getfixturevalue("valkey_url")
+        return
+    if request.param == "redis 6.2":
+        if not servers.has_oldest_redis():
+            pytest.skip("there is no wheel of Redis 6.2 for this machine")
+        with servers.valkey(oldest=True) as server:
+            yield server.url
         return
     exe = servers.system_redis_exe()
     if exe is None:
