@@ -96,6 +96,11 @@ FLEET = [
         unit="ops",
     ),
     panel(
+        "Redis streams",
+        ("max by (state) (mainspring_transport_entries)", "{{state}}"),
+        ("max(mainspring_transport_up)", "up"),
+    ),
+    panel(
         "API requests",
         ("sum by (status) (rate(mainspring_api_requests_total[$__rate_interval]))", "{{status}}"),
         unit="reqps",

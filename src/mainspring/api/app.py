@@ -95,7 +95,8 @@ def create_app(app: Application, settings: ApiSettings | None = None) -> FastAPI
         lambda: app.tracing,
     )
     api.state.streams = Streams(lambda: app.store, app.wakeups)
-    api.state.exposition = Exposition(app, fleet=True)
+    api.state.exposition = Exposition(app, fleet=True, loop=lambda: api.state.loop)
+    api.state.loop = None
     api.state.requests = Requests(lambda: api.state.streams.open)
     for module in _ROUTES:
         api.include_router(module.routes)
@@ -125,6 +126,7 @@ async def _running(app: Application, api: FastAPI) -> AsyncIterator[None]:
     await store.write(first)
     working = asyncio.create_task(_operate(app), name="mainspring:operations")
     app.figures.append(api.state.requests.figures)
+    api.state.loop = asyncio.get_running_loop()
     try:
         yield
     finally:

@@ -5,6 +5,7 @@ Everything here blocks and is called from a thread: the API's and the one of a n
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -12,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from mainspring._version import __version__
 from mainspring.app.process_figures import process_figures
-from mainspring.control.fleet_figures import fleet_figures
+from mainspring.control.fleet_figures import fleet_figures, transport_figures
 from mainspring.control.health import check_health, health_to_wire
+from mainspring.control.transport import collect_transport
 from mainspring.errors import SettingsError, StoreError
 from mainspring.model import metrics as m
 from mainspring.model.metrics import Figure
@@ -23,15 +25,22 @@ if TYPE_CHECKING:
     from mainspring.app.application import Application
     from mainspring.ports.store import Tx
 
+#: Seconds the transport has to answer.
+PATIENCE = 2.0
 #: How old the fleet's figures may be: whoever asks more often is given the same again.
 FRESH = timedelta(seconds=2)
 
 
 class Exposition:
-    """What one process tells. ``fleet``: also the figures of the whole fleet, from the database."""
+    """What one process tells. ``fleet``: also the figures of the whole fleet, from the database.
 
-    def __init__(self, app: Application, *, fleet: bool) -> None:
-        self._app, self._fleet = app, fleet
+    ``loop`` is where the application's connections live, to ask the transport in; None: it is not asked.
+    """
+
+    def __init__(
+        self, app: Application, *, fleet: bool, loop: Callable[[], asyncio.AbstractEventLoop | None] = lambda: None
+    ) -> None:
+        self._app, self._fleet, self._loop = app, fleet, loop
         self._kept: tuple[datetime, list[Figure]] | None = None
         self._reading = threading.Lock()
 
@@ -72,7 +81,18 @@ class Exposition:
             now = self._app.parts.clock.now()
             if self._kept is None or not timedelta(0) <= now - self._kept[0] < FRESH:
                 try:
-                    self._kept = now, self._app.store.read_blocking(fleet_figures)
+                    self._kept = now, [*self._app.store.read_blocking(fleet_figures), *self._of_transport()]
                 except StoreError:
                     return None
             return self._kept[1]
+
+    def _of_transport(self) -> list[Figure]:
+        loop = self._loop()
+        if loop is None or not loop.is_running():
+            return []
+        asking = asyncio.run_coroutine_threadsafe(collect_transport(self._app.store, self._app.transport), loop)
+        try:
+            return transport_figures(asking.result(PATIENCE))
+        except TimeoutError:  # the loop does not turn, which /livez says; the other figures are told all the same
+            asking.cancel()
+            return []

@@ -167,8 +167,9 @@ class Node:
         app.figures.append(self._figures)
         address = app.settings.metrics_address()
         if address is not None:
-            exposition = Exposition(app, fleet=self.roles.dispatcher)
-            self._server = NodeServer(address, exposition, app.store, asyncio.get_running_loop())
+            loop = asyncio.get_running_loop()
+            exposition = Exposition(app, fleet=self.roles.dispatcher, loop=lambda: loop)
+            self._server = NodeServer(address, exposition, app.store, loop)
             self._server.what_is_wrong = self._what_is_wrong
             self._server.start()
             where = f"http://{address[0]}:{self._server.port}/metrics"

@@ -15,6 +15,7 @@ from mainspring.model.rollup import Rollup
 from mainspring.moves.hold import held
 from mainspring.moves.rollup import TOTALS
 from mainspring.ports.store import Tx
+from mainspring.ports.transport import TransportFigures
 
 #: Platforms whose live executions are added up.
 PLATFORMS = 200
@@ -22,6 +23,9 @@ PLATFORMS = 200
 LIVE = 100_000
 _OUTCOMES = ("success", "failed", "cancelled", "expired")
 _OF_WORK = (*_OUTCOMES, "retry", "dead", "ran")
+
+
+_STATES = ("entries", "pending", "unread")
 
 
 class _Node(Protocol):
@@ -69,6 +73,12 @@ def fleet_figures(tx: Tx) -> list[Figure]:
         *_queues(tx, names),
         *_worked(tx.rollups.totals(TOTALS + 2), names),
     ]
+
+
+def transport_figures(found: TransportFigures) -> list[Figure]:
+    """Return how the transport stands; the streams of all queues together, as their names may be a tenant's."""
+    sums = {state: float(sum(getattr(stream, state) or 0 for stream in found.streams)) for state in _STATES}
+    return [Figure(m.TRANSPORT_UP, value=float(found.reachable)), *_by_label(m.TRANSPORT_ENTRIES, sums)]
 
 
 def _queues(tx: Tx, names: Names) -> list[Figure]:

@@ -95,6 +95,10 @@ DURATION = _fleet(
 OUTBOX_LAG = _fleet("outbox_lag_seconds", "gauge", "How long the oldest event has waited to be published.")
 WORKERS = _fleet("workers", "gauge", "Worker processes seen within 15 seconds, by status.", "status")
 DISPATCHERS = _fleet("dispatchers", "gauge", "Dispatcher processes seen within 15 seconds, by status.", "status")
+TRANSPORT_UP = _fleet("transport_up", "gauge", "1 while the transport's server answers or it has none, else 0.")
+TRANSPORT_ENTRIES = _fleet(
+    "transport_entries", "gauge", "Entries in the streams of all queues: all of them, pending, and unread.", "state"
+)
 HELD = _fleet("fleet_held", "gauge", "1 while the fleet is held and begins nothing, else 0.")
 
 # -- of a process ------------------------------------------------------------------------------------------------
