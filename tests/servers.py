@@ -191,9 +191,7 @@ def postgres(
 
 
 @contextlib.contextmanager
-def valkey(
-    *options: str, durable: bool = False, exe: Path | None = None, oldest: bool = False
-) -> Iterator[Server]:
+def valkey(*options: str, durable: bool = False, exe: Path | None = None, oldest: bool = False) -> Iterator[Server]:
     """Run Valkey from the wheel, or the Redis-compatible server ``exe``; ``options`` are lines of its configuration.
 
     ``oldest``: the oldest Redis we work with, 6.2, from a wheel of its own.
