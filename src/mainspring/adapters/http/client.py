@@ -8,6 +8,7 @@ What keeps a caller from reaching into the network we run in (SSRF):
 - if one address of a name is not allowed, none is;
 - redirects are answers, never followed, so credentials and bodies go to the configured host only;
 - the environment's proxies and ``.netrc`` are not read;
+- one address gets so many calls at once and a second, whatever names lead there; more wait their turn;
 - connecting, silence, the whole call, the headers and the body after decompression have limits.
 
 Each request has a connection of its own: it costs a handshake and means that every request is checked.
@@ -16,6 +17,7 @@ Each request has a connection of its own: it costs a handshake and means that ev
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
@@ -28,6 +30,7 @@ import httpx2
 
 from mainspring._version import __version__
 from mainspring.adapters.http.addresses import AddressPolicy
+from mainspring.adapters.http.targets import Targets, of_this_process
 from mainspring.model import trace
 from mainspring.ports.http import OutboundFailedError, OutboundRefusedError, Reply
 
@@ -77,6 +80,7 @@ class OutboundHttp:
         policy: Which addresses may be reached.
         limits: What one request may take.
         resolver: Who looks names up; by default the system.
+        targets: How many calls one address gets; by default all clients of this process share its places.
         tls: Whom to believe; by default the system's certificate authorities.
     """
 
@@ -87,8 +91,10 @@ class OutboundHttp:
         limits: HttpLimits | None = None,
         resolver: Resolver = system_resolver,
         tls: ssl.SSLContext | None = None,
+        targets: Targets | None = None,
     ) -> None:
         self.policy, self.limits = policy or AddressPolicy(), limits or HttpLimits()
+        self.targets = targets or of_this_process()
         self._resolver, self._tls = resolver, tls
 
     async def request(
@@ -115,13 +121,17 @@ class OutboundHttp:
         self, method: str, url: httpx2.URL, headers: Mapping[str, str], content: bytes | None, *, read_body: bool
     ) -> Reply:
         timeout = httpx2.Timeout(self.limits.silence, connect=self.limits.connect)
-        transport = _Transport(_Backend(self.policy, self._resolver), self._context(url))
         async with (
-            httpx2.AsyncClient(transport=transport, trust_env=False, follow_redirects=False, timeout=timeout) as client,
+            contextlib.AsyncExitStack() as call,
+            self._client(url, timeout, call) as client,
             client.stream(method, url, headers=headers, content=content) as response,
         ):
             head = {name.lower(): value for name, value in response.headers.items()}
             return Reply(response.status_code, head, await self._body(response) if read_body else b"")
+
+    def _client(self, url: httpx2.URL, timeout: httpx2.Timeout, call: contextlib.AsyncExitStack) -> httpx2.AsyncClient:
+        transport = _Transport(_Backend(self.policy, self._resolver, self.targets, call), self._context(url))
+        return httpx2.AsyncClient(transport=transport, trust_env=False, follow_redirects=False, timeout=timeout)
 
     async def _body(self, response: httpx2.Response) -> bytes:
         coding = response.headers.get("content-encoding", "").strip().lower()
@@ -163,8 +173,10 @@ def checked_url(url: str) -> httpx2.URL:
 class _Backend(httpcore2.AsyncNetworkBackend):
     """Opens connections, and judges each address before it does."""
 
-    def __init__(self, policy: AddressPolicy, resolver: Resolver) -> None:
-        self._policy, self._resolver = policy, resolver
+    def __init__(
+        self, policy: AddressPolicy, resolver: Resolver, targets: Targets, call: contextlib.AsyncExitStack
+    ) -> None:
+        self._policy, self._resolver, self._targets, self._call = policy, resolver, targets, call
         self._network = httpcore2.AnyIOBackend()
 
     async def connect_tcp(
@@ -178,9 +190,13 @@ class _Backend(httpcore2.AsyncNetworkBackend):
         try:
             async with asyncio.timeout(timeout):
                 addresses = await self._resolver(host, port)
-                for address in addresses:
-                    if (objection := self._policy.objection(address, port)) is not None:
-                        raise OutboundRefusedError(f"{host} port {port} must not be called: {address} ({objection})")
+            for address in addresses:
+                if (objection := self._policy.objection(address, port)) is not None:
+                    raise OutboundRefusedError(f"{host} port {port} must not be called: {address} ({objection})")
+            if addresses:
+                # Not bound by the time to connect: the wait is for our own calls, and for the receiver's good.
+                await self._call.enter_async_context(self._targets.turn(addresses[0]))
+            async with asyncio.timeout(timeout):
                 return await self._first(addresses[:ADDRESSES], port, socket_options)
         except TimeoutError:
             raise httpcore2.ConnectTimeout(f"no connection within {timeout:g} s") from None

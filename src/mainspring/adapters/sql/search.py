@@ -146,7 +146,11 @@ def _after(ordered: list[tuple[Any, bool]], values: tuple[Any, ...]) -> sa.Colum
         equal = [ordered[i][0] == _bound(values[i]) for i in range(index)]
         beyond = column < _bound(values[index]) if down else column > _bound(values[index])
         cases.append(sa.and_(*equal, beyond))
-    return sa.or_(*cases) if len(cases) > 1 else cases[0]
+    if len(cases) == 1:
+        return cases[0]
+    # Said once more of the first column alone: an index begins there, and does not follow either case by itself.
+    (first, down), bound = ordered[0], _bound(values[0])
+    return sa.and_(first <= bound if down else first >= bound, sa.or_(*cases))
 
 
 def _bound(value: Any) -> Any:
