@@ -7,6 +7,7 @@ decides. What is woken is told to other processes by NOTIFY (see `telegraph`).
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
@@ -33,6 +34,8 @@ from mainspring.ports.activity import Activity
 from mainspring.ports.clock import Wakeups
 from mainspring.ports.store import Work
 from mainspring.ports.transport import Aftermath, Announcer, DatabaseTransport
+
+logger = logging.getLogger("mainspring")
 
 T = TypeVar("T")
 
@@ -78,6 +81,12 @@ class PostgresStore:
         record_transitions: bool = False,
     ) -> None:
         self._url, self._settings = driver_url(url), settings or PostgresSettings()
+        if (mode := self._url.query.get("sslmode")) in ("allow", "prefer", "require"):
+            logger.warning(
+                "database_url says sslmode=%s, which encrypts and does not check the server's certificate: anybody may "
+                "answer for it. Write sslmode=verify-full, and sslrootcert=system or the file of your own authority",
+                mode,
+            )
         self._ids = Ids(random)
         self._wakeups, self._record_transitions = wakeups, record_transitions
         self._announcer = announcer or DatabaseTransport()
