@@ -197,6 +197,19 @@ class JobContract:
         await add_job(store, a_job(now, "d"))
         assert await store.read(lambda tx: tx.jobs.next_due_at()) == now + MINUTE
 
+    async def test_undecided_is_the_earliest_instant_that_has_come_of_a_platform_or_of_all(
+        self, store: Store, now: datetime
+    ) -> None:
+        await add_job(store, a_job(now, "to come", next_run_at=now + HOUR))
+        await add_job(store, a_job(now, "paused", next_run_at=now - HOUR, status=JobStatus.PAUSED))
+        assert await store.read(lambda tx: tx.jobs.undecided_at()) is None
+        await add_job(store, a_job(now, "due", next_run_at=now - MINUTE))
+        await add_job(store, a_job(now, "later", next_run_at=now - SECOND))
+        await add_job(store, a_job(now, "elsewhere", next_run_at=now - HOUR, platform_id="other"))
+        assert await store.read(lambda tx: tx.jobs.undecided_at()) == now - HOUR
+        assert await store.read(lambda tx: tx.jobs.undecided_at(PLATFORM)) == now - MINUTE
+        assert await store.read(lambda tx: tx.jobs.undecided_at("none")) is None
+
     async def test_advance_writes_the_cursor_and_what_became_of_the_job(self, store: Store, now: datetime) -> None:
         job = await add_job(store, a_job(now, next_run_at=now, scheduled_count=3))
         other = await add_job(store, a_job(now, "other", next_run_at=now))

@@ -355,6 +355,12 @@ class QueueContract:
         await add(store, *rows)
         assert await claimable(store, default=10) == rows
 
+    async def test_depths_count_what_is_queued_by_queue_up_to_a_limit(self, store: Store, now: datetime) -> None:
+        queued = [an_execution(now, Status.QUEUED, platform_id=platform) for platform in ("acme", "acme", "other")]
+        await add(store, *queued, an_execution(now, Status.QUEUED, queue="mail"), an_execution(now, Status.RUNNING))
+        assert await store.read(lambda tx: tx.executions.depths()) == {"default": 3, "mail": 1}
+        assert sum((await store.read(lambda tx: tx.executions.depths(2))).values()) == 2
+
     async def test_queued_handlers_name_each_queue_and_handler_with_its_oldest(
         self, store: Store, now: datetime
     ) -> None:

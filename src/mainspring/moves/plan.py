@@ -24,7 +24,7 @@ from mainspring.schedule.decide import Plan, decide
 class Planned:
     """What a planning step did. ``failed`` names the jobs it could not decide, with the reason; they are paused.
 
-    ``decided`` counts instants by decision, ``executions`` are those made, as they were handed to admission.
+    ``decided`` counts instants by decision.
     """
 
     jobs: int = 0
@@ -33,7 +33,6 @@ class Planned:
     completed: int = 0
     failed: dict[str, str] = field(default_factory=dict)
     decided: Counter[Verdict] = field(default_factory=Counter)
-    executions: list[Execution] = field(default_factory=list)
     more: bool = False
     next_due_at: datetime | None = None
     now: datetime | None = None
@@ -71,7 +70,6 @@ def plan_due(
     for _, plan in plans:
         for d in plan.decisions:
             done.decided[d.decision] += d.count or 1
-        done.executions += plan.executions
         done.dispatched += sum(d.decision.runs for d in plan.decisions)
         done.skipped += sum(not d.decision.runs for d in plan.decisions)
         assert plan.cursor is not None
