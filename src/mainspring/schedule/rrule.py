@@ -8,23 +8,20 @@ asked and stops after a bounded number of periods. ``python-dateutil`` is what t
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import datetime
 
 from mainspring.errors import ScheduleError
-from mainspring.schedule.instants import DAY, EPOCH_ORDINAL, HORIZON_MS, from_wall, to_wall
+from mainspring.schedule.instants import DAY, HORIZON_MS, from_wall, to_wall
+from mainspring.schedule.rrule_days import LAST_MONTH, RecurrenceDays, first_day
 from mainspring.schedule.rrule_text import Frequency, Recurrence
 
 _LAST_WALL = HORIZON_MS // 1_000
-_FIRST_MONTH, _LAST_MONTH = 1_970 * 12, 2_601 * 12
-_EVERY_WEEK = sum(1 << 7 * week for week in range(5))
 
 # Periods looked at in one search. A rule so sparse that this does not reach its next instant has none.
 _MOST_PERIODS = 20_000
 _MOST_COUNTED = 50_000
 
 _MOST_TIMES = 1_440
-_MOST_MASKS = 64
 
 
 class RecurrenceWalls:
@@ -36,17 +33,14 @@ class RecurrenceWalls:
     '2026-02-27T09:00:00'
     """
 
-    __slots__ = ("_by_day", "_first", "_hours", "_last", "_masks", "_minutes", "_origin", "_rule", "_times", "_values")
+    __slots__ = ("_days", "_first", "_hours", "_last", "_minutes", "_origin", "_rule", "_times")
 
     def __init__(self, rule: Recurrence, start: int) -> None:
         self._rule = rule
         self._first = start
         self._last = _LAST_WALL if rule.until is None else to_wall(rule.until)
-        self._masks: dict[int, int] = {}
         begin = from_wall(start)
-        self._values = {part: rule.values(part) for part in ("BYMONTH", "BYMONTHDAY", "BYYEARDAY", "BYWEEKNO")}
-        self._by_day = rule.by_day
-        self._complete_days(begin)
+        self._days = RecurrenceDays(rule, begin)
         frequency = rule.frequency
         self._hours = rule.values("BYHOUR")
         self._minutes = rule.values("BYMINUTE")
@@ -102,18 +96,6 @@ class RecurrenceWalls:
         problem = f"fewer than {count} instants in {_MOST_COUNTED} periods"
         raise ScheduleError("rrule.COUNT", self._rule.text, problem, "Use a smaller COUNT, or UNTIL.")
 
-    def _complete_days(self, begin: datetime) -> None:
-        """Take from the start what the rule does not say about dates (RFC 5545, 3.3.10)."""
-        if self._by_day or any(self._values[part] for part in ("BYMONTHDAY", "BYYEARDAY", "BYWEEKNO")):
-            return
-        frequency = self._rule.frequency
-        if frequency is Frequency.WEEKLY:
-            self._by_day = ((0, begin.isoweekday() % 7),)
-        elif frequency in (Frequency.MONTHLY, Frequency.YEARLY):
-            self._values["BYMONTHDAY"] = (begin.day,)
-            if frequency is Frequency.YEARLY and not self._values["BYMONTH"]:
-                self._values["BYMONTH"] = (begin.month,)
-
     def _times_of_period(self, begin: datetime) -> tuple[int, ...]:
         """The seconds after each base (a day, an hour or a minute) that are named, sorted."""
         frequency = self._rule.frequency
@@ -146,9 +128,9 @@ class RecurrenceWalls:
     def _start_of(self, period: int) -> int:
         match self._rule.frequency:
             case Frequency.YEARLY:
-                return _first_day(min(period * 12, _LAST_MONTH + 12)) * DAY
+                return first_day(min(period * 12, LAST_MONTH + 12)) * DAY
             case Frequency.MONTHLY:
-                return _first_day(min(period, _LAST_MONTH + 12)) * DAY
+                return first_day(min(period, LAST_MONTH + 12)) * DAY
             case Frequency.WEEKLY:
                 return (period * 7 - 4 + self._rule.week_start) * DAY
             case Frequency.DAILY:
@@ -168,20 +150,20 @@ class RecurrenceWalls:
         """The walls the times of a period are added to: its matching days, or itself."""
         match self._rule.frequency:
             case Frequency.YEARLY:
-                return [base for month in range(period * 12, period * 12 + 12) for base in self._days_of(month)]
+                return [base for month in range(period * 12, period * 12 + 12) for base in self._days.of_month(month)]
             case Frequency.MONTHLY:
-                return self._days_of(period)
+                return self._days.of_month(period)
             case Frequency.WEEKLY:
                 first = self._start_of(period) // DAY
-                return [day * DAY for day in range(first, first + 7) if self._names_day(day)]
+                return [day * DAY for day in range(first, first + 7) if self._days.names(day)]
             case Frequency.DAILY:
-                return [period * DAY] if self._names_day(period) else []
+                return [period * DAY] if self._days.names(period) else []
             case Frequency.HOURLY:
-                named = self._names_day(period // 24) and self._names_hour(period % 24)
+                named = self._days.names(period // 24) and self._names_hour(period % 24)
                 return [period * 3_600] if named else []
             case Frequency.MINUTELY:
                 named = (
-                    self._names_day(period // 1_440)
+                    self._days.names(period // 1_440)
                     and self._names_hour(period // 60 % 24)
                     and (not self._minutes or period % 60 in self._minutes)
                 )
@@ -194,96 +176,15 @@ class RecurrenceWalls:
             return period
         per_day = {Frequency.DAILY: 1, Frequency.HOURLY: 24, Frequency.MINUTELY: 1_440}[frequency]
         day = period // per_day
-        if not self._names_day(day):
-            day = self._day_beyond(day, up=up)
+        if not self._days.names(day):
+            day = self._days.beyond(day, up=up)
             return day * per_day if up else (day + 1) * per_day - 1
         if frequency is Frequency.MINUTELY and not self._names_hour(period // 60 % 24):
             return (period // 60 + 1) * 60 if up else period // 60 * 60 - 1
         return period
 
-    def _day_beyond(self, day: int, *, up: bool) -> int:
-        """The next (or last) matching day after (before) ``day``; one outside the horizon when there is none."""
-        when = date.fromordinal(day + EPOCH_ORDINAL)
-        month = when.year * 12 + when.month - 1
-        mask = self._mask(month)
-        mask = mask >> when.day + 1 << when.day + 1 if up else mask & (1 << when.day) - 1
-        while not mask:
-            month += 1 if up else -1
-            if not _FIRST_MONTH <= month <= _LAST_MONTH:
-                return _first_day(month)
-            mask = self._mask(month)
-        return _first_day(month) + ((mask & -mask).bit_length() if up else mask.bit_length()) - 2
-
-    # Days: one mask per month, bit n for day n.
-
-    def _names_day(self, day: int) -> bool:
-        when = date.fromordinal(day + EPOCH_ORDINAL)
-        return self._mask(when.year * 12 + when.month - 1) >> when.day & 1 == 1
-
     def _names_hour(self, hour: int) -> bool:
         return not self._hours or hour in self._hours
-
-    def _days_of(self, month: int) -> list[int]:
-        mask, first = self._mask(month), _first_day(month)
-        return [(first + day - 1) * DAY for day in range(1, 32) if mask >> day & 1]
-
-    def _mask(self, month: int) -> int:
-        found = self._masks.get(month)
-        if found is None:
-            if len(self._masks) >= _MOST_MASKS:
-                self._masks.clear()
-            found = self._masks[month] = self._matching_days(month)
-        return found
-
-    def _matching_days(self, month: int) -> int:
-        months = self._values["BYMONTH"]
-        if months and month % 12 + 1 not in months:
-            return 0
-        first = _first_day(month)
-        length = _first_day(month + 1) - first
-        mask = (2 << length) - 2
-        if self._values["BYMONTHDAY"]:
-            mask &= _bits(number if number > 0 else length + 1 + number for number in self._values["BYMONTHDAY"])
-        if self._by_day:
-            mask &= self._weekday_bits(month, first, length)
-        if self._values["BYYEARDAY"]:
-            new_year, days = _year(month)
-            wanted = (number if number > 0 else days + 1 + number for number in self._values["BYYEARDAY"])
-            mask &= _bits(new_year + number - first for number in wanted)
-        if self._values["BYWEEKNO"]:
-            mask &= _bits(day for day in range(1, length + 1) if self._names_week(first + day - 1))
-        return mask
-
-    def _weekday_bits(self, month: int, first: int, length: int) -> int:
-        bits = 0
-        in_month = self._rule.frequency is Frequency.MONTHLY or bool(self._rule.values("BYMONTH"))
-        start, size = (first, length) if in_month else _year(month)
-        for ordinal, weekday in self._by_day:
-            if not ordinal:
-                bits |= _EVERY_WEEK << 1 + (weekday - _weekday(first)) % 7
-                continue
-            if ordinal > 0:
-                day = start + (weekday - _weekday(start)) % 7 + 7 * (ordinal - 1)
-            else:
-                last = start + size - 1
-                day = last - (_weekday(last) - weekday) % 7 + 7 * (ordinal + 1)
-            if start <= day < start + size:
-                bits |= _bits([day - first + 1])
-        return bits
-
-    def _names_week(self, day: int) -> bool:
-        """Whether the week of ``day`` has one of the numbers; week 1 is the first with four days in its year."""
-        monday = day - (_weekday(day) - self._rule.week_start) % 7
-        year = from_wall((monday + 3) * DAY).year
-        first, following = self._first_week(year), self._first_week(year + 1)
-        number, weeks = (monday - first) // 7 + 1, (following - first) // 7
-        wanted = self._values["BYWEEKNO"]
-        return number in wanted or number - weeks - 1 in wanted
-
-    def _first_week(self, year: int) -> int:
-        new_year = _first_day(year * 12)
-        start = new_year - (_weekday(new_year) - self._rule.week_start) % 7
-        return start if start + 3 >= new_year else start + 7
 
     # One period: the product of bases and times, in order; BYSETPOS chooses from it by position.
 
@@ -324,85 +225,3 @@ class RecurrenceWalls:
                 if 0 <= place < size
             }
         )
-
-
-class WallList:
-    """A finite set of walls, in order.
-
-    >>> WallList([30, 10]).next_wall(11)
-    30
-    """
-
-    __slots__ = ("_walls",)
-
-    def __init__(self, walls: Iterable[int]) -> None:
-        self._walls = sorted(set(walls))
-
-    def next_wall(self, at_least: int) -> int | None:
-        """Return the first wall at or after ``at_least``."""
-        index = bisect_left(self._walls, at_least)
-        return self._walls[index] if index < len(self._walls) else None
-
-    def previous_wall(self, at_most: int) -> int | None:
-        """Return the last wall at or before ``at_most``."""
-        index = bisect_right(self._walls, at_most)
-        return self._walls[index - 1] if index else None
-
-
-class RecurrenceSet:
-    """A rule with the walls added (RDATE) and removed (EXDATE); a removed wall counts towards COUNT all the same."""
-
-    __slots__ = ("_added", "_removed", "_rule")
-
-    def __init__(self, rule: Recurrence, start: int, added: Iterable[int], removed: Iterable[int]) -> None:
-        walls = RecurrenceWalls(rule, start)
-        self._rule: RecurrenceWalls | WallList = walls if rule.count is None else WallList(walls.take(rule.count))
-        self._added = WallList(added)
-        self._removed = frozenset(removed)
-
-    def next_wall(self, at_least: int) -> int | None:
-        """Return the first wall at or after ``at_least``, or None."""
-        # Each removed wall is met at most once, so the loop ends.
-        while True:
-            found = [wall for source in (self._rule, self._added) if (wall := source.next_wall(at_least)) is not None]
-            if not found:
-                return None
-            wall = min(found)
-            if wall not in self._removed:
-                return wall
-            at_least = wall + 1
-
-    def previous_wall(self, at_most: int) -> int | None:
-        """Return the last wall at or before ``at_most``, or None."""
-        while True:
-            found = [
-                wall for source in (self._rule, self._added) if (wall := source.previous_wall(at_most)) is not None
-            ]
-            if not found:
-                return None
-            wall = max(found)
-            if wall not in self._removed:
-                return wall
-            at_most = wall - 1
-
-
-def _bits(days: Iterable[int]) -> int:
-    mask = 0
-    for day in days:
-        if 1 <= day <= 31:
-            mask |= 1 << day
-    return mask
-
-
-def _first_day(month: int) -> int:
-    return date(month // 12, month % 12 + 1, 1).toordinal() - EPOCH_ORDINAL
-
-
-def _year(month: int) -> tuple[int, int]:
-    """First day and length of the year a month lies in."""
-    first = _first_day(month // 12 * 12)
-    return first, _first_day(month // 12 * 12 + 12) - first
-
-
-def _weekday(day: int) -> int:
-    return (day + EPOCH_ORDINAL) % 7

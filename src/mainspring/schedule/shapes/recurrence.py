@@ -10,7 +10,7 @@ from mainspring.schedule import sentence, warnings
 from mainspring.schedule.anchor import Setting, anchor_wall_of
 from mainspring.schedule.clock_policy import RFC_5545
 from mainspring.schedule.instants import describe, from_wall, read_moment, to_ms, to_wall
-from mainspring.schedule.rrule import RecurrenceSet
+from mainspring.schedule.rrule_set import RecurrenceSet
 from mainspring.schedule.rrule_text import Recurrence, parse_rrule
 from mainspring.schedule.rules import Rule, Until
 from mainspring.schedule.wall_clock import WallClockRule
