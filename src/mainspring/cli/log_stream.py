@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mainspring._version import __version__
 from mainspring.model.events import Event
 from mainspring.model.log_events import about, log_fields
-from mainspring.model.outcome import Outcome
+from mainspring.model.outcome import Outcome, word_of
 
 if TYPE_CHECKING:
     from mainspring.app.node import Node
@@ -57,7 +57,7 @@ def _started(attempt: Attempt) -> None:
 
 
 def _ended(attempt: Attempt, outcome: Outcome) -> None:
-    execution, word = attempt.execution, type(outcome).__name__.lower()
+    execution, word = attempt.execution, word_of(outcome)
     fields = about("execution.ended", **log_fields(execution), outcome=word)
     logger.info("attempt %d of %s: %s", execution.attempt, execution.handler, word, extra=fields)
 

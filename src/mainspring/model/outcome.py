@@ -111,3 +111,24 @@ class Fail(Signal):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(reason)
+
+
+_WORDS: Mapping[type, str] = {
+    Succeeded: "success",
+    Failed: "failed",
+    TimedOut: "timed_out",
+    Lost: "lost",
+    Cancelled: "cancelled",
+    Snoozed: "snoozed",
+    Released: "released",
+    Waiting: "waiting",
+}
+
+
+def word_of(outcome: Outcome) -> str:
+    """Return how an attempt ended in one word, as logs and spans say it.
+
+    >>> word_of(Succeeded()), word_of(Cancelled())
+    ('success', 'cancelled')
+    """
+    return _WORDS[type(outcome)]

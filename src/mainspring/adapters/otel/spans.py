@@ -6,7 +6,7 @@ Never on a span: payloads, results, error texts.
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -17,22 +17,12 @@ from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanK
 from mainspring._version import __version__
 from mainspring.model import trace as ours
 from mainspring.model.execution import Execution
-from mainspring.model.outcome import Cancelled, Failed, Lost, Outcome, Released, Snoozed, Succeeded, TimedOut, Waiting
+from mainspring.model.outcome import Outcome, word_of
 from mainspring.model.trace import TraceIds
 
 #: How old what made an execution may be for its attempts to be part of the same trace.
 SAME_TRACE = timedelta(seconds=60)
 
-_OUTCOMES: Mapping[type, str] = {
-    Succeeded: "success",
-    Failed: "failed",
-    TimedOut: "timed_out",
-    Lost: "lost",
-    Cancelled: "cancelled",
-    Snoozed: "snoozed",
-    Released: "released",
-    Waiting: "waiting",
-}
 _ERRORS = ("failed", "timed_out", "lost")
 
 
@@ -116,7 +106,7 @@ class _Consumed:
         ours.enter(self.ids)
 
     def end(self, outcome: Outcome) -> None:
-        word = _OUTCOMES.get(type(outcome), "ended")
+        word = word_of(outcome)
         self._span.set_attribute("mainspring.outcome", word)
         if word in _ERRORS:
             kind = (getattr(outcome, "error", None) or {}).get("type") or word
