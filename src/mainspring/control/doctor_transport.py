@@ -22,7 +22,8 @@ def judge_transport(figures: TransportFigures) -> Finding:
     if figures.kind == "database":
         return Finding("transport", Grade.OK, "the database wakes the workers itself", evidence)
     entries, pending = (sum(getattr(s, name) for s in figures.streams) for name in ("entries", "pending"))
-    server = figures.server or "Redis"
-    return Finding(
-        "transport", Grade.OK, f"{server}: {entries} entries in the streams, {pending} being tried", evidence
-    )
+    told = f"{figures.server or 'Redis'}: {entries} entries in the streams, {pending} being tried"
+    by_streams, found = figures.counters.get("claimed", 0), figures.counters.get("found", 0)
+    if by_streams + found:
+        told += f"; since its workers started {by_streams} executions came by streams and {found} were found by looking"
+    return Finding("transport", Grade.OK, told, evidence)

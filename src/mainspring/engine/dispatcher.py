@@ -34,7 +34,7 @@ from mainspring.ports.clock import Wakeups
 from mainspring.ports.inbound import Inbound
 from mainspring.ports.store import Store, Tx
 from mainspring.ports.tracing import Produced, Tracing
-from mainspring.ports.transport import Transport
+from mainspring.ports.transport import DatabaseTransport, Transport
 from mainspring.ports.webhooks import WebhookSender
 from mainspring.schedule import tzdb_version
 
@@ -140,8 +140,9 @@ class JobDispatcherWorker:
         )
         if self._inbound is not None:
             self._loops.append(self._loop("inbound", self._inbound.step, (), poll))
-        if transport is not None and transport.may_lose:
-            reconciler = Reconciler(store, transport, after=self.settings.reconcile)
+        self._transport = transport or DatabaseTransport()
+        if self._transport.may_lose:
+            reconciler = Reconciler(store, self._transport, after=self.settings.reconcile)
             self._loops.append(self._loop("reconcile", reconciler.step, (), self.settings.reconcile.total_seconds()))
 
     async def start(self) -> None:
@@ -300,7 +301,7 @@ class JobDispatcherWorker:
                 self._version,
                 tzdb_version(),
                 status=self._status,
-                stats=self.get_stats().to_wire(),
+                stats={**self.get_stats().to_wire(), "transport": dict(self._transport.counters())},
             )
         )
 

@@ -9,7 +9,7 @@ import random
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 
 from mainspring.engine.alarms import Alarms
@@ -395,6 +395,7 @@ class Worker:
             status="draining" if self._draining else "running",
             running=len(self._attempts),
             poisoned=len(self._stuck),
+            stats={**asdict(self.stats), "transport": dict(self._transport.counters())},
         )
 
     def _announce(self, tx: Tx) -> None:

@@ -10,7 +10,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class WorkerNode:
-    """A worker process. ``queues`` maps a queue to its slots; ``status``: running, draining, stopped or lost."""
+    """A worker process. ``queues`` maps a queue to its slots; ``status``: running, draining, stopped or lost.
+
+    ``stats`` are its counters since it started, those of its transport under ``transport``.
+    """
 
     id: str
     host: str
@@ -23,6 +26,7 @@ class WorkerNode:
     status: str = "running"
     running: int = 0
     poisoned: int = 0
+    stats: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

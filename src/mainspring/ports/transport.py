@@ -53,7 +53,7 @@ class StreamFigures:
 class TransportFigures:
     """How a transport stands. ``kind``: database or redis; ``problems`` in sentences, empty where all is well.
 
-    ``counters`` are those of this process since it started: what its transport has done.
+    ``counters`` say what transports have done: that of this process since it started, or those of the fleet.
     """
 
     kind: str
@@ -112,6 +112,9 @@ class Transport(Announcer, Protocol):
     async def figures(self, queues: Sequence[str]) -> TransportFigures:
         """Return how it stands, with the streams of these queues; asks the server, and says so where it is away."""
 
+    def counters(self) -> Mapping[str, int]:
+        """Return what it has done in this process since it started."""
+
 
 class DatabaseTransport:
     """`Transport` that needs nothing but the store: whoever queues wakes the workers, and they look themselves."""
@@ -140,6 +143,10 @@ class DatabaseTransport:
     async def figures(self, queues: Sequence[str]) -> TransportFigures:
         """Return that there is nothing to tell."""
         return TransportFigures("database")
+
+    def counters(self) -> Mapping[str, int]:
+        """Return nothing: the store carries the wake-ups."""
+        return {}
 
 
 class AnythingQueued:

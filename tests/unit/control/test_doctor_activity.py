@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from random import Random
 
+from mainspring.adapters.memory import MemoryStore
 from mainspring.control.doctor import Grade
 from mainspring.control.doctor_activity import ActivityBounds, judge_activity
 from mainspring.control.doctor_transport import judge_transport
+from mainspring.control.transport import collect_transport
+from mainspring.model.node import DispatcherNode, WorkerNode
 from mainspring.ports.activity import Activity, DeadRows, Holder, OpenTransaction
-from mainspring.ports.transport import StreamFigures, TransportFigures
+from mainspring.ports.store import Tx
+from mainspring.ports.transport import DatabaseTransport, StreamFigures, TransportFigures
+from mainspring.testing.clock import ManualClock
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 
@@ -75,3 +82,21 @@ def test_dead_rows_that_an_old_transaction_keeps_are_warned_of_sooner() -> None:
     assert judge_activity(Activity(dead=(table, small)))[1].grade is Grade.OK
     (_, finding) = judge_activity(Activity((OpenTransaction(8, "ada", "psql", MINUTE),), dead=(table, small)))
     assert finding.detail == "executions_live has 2001 dead rows, never vacuumed"
+
+
+async def test_the_counters_are_those_of_the_fleet_each_process_once() -> None:
+    store = MemoryStore(ManualClock(), random=Random(1))
+    await store.open()
+
+    def nodes(tx: Tx) -> None:
+        counts = {"transport": {"claimed": 5, "found": 2}}
+        tx.nodes.put_worker(WorkerNode("w1", "host", 1, tx.now, tx.now, "1", {"mail": 5}, (), stats=counts))
+        tx.nodes.put_dispatcher(DispatcherNode("d1", "host", 1, tx.now, tx.now, "1", "2026a", stats=counts))
+        tx.nodes.put_worker(WorkerNode("w2", "host", 2, tx.now, tx.now, "1", {}, (), stats=counts))
+        tx.nodes.put_worker(WorkerNode("w3", "host", 3, tx.now, tx.now, "0", {}, ()))
+
+    await store.write(nodes)
+    figures = await collect_transport(store, DatabaseTransport())
+    assert figures.counters == {"claimed": 10, "found": 4}
+    told = judge_transport(replace(figures, kind="redis"))
+    assert told.detail.endswith("10 executions came by streams and 4 were found by looking")

@@ -131,7 +131,10 @@ class RedisTransport:
             found = await ask(client, queues)
         finally:
             await client.aclose()
-        return replace(found, counters=asdict(self.stats))
+        return replace(found, counters=self.counters())
+
+    def counters(self) -> Mapping[str, int]:
+        return asdict(self.stats)
 
     def _in_background(self) -> _Home | None:
         with self._lock:

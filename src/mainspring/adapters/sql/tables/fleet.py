@@ -21,6 +21,7 @@ workers = sa.Table(
     required("status", sa.String(32)),
     required("running", sa.Integer),
     required("poisoned", sa.Integer),
+    sa.Column("stats", Json, nullable=False, server_default="{}"),
 )
 
 dispatchers = sa.Table(
