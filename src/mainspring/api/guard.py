@@ -6,6 +6,7 @@ answered without telling anything.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import ipaddress
 from collections.abc import Callable, Coroutine, Mapping
@@ -190,7 +191,9 @@ class GuardedRoute(APIRoute):
             seen.add(name)
             if name not in self.known_parameters:
                 known = ", ".join(sorted(self.known_parameters)) or "none"
-                raise ApiError(400, "unknown_parameter", f"{name[:60]!r}; known: {known}", field=name[:60])
+                near = difflib.get_close_matches(name[:60], self.known_parameters, n=1)
+                meant = f", did you mean {near[0]!r}?" if near else ""
+                raise ApiError(400, "unknown_parameter", f"{name[:60]!r}{meant}; known: {known}", field=name[:60])
 
 
 class StrictRequest(Request):

@@ -5,6 +5,7 @@ The ``code`` is the contract; docs/reference/api.md has a section for each.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -139,7 +140,7 @@ def of_error(error: MainspringError, *, instance: str = "", request_id: str = ""
     if isinstance(error, errors.ValidationError) or (isinstance(error, ApiError) and error.field):
         fix = getattr(error, "fix", None)
         said = getattr(error, "problem", str(error))
-        found = [{"pointer": pointer(error.field), "code": code, "message": said, "hint": fix}]
+        found = [{"pointer": pointer(_within_body(error)), "code": code, "message": said, "hint": fix}]
         if isinstance(error, errors.ScheduleError):
             found[0]["text"] = error.text
     if isinstance(error, errors.OverlapConflictError):
@@ -151,6 +152,21 @@ def of_error(error: MainspringError, *, instance: str = "", request_id: str = ""
     return problem(
         status, code, detail, instance=instance, request_id=request_id, errors=found, headers=headers, **more
     )
+
+
+#: What a schedule is made of. Its errors name a part as the schedule has it, and bodies have it under ``schedule``.
+_SCHEDULE = frozenset(
+    (
+        "cron", "seconds", "day_match", "every", "every_ms", "anchor_at", "rrule", "dtstart", "exdate", "rdate",
+        "run_at", "events", "filter", "debounce_ms", "throttle", "dst_gap", "dst_fold", "jitter_ms", "calendars", "start_at",
+        "end_at", "max_executions",
+    )
+)  # fmt: skip
+
+
+def _within_body(error: errors.ValidationError | ApiError) -> str:
+    inside = isinstance(error, errors.ScheduleError) and re.split(r"[.\[]", error.field)[0] in _SCHEDULE
+    return f"schedule.{error.field}" if inside else error.field
 
 
 def pointer(field: str) -> str:

@@ -40,6 +40,8 @@ class Problem(errors.MainspringError):
         self.errors: list[Mapping[str, Any]] = list(wire.get("errors") or ())
         first = self.errors[0] if self.errors else {}
         self.field = path_of(str(first.get("pointer") or ""))
+        if self.code == "schedule":  # the pointer is into the body; the package's own error names the schedule's part
+            self.field = self.field.removeprefix("schedule.")
         self.fix: str | None = first.get("hint")
         self.problem = str(first.get("message") or self.detail)
         self.text: str | None = first.get("text")

@@ -247,3 +247,19 @@ async def test_secrets_are_not_shown_and_their_placeholder_is_not_taken(api: Api
     assert shown == {"api_key": "[redacted]"}
     back = await api.call("PATCH", "jobs/nightly", json={"payload": shown})
     assert (back.status_code, back.json()["errors"][0]["pointer"]) == (422, "/payload/api_key")
+
+
+async def test_what_is_wrong_in_a_schedule_is_pointed_at_in_the_body(api: Api) -> None:
+    body = {"name": "x", "type": "cron", "handler": "h", "schedule": {"cron": "0 9 31 2 *"}}
+    refused = await api.post("jobs", body)
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/schedule/cron")
+    zone = await api.post("jobs", {**body, "schedule": {"cron": "0 9 * * *"}, "timezone": "Mars/Olympus"})
+    assert (zone.status_code, zone.json()["errors"][0]["pointer"]) == (422, "/timezone")
+    preview = await api.post("/api/v1/schedules:preview", {"schedule": {"every_ms": 1}})
+    assert (preview.status_code, preview.json()["errors"][0]["pointer"]) == (422, "/schedule/every_ms")
+
+
+async def test_a_parameter_nearly_right_is_named(api: Api) -> None:
+    refused = await api.get("jobs", params={"pagesize": 3})
+    assert (refused.status_code, refused.json()["code"]) == (400, "unknown_parameter")
+    assert "did you mean 'page_size'?" in refused.json()["detail"]

@@ -96,7 +96,7 @@ def test_a_generated_client_reads_what_is_wrong(generated: Any, server: Live) ->
         body = models.NewJob(name="never", type_=models.JobType.CRON, handler="add", schedule=schedule)
         refused = part("api.jobs.create_job").sync("self", client=client, body=body)
         assert isinstance(refused, models.Problem)
-        assert (refused.status, refused.code, refused.errors[0].pointer) == (422, "schedule", "/cron")
+        assert (refused.status, refused.code, refused.errors[0].pointer) == (422, "schedule", "/schedule/cron")
 
 
 async def test_a_generated_client_awaits_too(generated: Any, server: Live) -> None:
