@@ -158,8 +158,8 @@ def of_error(error: MainspringError, *, instance: str = "", request_id: str = ""
 _SCHEDULE = frozenset(
     (
         "cron", "seconds", "day_match", "every", "every_ms", "anchor_at", "rrule", "dtstart", "exdate", "rdate",
-        "run_at", "events", "filter", "debounce_ms", "throttle", "dst_gap", "dst_fold", "jitter_ms", "calendars", "start_at",
-        "end_at", "max_executions",
+        "run_at", "events", "filter", "debounce_ms", "throttle", "dst_gap", "dst_fold", "jitter_ms", "calendars",
+        "start_at", "end_at", "max_executions",
     )
 )  # fmt: skip
 
