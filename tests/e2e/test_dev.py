@@ -35,7 +35,7 @@ def test_sigterm_drains_and_ends_with_0(dev: Process) -> None:
     dev.signal(signal.SIGTERM)
     dev.wait_for("stopping: ")
     assert dev.end() == 0
-    assert re.search("slow +finished in 2.5 s", dev.text)
+    assert re.search(r"slow +finished in [2-9]\.\d s", dev.text)  # 2.5 s of sleep, on however busy a machine
     assert "stopped: " in dev.lines[-1]
 
 

@@ -37,6 +37,13 @@ def structured_logs(kind: str, level: str, stream: IO[str] | None = None) -> Ite
     """Write every log record of this process to a stream while the block runs; ``kind`` is json or console."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(formatter(kind, colors=handler.stream.isatty()))
+    with told_by(handler, level):
+        yield
+
+
+@contextmanager
+def told_by(handler: logging.Handler, level: str) -> Iterator[None]:
+    """Let a handler stand in for those that write to the terminal while the block runs; others, such as files, stay."""
     root = logging.getLogger()
     ours = (sys.stdout, sys.stderr)
     taken = [one for one in root.handlers if isinstance(one, logging.StreamHandler) and one.stream in ours]

@@ -168,25 +168,12 @@ def hush(level: Level) -> None:
 
 @contextlib.contextmanager
 def _logging(watch: Watch, level: Level) -> Iterator[None]:
-    """Let Python's logging speak in the same stream while the block runs."""
-    root = logging.getLogger()
-    # Handlers that write to the terminal would write across the view; others, such as files, stay.
-    ours = (sys.stdout, sys.stderr)
-    taken = [h for h in root.handlers if isinstance(h, logging.StreamHandler) and h.stream in ours]
-    handler = StreamHandler(watch.show, watch.zone)
-    before = root.level
+    """Let Python's logging speak in the same stream while the block runs: beside it, it would write across the view."""
+    from mainspring.app.logs import told_by
+
     hush(level)
     if level != "debug":
         # The view tells of attempts itself.
         logging.getLogger("mainspring.attempts").setLevel(logging.ERROR)
-    for one in taken:
-        root.removeHandler(one)
-    root.addHandler(handler)
-    root.setLevel(level.upper())
-    try:
+    with told_by(StreamHandler(watch.show, watch.zone), level):
         yield
-    finally:
-        root.removeHandler(handler)
-        for one in taken:
-            root.addHandler(one)
-        root.setLevel(before)
