@@ -157,7 +157,7 @@ class Writer:
         if spread:
             told.append(f"query={{{spread}}}")
         if body:
-            told.append("body=renamed(body)")
+            told.append("body=renamed(body)" if fields.keys() & RENAMED.keys() else "body=body")
         if "if-match" in headers:
             told.append("if_match=tag(if_revision)" if name != "put_job" else "if_match=tag(if_revision) or '*'")
         if keyed:

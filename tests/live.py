@@ -55,7 +55,7 @@ def make_app(path: Path) -> Mainspring:
     app = Mainspring(f"sqlite:///{path}")
 
     @app.handler(name="add")
-    async def add(ctx: Context, a: int = 0, b: int = 0) -> int:
+    async def add(ctx: Context, a: int = 0, b: int = 0, password: str = "") -> int:
         ctx.log.info("adding", a=a, b=b)
         ctx.log.info("added")
         return a + b

@@ -18,6 +18,7 @@ MainspringError
 ├── StoreError
 │   ├── StoreUnavailableError  the database cannot be reached or refuses: retry later
 │   └── SchemaError            the database's schema is not one this version can work with
+├── ServerUnreachableError     a server gave no answer: retry later; ``sent`` says whether it may have been done
 ├── BusUnavailableError        the bus did not take an event: it is published again later
 ├── SealedError                a stored secret this process has no key for
 ├── EngineBusyError            another engine holds this SQLite file
@@ -25,6 +26,8 @@ MainspringError
 """
 
 from __future__ import annotations
+
+from functools import partial
 
 
 class MainspringError(Exception):
@@ -193,6 +196,20 @@ class SchemaError(StoreError):
     """The database's schema is not one this version works with. The message names the command that mends it."""
 
     code = "schema"
+
+
+class ServerUnreachableError(MainspringError):
+    """The server gave no answer. ``sent`` is False where the request cannot have arrived: then nothing was done."""
+
+    code = "server_unreachable"
+
+    def __init__(self, server: str, why: str, *, sent: bool) -> None:
+        self.server, self.why, self.sent = server, why, sent
+        self.fix = "Check the address, and that `mainspring server` runs there"
+        super().__init__(f"{server} gave no answer: {why}" + ("; it may have been done" if sent else ""))
+
+    def __reduce__(self) -> tuple[partial[ServerUnreachableError], tuple[str, str]]:
+        return partial(ServerUnreachableError, sent=self.sent), (self.server, self.why)
 
 
 class BusUnavailableError(MainspringError):

@@ -22,6 +22,8 @@ _EXAMPLES = """\
 
 _OPTIONS = """\
   --db URL           the database, or the path of a SQLite file; by default as in `mainspring config`
+  --server URL       a server to ask instead; --key KEY, or better MAINSPRING_API_KEY, says who asks
+  --profile NAME     a server or a database by its name in `mainspring profiles`
   --platform NAME    the tenant; "default" unless set
   -o, --output WHAT  table, json or jsonl; data goes to stdout, messages to stderr
   -v, --verbose      show tracebacks of errors
@@ -29,9 +31,10 @@ _OPTIONS = """\
 
 _EXIT_CODES = """\
   0 done                  5 conflict                      9 some of several failed
-  1 failed                7 database unreachable         10 doctor found errors
-  2 usage or bad input    8 a waited-for execution       11 doctor --strict found warnings
-  4 not found               did not succeed             130 interrupted (141: the reader left)"""
+  1 failed                6 not allowed                  10 doctor found errors
+  2 usage or bad input    7 database or server away      11 doctor --strict found warnings
+  4 not found             8 a waited-for execution      130 interrupted (141: the reader left)
+                            did not succeed"""
 
 # Noun -> (aliases, help, {verb: (function, help)}).
 _NOUNS = {
@@ -49,6 +52,11 @@ _NOUNS = {
             "archive": ("archive_job", "Retire a job; its history stays."),
             "stats": ("show_stats", "Show how a job went: outcomes, durations, delays."),
             "decisions": ("list_decisions", "Show what became of each due instant: the ledger."),
+            "next": ("next_runs", "Show the instants its schedule names."),
+            "skip": ("skip_next", "Pass over its next instant."),
+            "backfill": ("backfill_job", "Run its past instants."),
+            "revisions": ("list_revisions", "Show its definitions."),
+            "revert": ("revert_job", "Let a former definition hold again."),
         },
     ),
     "executions": (
@@ -67,6 +75,7 @@ _NOUNS = {
         "Dead letters: executions given up on, kept for a person.",
         {
             "list": ("list_dead_letters", "List dead letters, newest first."),
+            "groups": ("group_dead_letters", "Show what is open by what went wrong."),
             "redrive": ("redrive", "Run dead letters again, as new executions."),
             "discard": ("discard", "Close dead letters without running them."),
         },
@@ -75,6 +84,7 @@ _NOUNS = {
         ("event",),
         "Events: what starts event jobs.",
         {
+            "list": ("list_events", "List accepted events, newest first."),
             "publish": ("publish_event", "Publish an event; it runs the jobs that match it."),
             "test": ("try_match", "Say whether an event would concern a job, and if not, why."),
         },
@@ -91,6 +101,55 @@ _NOUNS = {
             "rotate": ("rotate_secret", "Give a webhook a new secret; both sign for a while."),
             "test": ("post_test", "Post a test event now and show the answer."),
             "deliveries": ("list_deliveries", "List what a webhook was owed and is."),
+        },
+    ),
+    "operations": (
+        ("operation", "ops"),
+        "Operations: bulk actions and backfills on their way.",
+        {
+            "list": ("list_operations", "List operations, newest first."),
+            "get": ("get_operation", "Show one, and how far it is."),
+            "pause": ("pause_operation", "Do no further step for now."),
+            "resume": ("resume_operation", "Go on."),
+            "cancel": ("cancel_operation", "End it where it is."),
+        },
+    ),
+    "handlers": (
+        ("handler",),
+        "Handlers: the code some node has announced.",
+        {
+            "list": ("fleet:list_handlers", "List handlers by name."),
+            "get": ("fleet:get_handler", "Show one with its schema and defaults."),
+        },
+    ),
+    "workers": ((), "Workers: the processes that run attempts.", {"list": ("fleet:list_workers", "List them.")}),
+    "dispatchers": ((), "Dispatchers: the processes that decide.", {"list": ("fleet:list_dispatchers", "List them.")}),
+    "queues": ((), "Queues: what waits and runs in them.", {"list": ("fleet:list_queues", "List them.")}),
+    "limits": (
+        ("limit",),
+        "Limits: bounds on queues, concurrency keys and the platform.",
+        {
+            "list": ("fleet:list_limits", "List the bounds somebody has set."),
+            "set": ("fleet:set_limit", "Set bounds, or take them away."),
+        },
+    ),
+    "calendars": (
+        ("calendar",),
+        "Calendars: named sets of dates that schedules include or exclude.",
+        {
+            "list": ("fleet:list_calendars", "List calendars."),
+            "get": ("fleet:get_calendar", "Show the dates of one."),
+            "set": ("fleet:set_calendar", "Replace the dates of one."),
+        },
+    ),
+    "profiles": (
+        ("profile",),
+        "Profiles: servers and databases under names.",
+        {
+            "list": ("list_profiles", "List profiles."),
+            "add": ("add_profile", "Keep a server or a database under a name."),
+            "use": ("use_profile", "Ask there from now on."),
+            "remove": ("remove_profile", "Forget one."),
         },
     ),
     "export": (
@@ -142,7 +201,10 @@ _COMMANDS = {
         "migrate": ("migrate:migrate", "Make or migrate the database's schema, and show its version."),
         "hold": ("hold:hold", "Hold the fleet: nothing new begins until it is released."),
         "release": ("hold:release", "Let a held fleet go on."),
+        "audit": ("audit:audit", "List who changed what, newest first."),
+        "usage": ("audit:usage", "Tell what the platform holds, beside what it may."),
         "config": ("config:config", "Show each setting with where it came from."),
+        "completion": ("completion:completion", "Print a script that lets your shell complete commands."),
     },
 }
 
@@ -182,7 +244,8 @@ def tree() -> App:
     for noun, (aliases, text, verbs) in _NOUNS.items():
         branch = App(name=noun, alias=aliases, help=text)
         for verb, (function, verb_help) in verbs.items():
-            branch.command(f"mainspring.cli.{noun.replace('-', '_')}:{function}", name=verb, help=verb_help)
+            where = function if ":" in function else f"{noun.replace('-', '_')}:{function}"
+            branch.command(f"mainspring.cli.{where}", name=verb, help=verb_help)
         app.command(branch)
     return app
 
@@ -232,7 +295,7 @@ def hoisted(arguments: Sequence[str]) -> list[str]:
         name, _, inline = words[0].partition("=")
         if name in ("-v", "--verbose"):
             front.append(words.pop(0))
-        elif name in ("--db", "--platform", "-o", "--output"):
+        elif name in ("--server", "--key", "--profile", "--db", "--platform", "-o", "--output"):
             width = 1 if inline else 2
             front += words[:width]
             del words[:width]

@@ -1,8 +1,8 @@
-"""`dead-letters` (also `dead`): list, redrive, discard."""
+"""`dead-letters` (also `dead`): list, groups, redrive, discard."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -10,17 +10,23 @@ from typing import Annotated, Any, Literal
 from cyclopts import Group, Parameter
 
 from mainspring.cli import job_fields
+from mainspring.cli.desk import Desk
 from mainspring.cli.exits import Exit, UsageError, code_of, error_to_wire
+from mainspring.cli.filters import compared, equals, narrowed
 from mainspring.cli.job_zones import JobZones, read_zones
 from mainspring.cli.moments import read_at
-from mainspring.cli.output import page_size, print_json, print_lines, print_one, print_page, say, short, table
-from mainspring.cli.target import Client, Target
+from mainspring.cli.output import columns, print_json, print_lines, print_one, say, short, table
+from mainspring.cli.pages import Listed, print_listing
+from mainspring.cli.target import Target
 from mainspring.cli.times import stamp
-from mainspring.control.dead_letters import DeadLetterService, LetterFilter, Matching, Worked
+from mainspring.cli.waiting import wait_for_operation
+from mainspring.client import asks
+from mainspring.client.shape import Page
+from mainspring.client.shapes import DeadLetter, Operation
 from mainspring.errors import MainspringError
-from mainspring.model.execution import DeadLetter, Failure
-from mainspring.model.wire import execution_to_wire, record_to_wire
 
+#: Most letters one command acts on.
+MOST = 1000
 FILTER = Group("Which of them, instead of ids", sort_key=50)
 Ids = Annotated[list[str], Parameter(negative="")]
 
@@ -31,8 +37,7 @@ def list_dead_letters(
     job: str | None = None,
     handler: str | None = None,
     fingerprint: str | None = None,
-    after: str | None = None,
-    limit: int = 50,
+    listed: Listed | None = None,
     target: Target | None = None,
 ) -> None:
     """List dead letters, newest first.
@@ -42,33 +47,36 @@ def list_dead_letters(
         job: Only those of this job, by name or id.
         handler: Only those of this handler.
         fingerprint: Only those that failed alike.
-        after: Start behind this id: the one a page ended with.
-        limit: How many.
+        listed: What every list takes.
     """
-    target = target or Target()
-    size = page_size(limit)
+    target, listed = target or Target(), listed or Listed()
 
-    async def work(client: Client) -> tuple[list[DeadLetter], JobZones]:
-        found = await client.scheduler.list_dead_letters(
-            status=None if status == "all" else status,
-            job=job,
-            handler=handler,
-            fingerprint=fingerprint,
-            before_id=after,
-            limit=size + 1,
+    async def work(desk: Desk) -> tuple[Page[DeadLetter], JobZones]:
+        conditions = (
+            None if status == "all" else equals("status", status),
+            await _of_job(desk, job),
+            equals("handler", handler),
+            equals("fingerprint", fingerprint),
         )
-        platform_id, ids = client.scheduler.platform_id, [letter.job_id for letter in found]
-        return found, await client.scheduler.read(lambda tx: read_zones(tx, platform_id, ids))
+        page = await desk.ask(asks.list_dead_letters(**listed.query(*conditions)))
+        ids = [letter.wire.get("job_id") for letter in page]
+        return page, await read_zones(desk, ids) if target.for_people else JobZones()
 
-    found, zones = target.run(work)
-    page = found[:size]
-    print_page(
-        target.output,
-        [record_to_wire(letter) for letter in page],
-        table(["EXECUTION", "JOB", "STATUS", "FAILURE", "SINCE", "ALIKE", "ERROR"], [_row(e, zones) for e in page]),
-        following=page[-1].execution_id if len(found) > size else None,
-        empty="No dead letters.",
-    )
+    page, zones = target.run(work)
+    headers = ("EXECUTION", "JOB", "STATUS", "FAILURE", "SINCE", "ALIKE", "ERROR")
+    print_listing(target, listed, page, headers, lambda one: _row(one, zones), empty="No dead letters.")
+
+
+def group_dead_letters(*, target: Target | None = None) -> None:
+    """Show what is open by what went wrong, the largest group first."""
+    target = target or Target()
+    found = target.run(lambda desk: desk.ask(asks.group_dead_letters()))
+    rows = [
+        [one.count, one.fingerprint, one.handler, stamp(one.oldest_at), short(_error_told(one.error), 100)]
+        for one in found.data
+    ]
+    told = table(["COUNT", "ALIKE", "HANDLER", "SINCE", "ERROR"], rows, columns()) if rows else "No dead letters."
+    print_one(target.output, found.wire, told if found.complete else f"{told}\nThere are more than were looked at.")
 
 
 @Parameter(name="*", group=FILTER)
@@ -108,12 +116,32 @@ class Which:
         """Whether anything was said, so that no ids are asked for."""
         return replace(self, limit=1000, dry_run=False) != Which() or self.dry_run
 
-    async def filter(self, client: Client) -> LetterFilter:
-        """Return the filter, its times read."""
-        since = await read_at(client, self.job, self.since, "--since")
-        until = await read_at(client, self.job, self.until, "--until")
-        failure = None if self.failure is None else Failure(self.failure)
-        return LetterFilter(self.job, self.handler, failure, self.fingerprint, since, until)
+    async def letters(self, desk: Desk) -> tuple[list[DeadLetter], bool]:
+        """Return the open letters that match, the oldest first and at most ``limit``, and whether there are more."""
+        if not 1 <= self.limit <= MOST:
+            raise UsageError(f"--limit must be from 1 to {MOST}, got {self.limit}")
+        since = await read_at(desk, self.job, self.since, "--since")
+        until = await read_at(desk, self.job, self.until, "--until")
+        where = narrowed(
+            "status = open",
+            await _of_job(desk, self.job),
+            equals("handler", self.handler),
+            equals("failure", self.failure),
+            equals("fingerprint", self.fingerprint),
+            compared("created_at", ">=", since),
+            compared("created_at", "<", until),
+        )
+        found: list[DeadLetter] = []
+        token: str | None = None
+        while len(found) <= self.limit:
+            page = await desk.ask(
+                asks.list_dead_letters(filter=where, sort="execution_id", page_size=500, page_token=token)
+            )
+            found += page.data
+            token = page.next_page_token
+            if token is None:
+                break
+        return found[: self.limit], len(found) > self.limit
 
 
 def redrive(
@@ -122,7 +150,7 @@ def redrive(
     *,
     which: Which | None = None,
     payload: str | None = None,
-    rate: float | None = None,
+    rate: int | None = None,
     target: Target | None = None,
 ) -> int:
     """Run dead letters again, each as a new execution, and close them: these, or all that a filter matches.
@@ -143,13 +171,7 @@ def redrive(
     if payload is not None:
         raise UsageError("--payload goes with ids, not with a filter")
 
-    async def work(client: Client) -> Worked | Matching:
-        service = DeadLetterService(client.app.store, platform_id=client.scheduler.platform_id)
-        if which.dry_run:
-            return await service.matching(await which.filter(client))
-        return await service.redrive(await which.filter(client), limit=which.limit, rate=rate, everything=which.all)
-
-    return _told(target, target.run(work), "redriven")
+    return _by_filter(target, which, "redrive", "redriven", {"per_second": rate})
 
 
 def discard(
@@ -167,23 +189,22 @@ def discard(
         return _each(target, execution_ids, partial(_discard_one, reason))
     _by_filter_only(execution_ids, which)
 
-    async def work(client: Client) -> Worked | Matching:
-        service = DeadLetterService(client.app.store, platform_id=client.scheduler.platform_id)
-        if which.dry_run:
-            return await service.matching(await which.filter(client))
-        return await service.discard(await which.filter(client), reason=reason, limit=which.limit, everything=which.all)
-
-    return _told(target, target.run(work), "discarded")
+    return _by_filter(target, which, "discard", "discarded", {"params": {"reason": reason}})
 
 
-async def _redrive_one(body: dict[str, Any] | None, client: Client, execution_id: str) -> tuple[dict[str, Any], str]:
-    execution = await client.scheduler.redrive(execution_id, payload=body)
-    return execution_to_wire(execution), f"{execution_id} runs again as {execution.id}"
+async def _redrive_one(body: dict[str, Any] | None, desk: Desk, execution_id: str) -> tuple[Mapping[str, Any], str]:
+    again: Any = job_fields.given_only({"payload": body})
+    execution = await desk.ask(asks.redrive_dead_letter(execution_id, **again))
+    return execution.wire, f"{execution_id} runs again as {execution.id}"
 
 
-async def _discard_one(reason: str, client: Client, execution_id: str) -> tuple[dict[str, Any], str]:
-    await client.scheduler.discard(execution_id, reason=reason)
+async def _discard_one(reason: str, desk: Desk, execution_id: str) -> tuple[Mapping[str, Any], str]:
+    await desk.ask(asks.discard_dead_letter(execution_id, reason=reason))
     return {"execution_id": execution_id, "status": "discarded", "reason": reason}, f"{execution_id} is discarded"
+
+
+async def _of_job(desk: Desk, job: str | None) -> str | None:
+    return None if job is None else equals("job_id", (await desk.ask(asks.get_job(job))).id)
 
 
 def _by_filter_only(execution_ids: list[str] | None, which: Which) -> None:
@@ -193,34 +214,66 @@ def _by_filter_only(execution_ids: list[str] | None, which: Which) -> None:
         raise UsageError("which dead letters?", fix="Name ids, or a filter such as --job NAME, or --all")
 
 
-def _told(target: Target, done: Worked | Matching, word: str) -> int:
-    if isinstance(done, Matching):
-        more = " at least" if done.more else ""
-        rows = [[one.count, one.fingerprint, one.handler, short(one.error, 100)] for one in done.alike]
-        text = f"{done.count}{more} would be {word}"
-        told = f"{text}\n\n{table(['COUNT', 'ALIKE', 'HANDLER', 'ERROR OF THE OLDEST'], rows)}" if rows else text
-        print_one(target.output, done.to_wire(), told)
+def _by_filter(target: Target, which: Which, action: str, word: str, options: Mapping[str, Any]) -> int:
+    """Do it to all that match, as one operation, and wait until it is over; for a dry run only say which those are."""
+
+    async def work(desk: Desk) -> tuple[list[DeadLetter], bool, Operation | None]:
+        found, more = await which.letters(desk)
+        if which.dry_run or not found:
+            return found, more, None
+        ids = [letter.execution_id for letter in found]
+        begun = await desk.ask(asks.bulk_dead_letters(action=action, ids=ids, **_given(options)))
+        return found, more, await wait_for_operation(desk, begun.id)
+
+    found, more, operation = target.run(work)
+    if which.dry_run:
+        alike = _alike(found)
+        rows = [[one["count"], one["fingerprint"], one["handler"], short(one["error"], 100)] for one in alike]
+        text = f"{len(found)}{' at least' if more else ''} would be {word}"
+        told = f"{text}\n\n{table(['COUNT', 'ALIKE', 'HANDLER', 'ERROR OF THE OLDEST'], rows, columns())}"
+        print_one(target.output, {"count": len(found), "more": more, "alike": alike}, told if rows else text)
         return Exit.DONE
-    print_one(target.output, done.to_wire(), f"{len(done.done)} {word}")
-    if done.skipped:
-        say(f"{len(done.skipped)} are left: their executions are past their retention")
-    if done.more:
+    done, failed = (operation.done, operation.failed) if operation is not None else (0, 0)
+    wire = {"count": done, "failed": failed, "more": more, "operation": operation.wire if operation else None}
+    print_one(target.output, wire, f"{done} {word}" + (f", {failed} failed" if failed else ""))
+    for error in operation.errors[:5] if operation is not None else ():
+        say(f"error: {error['id']}: {error['message']}")
+    if more:
         say("There are more: repeat the command, or raise --limit")
-    return Exit.PARTIAL if done.skipped else Exit.DONE
+    return Exit.PARTIAL if failed else Exit.DONE
+
+
+def _given(options: Mapping[str, Any]) -> Any:
+    return job_fields.given_only(options)
+
+
+def _alike(letters: Sequence[DeadLetter]) -> list[dict[str, Any]]:
+    """Group letters by how they failed, the largest group first; the oldest speaks for its group."""
+    groups: dict[str, dict[str, Any]] = {}
+    for letter in letters:
+        error = _error_told(letter.error) or ""
+        fresh = {"fingerprint": letter.fingerprint, "count": 0, "handler": letter.handler, "error": error}
+        groups.setdefault(letter.fingerprint, fresh)["count"] += 1
+    return sorted(groups.values(), key=lambda one: -int(one["count"]))
+
+
+def _error_told(error: Mapping[str, Any] | None) -> str | None:
+    return f"{error.get('type')}: {error.get('message')}" if error else None
 
 
 def _each(
     target: Target,
     execution_ids: list[str],
-    one: Callable[[Client, str], Awaitable[tuple[dict[str, Any], str]]],
+    one: Callable[[Desk, str], Awaitable[tuple[Mapping[str, Any], str]]],
 ) -> int:
     """Do it for each id; one that fails does not keep the others from it. The only one's error is the command's own."""
 
-    async def work(client: Client) -> tuple[list[dict[str, Any]], list[MainspringError]]:
-        done, failed = [], []
+    async def work(desk: Desk) -> tuple[list[Mapping[str, Any]], list[MainspringError]]:
+        done: list[Mapping[str, Any]] = []
+        failed: list[MainspringError] = []
         for execution_id in execution_ids:
             try:
-                wire, text = await one(client, execution_id)
+                wire, text = await one(desk, execution_id)
             except MainspringError as error:
                 if len(execution_ids) == 1:
                     raise
@@ -244,13 +297,12 @@ def _each(
 
 
 def _row(letter: DeadLetter, zones: JobZones) -> list[Any]:
-    error = letter.error or {}
     return [
         letter.execution_id,
         letter.job_name or letter.handler,
         letter.status,
-        letter.failure.value,
+        letter.failure,
         stamp(letter.created_at, zones.of(letter.job_id)),
         letter.fingerprint,
-        short(f"{error.get('type')}: {error.get('message')}", 100) if error else None,
+        short(_error_told(letter.error), 100),
     ]

@@ -15,12 +15,14 @@ from mainspring.cli.config import masked
 from mainspring.cli.durations import elapsed_ms
 from mainspring.cli.exits import DatabaseMissingError, Exit
 from mainspring.cli.output import clean, print_json, print_lines
-from mainspring.cli.target import Client, Target, sqlite_path
+from mainspring.cli.target import Opened, Target, sqlite_path
+from mainspring.client import asks
+from mainspring.client.problems import ServerUnreachableError
 from mainspring.control.doctor import Finding, Grade, examine, worst
 from mainspring.control.doctor_activity import ActivityBounds, judge_activity
 from mainspring.control.doctor_transport import judge_transport
 from mainspring.control.transport import collect_transport
-from mainspring.errors import MainspringError, SchemaError
+from mainspring.errors import ForbiddenError, MainspringError, SchemaError, UnauthorizedError
 
 SIGNS = {Grade.OK: "✓", Grade.NOTE: "·", Grade.WARNING: "!", Grade.ERROR: "✗"}
 
@@ -39,25 +41,18 @@ def doctor(
     Args:
         strict: Exit 11 for warnings too.
         transactions_older_than: Warn of transactions in PostgreSQL that have been open for so long, and of those in
-            which nothing was said for half as long.
+            which nothing was said for half as long. A database's own doctor sees them; a server's does not.
     """
     target = target or Target()
     bounds = _bounds(transactions_older_than)
 
-    async def work(client: Client) -> list[Finding]:
-        began = time.perf_counter()
-        await client.scheduler.read(lambda tx: tx.now)
-        took = time.perf_counter() - began
-        platform_id, schedules = client.scheduler.platform_id, client.app.schedules
-        found = await client.scheduler.read(lambda tx: examine(tx, schedules, platform_id))
-        transport = judge_transport(await collect_transport(client.app.store, client.app.transport))
-        return [*await _database(client, took), *await _activity(client, bounds), transport, *found]
-
     try:
-        findings = target.run(work)
+        findings = _at_server(target) if target.place().server is not None else _at_database(target, bounds)
     except (DatabaseMissingError, SchemaError) as error:
         fix = ("mainspring migrate",)
         findings = [Finding("database", Grade.ERROR, str(error), {}, fix)]
+    except (UnauthorizedError, ForbiddenError):
+        raise
     except MainspringError as error:
         findings = [Finding("database", Grade.ERROR, str(error), {}, ("check --db and mainspring config",))]
     grade = worst(findings)
@@ -67,7 +62,34 @@ def doctor(
     return Exit.WARNINGS if strict and grade is Grade.WARNING else Exit.DONE
 
 
-async def _database(client: Client, took: float) -> list[Finding]:
+def _at_database(target: Target, bounds: ActivityBounds) -> list[Finding]:
+    async def work(client: Opened) -> list[Finding]:
+        began = time.perf_counter()
+        await client.scheduler.read(lambda tx: tx.now)
+        took = time.perf_counter() - began
+        platform_id, schedules = client.scheduler.platform_id, client.app.schedules
+        found = await client.scheduler.read(lambda tx: examine(tx, schedules, platform_id))
+        transport = judge_transport(await collect_transport(client.app.store, client.app.transport))
+        return [*await _database(client, took), *await _activity(client, bounds), transport, *found]
+
+    return target.run_on_store(work, what="doctor")
+
+
+def _at_server(target: Target) -> list[Finding]:
+    """Ask a server what it sees; what only who has the database sees is left out."""
+    began = time.perf_counter()
+    try:
+        found = target.run(lambda desk: desk.ask(asks.get_findings()))
+    except ServerUnreachableError as error:
+        return [Finding("server", Grade.ERROR, str(error), {}, (error.fix,))]
+    took = round((time.perf_counter() - began) * 1000, 1)
+    url = target.place().server
+    server = Finding("server", Grade.OK, f"{url} answers in {took} ms", {"url": url, "answer_ms": took})
+    rest = [Finding(one.check, Grade(one.status), one.detail, one.evidence, tuple(one.fix)) for one in found.findings]
+    return [server, *rest]
+
+
+async def _database(client: Opened, took: float) -> list[Finding]:
     url = client.app.settings.database_url
     shown = masked(url)
     milliseconds = round(took * 1000, 1)
@@ -93,13 +115,13 @@ def _bounds(text: str) -> ActivityBounds:
     return ActivityBounds(open=bound, idle=bound / 2)
 
 
-async def _activity(client: Client, bounds: ActivityBounds) -> list[Finding]:
+async def _activity(client: Opened, bounds: ActivityBounds) -> list[Finding]:
     """Return what else goes on in the database; nothing for one that only we use."""
     ask = getattr(client.app.store, "activity", None)
     return [] if ask is None else judge_activity(await ask(), bounds)
 
 
-async def schema_revision(client: Client) -> str | None:
+async def schema_revision(client: Opened) -> str | None:
     """Return the revision of the schema; None for a store that has none."""
     ask = getattr(client.app.store, "schema_version", None)
     return None if ask is None else await ask()

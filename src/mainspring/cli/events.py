@@ -1,4 +1,4 @@
-"""`events`: publish one, or ask whether it would start a job."""
+"""`events`: list them, publish one, or ask whether it would start a job."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from typing import Any
 
 from mainspring.cli import job_fields
 from mainspring.cli.exits import Exit
+from mainspring.cli.job_fields import given_only
 from mainspring.cli.output import print_one
-from mainspring.cli.target import Client, Target
-from mainspring.control.match import Match
-from mainspring.moves.events import Published
+from mainspring.cli.pages import Listed, print_listing
+from mainspring.cli.target import Target
+from mainspring.cli.times import stamp
+from mainspring.client import asks
+from mainspring.client.shapes import PublishedEvent
 
 
 def publish_event(
@@ -34,19 +37,9 @@ def publish_event(
     target = target or Target()
     body = job_fields.read_object(data, "--data") if data is not None else None
 
-    async def work(client: Client) -> Published:
-        return await client.scheduler.handle_event(type, body, id=id, source=source, subject=subject)
-
-    published = target.run(work)
-    wire = {
-        "id": published.event.id,
-        "source": published.event.source,
-        "type": published.event.type,
-        "duplicate": published.duplicate,
-        "jobs": list(published.jobs),
-        "executions": [execution.id for execution in published.executions],
-    }
-    print_one(target.output, wire, _told(published))
+    asked: Any = given_only({"type": type, "data": body, "id": id, "source": source, "subject": subject})
+    published = target.run(lambda desk: desk.ask(asks.publish_event(**asked)))
+    print_one(target.output, published.wire, _told(published))
 
 
 def try_match(
@@ -71,20 +64,32 @@ def try_match(
     target = target or Target()
     body: dict[str, Any] | None = job_fields.read_object(data, "--data") if data is not None else None
 
-    async def work(client: Client) -> Match:
-        return await client.scheduler.match_event(job, type, body, source=source, subject=subject)
-
-    match = target.run(work)
+    event: Any = given_only({"type": type, "data": body, "source": source, "subject": subject})
+    match = target.run(lambda desk: desk.ask(asks.test_match(event=event, job=job)))
     text = f"{match.job}: matches" if match.matches else f"{match.job}: does not match\n  {match.path}: {match.why}"
-    print_one(target.output, match.to_wire(), text)
+    print_one(target.output, match.wire, text)
     return Exit.DONE if match.matches else Exit.FAILED
 
 
-def _told(published: Published) -> str:
-    name = f"event {published.event.source}#{published.event.id}"
+def list_events(*, listed: Listed | None = None, target: Target | None = None) -> None:
+    """List accepted events, newest first; of the last 7 days unless the filter names `at`.
+
+    Args:
+        listed: What every list takes.
+    """
+    target, listed = target or Target(), listed or Listed(sort="-at")
+    page = target.run(lambda desk: desk.ask(asks.list_events(**listed.query(include="payload"))))
+    headers = ("ID", "TYPE", "SOURCE", "SUBJECT", "AT")
+    print_listing(
+        target, listed, page, headers, lambda e: [e.id, e.type, e.source, e.subject, stamp(e.at)], empty="No events."
+    )
+
+
+def _told(published: PublishedEvent) -> str:
+    name = f"event {published.source}#{published.id}"
     if published.duplicate:
         return f"{name} was accepted before: nothing was done"
     if not published.jobs:
         return f"{name} is accepted; it matches no job"
-    made = ", ".join(execution.id for execution in published.executions) or "no execution yet"
+    made = ", ".join(published.executions) or "no execution yet"
     return f"{name} is accepted; it matches {', '.join(published.jobs)}: {made}"

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from mainspring.cli import job_fields
+from mainspring.cli.desk import Desk
 from mainspring.cli.durations import elapsed_ms
 from mainspring.cli.exits import Exit
+from mainspring.cli.filters import compared, equals, one_of
 from mainspring.cli.job_zones import JobZones, read_zones
 from mainspring.cli.logs import show_logs
 from mainspring.cli.moments import read_at
-from mainspring.cli.output import page_size, pairs, print_one, print_page, say, short, table
-from mainspring.cli.target import Client, Target
+from mainspring.cli.output import columns, pairs, print_one, say, short, table
+from mainspring.cli.pages import Listed, print_listing
+from mainspring.cli.target import Target
 from mainspring.cli.times import both, span, stamp
 from mainspring.cli.waiting import wait_for
-from mainspring.control.executions import ExecutionView
-from mainspring.model.execution import Execution, Status
-from mainspring.model.wire import decision_to_wire, execution_to_wire, record_to_wire
-from mainspring.ports.store import ExecutionQuery
+from mainspring.client import asks
+from mainspring.client.shape import Page
+from mainspring.client.shapes import Attempt, Execution, ExecutionWithAttempts
+from mainspring.model.execution import Status
 
 
 def list_executions(
@@ -30,11 +32,10 @@ def list_executions(
     handler: str | None = None,
     queue: str | None = None,
     since: str | None = None,
-    after: str | None = None,
-    limit: int = 50,
+    listed: Listed | None = None,
     target: Target | None = None,
 ) -> None:
-    """List executions, newest first.
+    """List executions, newest first; of the last 7 days unless an option or the filter says otherwise.
 
     Args:
         job: Only those of this job, by name or id.
@@ -42,29 +43,27 @@ def list_executions(
         handler: Only those of this handler.
         queue: Only those of this queue.
         since: Made at or after this instant, or wall time in the job's zone.
-        after: Start behind this execution's id: the one a page ended with.
-        limit: How many.
+        listed: What every list takes.
     """
-    target = target or Target()
-    size = page_size(limit)
-    query = ExecutionQuery(statuses=tuple(status or ()), handler=handler, queue=queue, before_id=after, limit=size + 1)
+    target, listed = target or Target(), listed or Listed()
 
-    async def work(client: Client) -> tuple[list[Execution], JobZones]:
-        at = await read_at(client, job, since, "since")
-        found = await client.scheduler.list_executions(replace(query, since=at), job=job)
-        platform_id = client.scheduler.platform_id
-        ids = [execution.job_id for execution in found]
-        return found, await client.scheduler.read(lambda tx: read_zones(tx, platform_id, ids))
+    async def work(desk: Desk) -> tuple[Page[Execution], JobZones]:
+        at = await read_at(desk, job, since, "since")
+        of_job = None if job is None else equals("job_id", (await desk.ask(asks.get_job(job))).id)
+        conditions = (
+            of_job,
+            one_of("status", status or []),
+            equals("handler", handler),
+            equals("queue", queue),
+            compared("created_at", ">=", at),
+        )
+        page = await desk.ask(asks.list_executions(**listed.query(*conditions, include="payload")))
+        ids = [execution.wire.get("job_id") for execution in page]
+        return page, await read_zones(desk, ids) if target.for_people else JobZones()
 
-    found, zones = target.run(work)
-    page = found[:size]
-    print_page(
-        target.output,
-        [execution_to_wire(execution) for execution in page],
-        table(["ID", "JOB", "STATUS", "DUE", "STARTED", "TOOK", "TRIES", "NOTE"], [_row(e, zones) for e in page]),
-        following=page[-1].id if len(found) > size else None,
-        empty="No executions.",
-    )
+    page, zones = target.run(work)
+    headers = ("ID", "JOB", "STATUS", "DUE", "STARTED", "TOOK", "TRIES", "NOTE")
+    print_listing(target, listed, page, headers, lambda one: _row(one, zones), empty="No executions.")
 
 
 def get_execution(execution_id: str, /, *, target: Target | None = None) -> None:
@@ -75,17 +74,12 @@ def get_execution(execution_id: str, /, *, target: Target | None = None) -> None
     """
     target = target or Target()
 
-    async def work(client: Client) -> tuple[ExecutionView, JobZones]:
-        view = await client.scheduler.get_execution(execution_id)
-        platform_id = client.scheduler.platform_id
-        return view, await client.scheduler.read(lambda tx: read_zones(tx, platform_id, [view.execution.job_id]))
+    async def work(desk: Desk) -> tuple[ExecutionWithAttempts, JobZones]:
+        found = await desk.ask(asks.get_execution(execution_id))
+        return found, await read_zones(desk, [found.job_id]) if target.for_people else JobZones()
 
-    view, zones = target.run(work)
-    wire = execution_to_wire(view.execution) | {
-        "attempts": [record_to_wire(attempt) for attempt in view.attempts],
-        "decision": decision_to_wire(view.decision) if view.decision else None,
-    }
-    print_one(target.output, wire, _told(view, zones.of(view.execution.job_id)))
+    found, zones = target.run(work)
+    print_one(target.output, found.wire, _told(found, zones.of(found.job_id)))
 
 
 def execution_logs(
@@ -122,9 +116,9 @@ def cancel_execution(
         force: End a running one now: whatever its handler still does is dropped.
     """
     target = target or Target()
-    execution = target.run(lambda client: client.scheduler.cancel_execution(execution_id, reason=reason, force=force))
-    told = "is cancelled" if execution.status is Status.CANCELLED else f"is {execution.status.value} and told to stop"
-    print_one(target.output, execution_to_wire(execution), f"execution {execution.id} {told}")
+    execution = target.run(lambda desk: desk.ask(asks.cancel_execution(execution_id, reason=reason, force=force)))
+    told = "is cancelled" if execution.status is Status.CANCELLED else f"is {execution.status} and told to stop"
+    print_one(target.output, execution.wire, f"execution {execution.id} {told}")
 
 
 def retry_execution(
@@ -148,14 +142,14 @@ def retry_execution(
     body = job_fields.read_object(payload, "--payload") if payload is not None else None
     seconds = elapsed_ms(timeout, "timeout") / 1000 if timeout is not None else None
 
-    async def work(client: Client) -> int:
-        execution = await client.scheduler.retry_execution(execution_id, payload=body)
+    async def work(desk: Desk) -> int:
+        execution = await desk.ask(asks.retry_execution(execution_id, **job_fields.given_only({"payload": body})))
         text = f"execution {execution_id} runs again as {execution.id}"
         if wait:
-            if target.output == "table":
+            if target.for_people:
                 say(text)
-            return await wait_for(client, execution.id, target.output, seconds)
-        print_one(target.output, execution_to_wire(execution), text)
+            return await wait_for(desk, execution.id, target.output, seconds)
+        print_one(target.output, execution.wire, text)
         return Exit.DONE
 
     return target.run(work)
@@ -166,24 +160,25 @@ def _row(execution: Execution, zones: JobZones) -> list[Any]:
     return [
         execution.id,
         execution.job_name or execution.handler,
-        execution.status.value,
+        execution.status,
         stamp(execution.scheduled_at or execution.created_at, zone),
         stamp(execution.started_at, zone),
         _took(execution),
-        f"{execution.attempt}/{execution.retry.max_retries + 1}",
+        f"{execution.attempt}/{execution.retry['max_retries'] + 1}",
         short(note(execution), 100),
     ]
 
 
-def note(execution: Execution) -> str:
+def note(execution: Any) -> str:
     """Return what matters most about where an execution stands; empty where its status says it all."""
-    if execution.error and execution.status not in (Status.SUCCESS, Status.RUNNING):
+    status = Status(execution.status)
+    if execution.error and status not in (Status.SUCCESS, Status.RUNNING):
         return f"{execution.error.get('type')}: {execution.error.get('message')}"
-    if execution.status is Status.PENDING and execution.blocked_by:
+    if status is Status.PENDING and execution.blocked_by:
         return f"held back by {execution.blocked_by}"
-    if execution.cancel_requested_at and not execution.status.terminal:
+    if execution.cancel_requested_at and not status.terminal:
         return "told to stop"
-    if execution.status is Status.RUNNING and execution.progress:
+    if status is Status.RUNNING and execution.progress:
         return progress_told(execution.progress)
     return ""
 
@@ -205,22 +200,20 @@ def progress_told(progress: Any) -> str:
 
 
 def _took(execution: Execution) -> str | None:
-    if execution.started_at is None or execution.finished_at is None or execution.finished_at < execution.started_at:
-        return None
-    return span(execution.finished_at - execution.started_at)
+    return None if execution.duration_ms is None else span(execution.duration_ms / 1000)
 
 
-def _told(view: ExecutionView, zone: str) -> str:
-    e = view.execution
+def _told(e: ExecutionWithAttempts, zone: str) -> str:
     error = e.error or {}
+    decision = e.decision
     told = pairs(
         {
             "id": e.id,
-            "status": e.status.value + (f" ({e.failure.value})" if e.failure else ""),
+            "status": str(e.status) + (f" ({e.failure})" if e.failure else ""),
             "held back by": e.blocked_by,
             "job": f"{e.job_name} (revision {e.job_revision})" if e.job_name else None,
             "handler": e.handler,
-            "cause": e.cause.value + (f" of {e.retry_of}" if e.retry_of else ""),
+            "cause": str(e.cause) + (f" of {e.retry_of}" if e.retry_of else ""),
             "payload": e.payload,
             "queue": f"{e.queue}, priority {e.priority}",
             "due": both(e.scheduled_at, zone) if e.scheduled_at else None,
@@ -230,22 +223,22 @@ def _told(view: ExecutionView, zone: str) -> str:
             "finished": both(e.finished_at, zone) if e.finished_at else None,
             "next attempt": both(e.available_at, zone) if e.status is Status.RETRYING else None,
             "took": _took(e),
-            "attempt": f"{e.attempt} of {e.retry.max_retries + 1}" + (f", {e.losses} lost" if e.losses else ""),
+            "attempt": f"{e.attempt} of {e.retry['max_retries'] + 1}" + (f", {e.losses} lost" if e.losses else ""),
             "worker": e.worker_id,
             "lease until": both(e.lease_until, zone) if e.lease_until else None,
             "progress": progress_told(e.progress) if e.progress else None,
             "result": e.result,
             "error": f"{error.get('type')}: {error.get('message')}" if error else None,
             "trace": e.trace_id,
-            "decision": f"{view.decision.decision.value}, {span(view.decision.late)} late" if view.decision else None,
+            "decision": f"{decision['decision']}, {span(decision['late_ms'] / 1000)} late" if decision else None,
         }
     )
     rows = [
         [a.attempt, a.outcome, stamp(a.started_at, zone), stamp(a.ended_at, zone), a.worker_id, _error_of(a.error)]
-        for a in view.attempts
+        for a in map(Attempt, e.attempts)
     ]
     if rows:
-        told += "\n\n" + table(["ATTEMPT", "OUTCOME", "STARTED", "ENDED", "WORKER", "ERROR"], rows)
+        told += "\n\n" + table(["ATTEMPT", "OUTCOME", "STARTED", "ENDED", "WORKER", "ERROR"], rows, columns())
     trace = str(error.get("traceback") or "").rstrip()
     return f"{told}\n\n{printable(trace)}" if trace else told
 

@@ -15,6 +15,7 @@ class Exit(IntEnum):
     USAGE = 2
     NOT_FOUND = 4
     CONFLICT = 5
+    DENIED = 6
     UNREACHABLE = 7
     ENDED_BADLY = 8
     PARTIAL = 9
@@ -31,7 +32,10 @@ _OF_ERROR: tuple[tuple[type[errors.MainspringError], Exit], ...] = (
     (errors.NotFoundError, Exit.NOT_FOUND),
     (errors.ConflictError, Exit.CONFLICT),
     (errors.EngineBusyError, Exit.CONFLICT),
+    (errors.UnauthorizedError, Exit.DENIED),
+    (errors.ForbiddenError, Exit.DENIED),
     (errors.StoreUnavailableError, Exit.UNREACHABLE),
+    (errors.ServerUnreachableError, Exit.UNREACHABLE),
     (errors.ExecutionFailedError, Exit.ENDED_BADLY),
 )
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from mainspring.cli.desk import Desk
 from mainspring.cli.output import clean, print_one
-from mainspring.cli.target import Client, Target
-from mainspring.control.explain import explain as explain_it
-from mainspring.control.explanation import Explanation
+from mainspring.cli.target import Target
+from mainspring.client import asks
+from mainspring.client.shapes import Explanation
+from mainspring.errors import NotFoundError
 
 #: A sign for each result, so that the column is read at a glance; the word stands beside it.
 SIGNS = {"yes": "✓", "no": "✗", "blocked": "■", "info": "·", "unknown": "?"}
@@ -24,12 +26,19 @@ def explain(name: str, /, *, at: str | None = None, event: str | None = None, ta
     """
     target = target or Target()
 
-    async def work(client: Client) -> Explanation:
-        platform_id, schedules = client.scheduler.platform_id, client.app.schedules
-        return await client.scheduler.read(lambda tx: explain_it(tx, schedules, platform_id, name, at, event=event))
+    async def work(desk: Desk) -> Explanation:
+        if event is None and at is None:
+            try:
+                return await desk.ask(asks.explain_an_execution(name))
+            except NotFoundError:
+                pass
+        try:
+            return await desk.ask(asks.explain(name, at=at, event=event))
+        except NotFoundError as error:
+            raise NotFoundError("job or execution", name) from error
 
     found = target.run(work)
-    print_one(target.output, found.to_wire(), told(found))
+    print_one(target.output, found.wire, told(found))
 
 
 def told(found: Explanation) -> str:

@@ -9,9 +9,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from mainspring.cli.desk import Desk
 from mainspring.cli.output import print_json, print_lines
-from mainspring.cli.target import Client, Target
-from mainspring.control.export import Kind, export
+from mainspring.cli.target import Target
+from mainspring.client.watching import export_record
+from mainspring.control.export import Kind
 
 Job = Annotated[str | None, Parameter(name="--job")]
 
@@ -55,12 +57,13 @@ def export_transitions(*, job: Job = None, target: Target | None = None) -> None
 def _export(kind: Kind, job: str | None, target: Target | None) -> None:
     target = target or Target()
 
-    async def work(client: Client) -> None:
-        pages = export(client.scheduler.read, client.scheduler.platform_id, kind, job=job)
+    ask = export_record(kind.value, job=job)
+
+    async def work(desk: Desk) -> None:
         if target.output == "json":
-            print_json([row async for page in pages for row in page])
+            print_json([row async for row in desk.lines(ask)])
             return
-        async for page in pages:
-            print_lines(page)
+        async for row in desk.lines(ask):
+            print_lines([row])
 
     target.run(work)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mainspring.cli.output import print_one, say
-from mainspring.cli.target import Client, Target
+from mainspring.cli.target import Opened, Target
 from mainspring.cli.times import stamp
 from mainspring.model.wire import instant
 from mainspring.moves.hold import Hold
@@ -20,10 +20,10 @@ def hold(*, reason: str, target: Target | None = None) -> None:
     """
     target = target or Target()
 
-    async def work(client: Client) -> Hold:
+    async def work(client: Opened) -> Hold:
         return await client.scheduler.hold_fleet(reason)
 
-    made = target.run(work)
+    made = target.run_on_store(work, what="holding the fleet")
     print_one(target.output, _wire(made), f"held: {made.reason}. `mainspring release` lets the fleet go on")
 
 
@@ -31,10 +31,10 @@ def release(*, target: Target | None = None) -> None:
     """Let a held fleet go on. What became due meanwhile is decided by each job's misfire policy."""
     target = target or Target()
 
-    async def work(client: Client) -> Hold | None:
+    async def work(client: Opened) -> Hold | None:
         return await client.scheduler.release_fleet()
 
-    found = target.run(work)
+    found = target.run_on_store(work, what="holding the fleet")
     if found is None:
         say("the fleet was not held")
         return

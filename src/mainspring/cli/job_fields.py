@@ -10,6 +10,7 @@ from typing import Any
 
 from mainspring.cli.exits import UsageError
 from mainspring.model.job import JobType
+from mainspring.model.wire import DEFINITION_FIELDS, check_policies, refuse_unknown
 
 _TYPE_OF = {
     "cron": JobType.CRON,
@@ -73,6 +74,24 @@ def with_assignments(fields: Mapping[str, Any], assignments: Sequence[str]) -> d
             inner[key] = inner = dict(before) if isinstance(before, Mapping) else {}
         inner[last] = _value(text)
     return after
+
+
+def check(fields: Mapping[str, Any]) -> None:
+    """Refuse fields there are not and values that cannot be, before anybody is asked; null is for the default.
+
+    >>> check({"name": "nightly", "priority": 9, "owner": None})
+    """
+    refuse_unknown(fields, DEFINITION_FIELDS)
+    check_policies({name: value for name, value in fields.items() if value is not None})
+
+
+def given_only(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is not None.
+
+    >>> given_only({"url": None, "reason": "moved"})
+    {'reason': 'moved'}
+    """
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def labels_of(texts: Sequence[str]) -> dict[str, str]:

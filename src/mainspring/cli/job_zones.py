@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from mainspring.model.job import Job
-from mainspring.ports.store import Tx
+from mainspring.client import asks
+from mainspring.client.shapes import Job
+from mainspring.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from mainspring.cli.desk import Desk
+
+#: Ids one filter names: it has to fit into an address.
+_AT_ONCE = 80
 
 
 @dataclass(frozen=True)
@@ -26,11 +34,22 @@ class JobZones:
 
     def of_job(self, job: Job) -> str:
         """Return the zone of a job at hand."""
-        return job.definition.timezone or self.default
+        return job.timezone or self.default
 
 
-def read_zones(tx: Tx, platform_id: str, job_ids: Iterable[str | None] = ()) -> JobZones:
+async def read_zones(desk: Desk, job_ids: Iterable[str | None] = ()) -> JobZones:
     """Read the zones of these jobs and the platform's own."""
-    default = tx.platforms.timezone(platform_id) or "UTC"
-    jobs = tx.jobs.by_id(sorted({job_id for job_id in job_ids if job_id is not None}))
-    return JobZones(default, {job.id: job.definition.timezone or default for job in jobs.values()})
+    try:
+        default = (await desk.ask(asks.get_platform())).timezone or "UTC"
+    except NotFoundError:  # nobody has made it: it has no zone
+        default = "UTC"
+    zones: dict[str, str] = {}
+    for ids in _groups(sorted({job_id for job_id in job_ids if job_id is not None})):
+        where = f"id IN ({', '.join(ids)})"
+        page = await desk.ask(asks.list_jobs(filter=where, fields="timezone", page_size=len(ids)))
+        zones |= {job.id: job.timezone or default for job in page}
+    return JobZones(default, zones)
+
+
+def _groups(ids: list[str]) -> Iterable[list[str]]:
+    return (ids[start : start + _AT_ONCE] for start in range(0, len(ids), _AT_ONCE))

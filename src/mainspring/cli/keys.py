@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Annotated
+from datetime import datetime, timedelta
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from mainspring.cli.desk import Desk
 from mainspring.cli.durations import elapsed_ms
-from mainspring.cli.output import pairs, print_one, print_page, say, table
-from mainspring.cli.target import Client, Target
-from mainspring.control.keys import KeyService, MadeKey, key_to_wire
-from mainspring.control.listing import ListRequest, Page, list_page
-from mainspring.model.nouns import Noun
+from mainspring.cli.output import pairs, print_one, say
+from mainspring.cli.pages import Listed, print_listing
+from mainspring.cli.target import Target
+from mainspring.cli.times import stamp
+from mainspring.client import asks
+from mainspring.client.shapes import Key, MadeKey
 
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 
@@ -38,36 +40,26 @@ def create_key(
     target = target or Target()
     seconds = elapsed_ms(expires_in, "expires-in") / 1000 if expires_in is not None else None
 
-    async def work(client: Client) -> MadeKey:
-        now = await client.scheduler.read(lambda tx: tx.now)
-        expires_at = now + timedelta(seconds=seconds) if seconds is not None else None
-        service = _service(client)
-        return await service.create(
-            role=role, name=name, scopes=scopes or (), expires_at=expires_at, all_platforms=all_platforms
-        )
+    async def work(desk: Desk) -> MadeKey:
+        asked: dict[str, Any] = {"role": role, "name": name, "scopes": scopes or [], "all_platforms": all_platforms}
+        if seconds is not None:
+            now = datetime.fromisoformat((await desk.ask(asks.get_overview())).at)  # by the store's clock, not ours
+            asked["expires_at"] = now + timedelta(seconds=seconds)
+        return await desk.ask(asks.create_key(**asked))
 
     _print_made(target, target.run(work, create=True))
 
 
-def list_keys(*, limit: int = 50, after: str | None = None, target: Target | None = None) -> None:
+def list_keys(*, listed: Listed | None = None, target: Target | None = None) -> None:
     """List keys, newest first; never their secrets.
 
     Args:
-        limit: Most keys shown.
-        after: Where the page before ended.
+        listed: What every list takes.
     """
-    target = target or Target()
-
-    async def work(client: Client) -> Page:
-        platform_id = client.app.platform_id
-        request = ListRequest(page_size=limit, page_token=after)
-        return await client.scheduler.read(lambda tx: list_page(tx, Noun.KEYS, platform_id, request))
-
-    page = target.run(work)
-    wires = [key_to_wire(key) for key in page.rows]
-    rows = [[w["id"], w["name"], w["role"], w["expires_at"], w["revoked_at"], w["last_used_at"]] for w in wires]
-    text = table(["ID", "NAME", "ROLE", "EXPIRES", "REVOKED", "LAST USED"], rows)
-    print_page(target.output, wires, text, following=page.next_page_token, empty="no keys: only this machine may ask")
+    target, listed = target or Target(), listed or Listed()
+    page = target.run(lambda desk: desk.ask(asks.list_keys(**listed.query())))
+    headers = ("ID", "NAME", "ROLE", "EXPIRES", "REVOKED", "LAST USED")
+    print_listing(target, listed, page, headers, _row, empty="no keys: only this machine may ask")
 
 
 def revoke_key(key_id: str, /, *, target: Target | None = None) -> None:
@@ -77,8 +69,8 @@ def revoke_key(key_id: str, /, *, target: Target | None = None) -> None:
         key_id: Its id.
     """
     target = target or Target()
-    key = target.run(lambda client: _service(client).revoke(key_id))
-    print_one(target.output, key_to_wire(key), f"key {key_id} is revoked")
+    key = target.run(lambda desk: desk.ask(asks.revoke_key(key_id)))
+    print_one(target.output, key.wire, f"key {key_id} is revoked")
 
 
 def rotate_key(key_id: str, /, *, overlap: str = "24h", target: Target | None = None) -> None:
@@ -89,19 +81,16 @@ def rotate_key(key_id: str, /, *, overlap: str = "24h", target: Target | None = 
         overlap: How long the former secret still holds, such as 24h.
     """
     target = target or Target()
-    span = timedelta(milliseconds=elapsed_ms(overlap, "overlap"))
-    _print_made(target, target.run(lambda client: _service(client).rotate(key_id, overlap=span)))
+    span_ms = elapsed_ms(overlap, "overlap")
+    _print_made(target, target.run(lambda desk: desk.ask(asks.rotate_key(key_id, overlap_ms=span_ms))))
 
 
-def _service(client: Client) -> KeyService:
-    app = client.app
-    service = KeyService(app.store, platform_id=app.platform_id, schedules=app.schedules, actor="cli")
-    service.everywhere = True  # whoever has the database has every platform
-    return service
+def _row(key: Key) -> list[Any]:
+    times = (key.expires_at, key.revoked_at, key.last_used_at)
+    return [key.id, key.name, key.role, *(stamp(at) for at in times)]
 
 
 def _print_made(target: Target, made: MadeKey) -> None:
-    wire = key_to_wire(made.key) | {"secret": made.text}
-    print_one(target.output, wire, pairs({name: value for name, value in wire.items() if value is not None}))
-    if target.output == "table":
+    print_one(target.output, made.wire, pairs({name: value for name, value in made.wire.items() if value is not None}))
+    if target.for_people:
         say("Keep the secret: it is shown this once.")

@@ -7,15 +7,17 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from mainspring.cli.desk import Desk
 from mainspring.cli.exits import Exit
+from mainspring.cli.filters import equals
 from mainspring.cli.job_zones import read_zones
 from mainspring.cli.output import clean, print_json, print_lines, say
-from mainspring.cli.target import Client, Target
+from mainspring.cli.target import Target
 from mainspring.cli.times import stamp
+from mainspring.cli.waiting import ended
+from mainspring.client import asks
+from mainspring.client.shapes import Execution, LogLine
 from mainspring.errors import NotFoundError
-from mainspring.model.execution import Execution, LogLine
-from mainspring.model.wire import record_to_wire
-from mainspring.ports.store import ExecutionQuery
 
 #: Seconds between two looks, and lines taken in one.
 POLL, BATCH = 0.5, 1000
@@ -43,12 +45,12 @@ def logs(
 
 def show_logs(target: Target, name: str, *, follow: bool, after: int) -> int:
     """Print log lines; with ``follow`` go on."""
-    return target.run(lambda client: _Reader(client, target, name, after).read(follow))
+    return target.run(lambda desk: _Reader(desk, target, name, after).read(follow))
 
 
 class _Reader:
-    def __init__(self, client: Client, target: Target, name: str, after: int) -> None:
-        self._service, self._target, self._name, self._after = client.scheduler, target, name, after
+    def __init__(self, desk: Desk, target: Target, name: str, after: int) -> None:
+        self._desk, self._target, self._name, self._after = desk, target, name, after
         self._zone = "UTC"
         self._kept: list[LogLine] = []
 
@@ -57,9 +59,9 @@ class _Reader:
         while True:
             if execution is not None:
                 execution = await self._drain(execution)
-            if not follow or (execution is not None and execution.status.terminal and not of_job):
+            if not follow or (execution is not None and ended(execution) and not of_job):
                 break
-            if of_job and (execution is None or execution.status.terminal):
+            if of_job and (execution is None or ended(execution)):
                 following = await self._newer(execution)
                 if following is not None:
                     execution, self._after = following, 0
@@ -67,43 +69,46 @@ class _Reader:
                     continue
             await asyncio.sleep(POLL)
         if self._target.output == "json":
-            print_json({"data": [record_to_wire(line) for line in self._kept], "next_page_token": None})
+            print_json({"data": [line.wire for line in self._kept], "next_page_token": None})
         return Exit.DONE
 
     async def _find(self) -> tuple[Execution | None, bool]:
         """Return the execution meant, and whether a job was named rather than it."""
-        platform_id = self._service.platform_id
         try:
-            found: Execution | None = (await self._service.get_execution(self._name)).execution
+            found: Execution | None = await self._desk.ask(asks.get_execution(self._name))
             job_id, of_job = found.job_id if found else None, False
         except NotFoundError:
-            job = (await self._service.get_job(self._name)).job
-            newest = await self._service.list_executions(ExecutionQuery(limit=1), job=job.id)
-            found, job_id, of_job = next(iter(newest), None), job.id, True
+            job = await self._desk.ask(asks.get_job(self._name))
+            found, job_id, of_job = next(iter(await self._newest(job.id, 1)), None), job.id, True
             say(f"{job.name} has no execution yet" if found is None else f"-- execution {found.id}")
-        zones = await self._service.read(lambda tx: read_zones(tx, platform_id, [job_id]))
-        self._zone = zones.of(job_id)
+        if self._target.for_people:
+            self._zone = (await read_zones(self._desk, [job_id])).of(job_id)
         return found, of_job
 
     async def _drain(self, execution: Execution) -> Execution:
         """Print what is new; return the execution as it was before that look, so that no last line is lost."""
-        known = (await self._service.get_execution(execution.id)).execution
-        while lines := await self._service.logs(execution.id, after=self._after, limit=BATCH):
+        known = await self._desk.ask(asks.get_execution(execution.id))
+        while lines := (await self._desk.ask(asks.get_logs(execution.id, after=self._after, limit=BATCH))).lines:
             self._after = lines[-1].line
             self._print(lines)
             if len(lines) < BATCH:
                 break
         return known
 
+    async def _newest(self, job_id: str, count: int) -> list[Execution]:
+        # Naming the id keeps the list from being narrowed to the last days: a job's newest may be older.
+        query = f'{equals("job_id", job_id)} AND id != ""'
+        return (await self._desk.ask(asks.list_executions(filter=query, page_size=count))).data
+
     async def _newer(self, last: Execution | None) -> Execution | None:
         """Return the next execution of the job after the one read last."""
-        found = await self._service.list_executions(ExecutionQuery(limit=50), job=self._name)
-        newer = [e for e in found if last is None or e.id > last.id]
+        job_id = last.job_id if last is not None else (await self._desk.ask(asks.get_job(self._name))).id
+        newer = [e for e in await self._newest(str(job_id), 50) if last is None or e.id > last.id]
         return newer[-1] if newer else None
 
     def _print(self, lines: list[LogLine]) -> None:
         if self._target.output == "jsonl":
-            print_lines(record_to_wire(line) for line in lines)
+            print_lines(line.wire for line in lines)
         elif self._target.output == "json":
             self._kept += lines
         else:

@@ -8,7 +8,7 @@ from typing import Any
 from mainspring.cli.config import masked
 from mainspring.cli.doctor import schema_revision
 from mainspring.cli.output import pairs, print_one
-from mainspring.cli.target import Client, Target
+from mainspring.cli.target import Opened, Target
 
 
 def migrate(*, target: Target | None = None) -> None:
@@ -23,14 +23,14 @@ def migrate(*, target: Target | None = None) -> None:
 
 
 async def _migrate(target: Target) -> dict[str, Any]:
-    app = target.app()
+    app = target.app("migrating")
     step = getattr(app.store, "migrate", None)
     before = await step() if step is not None else None
     await app.open()
     try:
         return {
             "database_url": masked(app.settings.database_url),
-            "schema_version": await schema_revision(Client(app, app.scheduler())),
+            "schema_version": await schema_revision(Opened(app, app.scheduler())),
             "before": before,
         }
     finally:

@@ -9,7 +9,7 @@ from mainspring.schedule.instants import read_moment, to_wall
 from mainspring.schedule.zones import zone
 
 if TYPE_CHECKING:
-    from mainspring.cli.target import Client
+    from mainspring.cli.desk import Desk
 
 
 def to_instant(text: str, timezone: str, field: str) -> datetime:
@@ -29,12 +29,13 @@ def is_date(text: str) -> bool:
     return len(text) == 10 and text[4] == text[7] == "-" and text.replace("-", "").isdecimal()
 
 
-async def read_at(client: Client, job: str | None, text: str | None, field: str) -> datetime | None:
+async def read_at(desk: Desk, job: str | None, text: str | None, field: str) -> datetime | None:
     """Return the instant of an option; a wall time is in the job's zone, or the platform's where no job is named."""
     if text is None:
         return None
     from mainspring.cli.job_zones import read_zones
+    from mainspring.client import asks
 
-    zones = await client.scheduler.read(lambda tx: read_zones(tx, client.scheduler.platform_id))
-    place = zones.of_job((await client.scheduler.get_job(job)).job) if job is not None else zones.default
+    zones = await read_zones(desk)
+    place = zones.of_job(await desk.ask(asks.get_job(job))) if job is not None else zones.default
     return to_instant(text, place, field)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -32,28 +33,6 @@ def print_one(output: Format, wire: Mapping[str, Any], text: str) -> None:
         print_lines([wire])
 
 
-def print_page(
-    output: Format,
-    wires: Sequence[Mapping[str, Any]],
-    text: str,
-    *,
-    following: str | None,
-    empty: str,
-) -> None:
-    """Print a page of resources; ``following`` is what ``--after`` takes for the next one, None on the last."""
-    if output == "json":
-        print_json({"data": list(wires), "next_page_token": following})
-        return
-    if output == "jsonl":
-        print_lines(wires)
-    elif wires:
-        print(text)
-    else:
-        say(empty)
-    if following is not None:
-        say(f"There are more: --after {following}")
-
-
 def say(message: str) -> None:
     """Say something to the person, on stderr."""
     print(message, file=sys.stderr)
@@ -65,18 +44,34 @@ def warn(warnings: Iterable[str]) -> None:
         say(f"warning: {warning}")
 
 
-def table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], width: int | None = None) -> str:
     """Return aligned columns; nothing is wrapped or cut, so ids can be copied and scripts can split.
+
+    Where they are wider than ``width``, each row is a block of lines instead: what is empty is left out.
 
     >>> print(table(["NAME", "RUNS"], [["a", 1], ["longer", None]]))
     NAME    RUNS
     a       1
     longer  -
+    >>> print(table(["NAME", "RUNS"], [["a", 1], ["longer", None]], width=10))
+    NAME  a
+    RUNS  1
+    <BLANKLINE>
+    NAME  longer
     """
     cells = [list(headers), *([clean(cell) for cell in row] for row in rows)]
     widths = [max(len(row[index]) for row in cells) for index in range(len(headers))]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells)
+    lines = ["  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip() for row in cells]
+    if width is not None and max(map(len, lines)) > width:
+        return "\n\n".join(
+            pairs({name: cell for name, cell in zip(headers, row, strict=True) if cell != "-"}) for row in cells[1:]
+        )
     return "\n".join(lines)
+
+
+def columns() -> int | None:
+    """Return how wide the terminal is; None off a terminal, where nothing is too wide."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def pairs(values: Mapping[str, Any]) -> str:

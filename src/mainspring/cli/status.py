@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
-from typing import Annotated
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from mainspring.cli.output import print_one, table
-from mainspring.cli.target import Client, Target
-from mainspring.cli.times import away, span, stamp
+from mainspring.cli.output import columns, print_one, table
+from mainspring.cli.target import Target
+from mainspring.cli.times import away, since, span, stamp
+from mainspring.client import asks
 from mainspring.control.counted import shown
-from mainspring.control.status import Status, collect_status
-from mainspring.control.transport import collect_transport
 
 SIGNS = {"pass": "✓", "warn": "!", "fail": "✗"}
 
@@ -30,80 +30,95 @@ def status(
     """
     target = target or Target()
 
-    async def work(client: Client) -> Status:
-        platform_id = client.scheduler.platform_id
-        found = await client.scheduler.read(lambda tx: collect_status(tx, platform_id))
-        return replace(found, transport=await collect_transport(client.app.store, client.app.transport))
-
     while True:
-        found = target.run(work)
+        found = target.run(lambda desk: desk.ask(asks.get_overview()))
         if watch and target.output == "table":
             print("\x1b[2J\x1b[H", end="")
-        print_one(target.output, found.to_wire(), told(found))
+        print_one(target.output, found.wire, told(found.wire))
         if not watch:
             return
         time.sleep(2)
 
 
-def told(found: Status) -> str:
+def told(found: Mapping[str, Any]) -> str:
     """Return the screen."""
-    counts = found.metrics["executions"]
+    metrics, zone, width = found["metrics"], found["timezone"], columns()
+    now = _instant(found["at"])
+    counts = metrics["executions"]
     words = ("running", "queued", "pending", "retrying", "waiting")
-    more = found.metrics["at_least"]
+    more = metrics.get("at_least", ())
     live = ", ".join(f"{shown(counts.get(word, 0), f'executions.{word}', more)} {word}" for word in words)
-    jobs, letters = (shown(found.metrics[name], name, more) for name in ("jobs", "dead_letters"))
+    jobs, letters = (shown(metrics[name], name, more) for name in ("jobs", "dead_letters"))
     parts = [
-        f"{SIGNS[found.health.status]} {found.sentence}",
+        f"{SIGNS[found['status']]} {found['sentence']}",
         "",
-        f"At            {stamp(found.now, found.timezone)}",
+        f"At            {stamp(now, zone)}",
         f"Executions    {live}",
-        f"Jobs          {jobs}" + (f", {len(found.paused)} paused" if found.paused else ""),
+        f"Jobs          {jobs}" + (f", {len(found['paused'])} paused" if found["paused"] else ""),
         f"Dead letters  {letters} open",
-        f"Late          decisions {_lag(found, 'decision_lag_s')}, queues {_lag(found, 'queue_lag_s')}, "
-        f"events {_lag(found, 'outbox_lag_s')}",
+        f"Late          decisions {_lag(metrics, 'decision_lag_s')}, queues {_lag(metrics, 'queue_lag_s')}, "
+        f"events {_lag(metrics, 'outbox_lag_s')}",
     ]
-    if found.queues:
-        rows = [
-            [q.name, q.occupied, q.slots, q.limit, span(found.now - q.oldest_queued_at) if q.oldest_queued_at else None]
-            for q in found.queues
-        ]
-        parts += ["", table(["QUEUE", "QUEUED OR RUNNING", "SLOTS", "LIMIT", "OLDEST WAITS"], rows)]
-    parts += _transport(found)
-    nodes = [[w.id, f"{w.host}:{w.pid}", w.status, w.running, away(w.seen_at, found.now)] for w in found.workers]
-    nodes += [[d.id, f"{d.host}:{d.pid}", d.status, None, away(d.seen_at, found.now)] for d in found.dispatchers]
+    if found["queues"]:
+        rows = [[q["name"], q["occupied"], q["slots"], q["limit"], _waited(q, now)] for q in found["queues"]]
+        parts += ["", table(["QUEUE", "QUEUED OR RUNNING", "SLOTS", "LIMIT", "OLDEST WAITS"], rows, width)]
+    parts += _transport(found.get("transport"), now)
+    nodes = [_node(node, now) for node in (*found["workers"], *found["dispatchers"])]
     if nodes:
-        parts += ["", table(["NODE", "PROCESS", "STATUS", "RUNNING", "SEEN"], nodes)]
-    if found.failing:
-        rows = [[f.name, f.consecutive_failures, stamp(f.last_run_at, f.timezone)] for f in found.failing[:10]]
-        parts += ["", table(["FAILING", "IN A ROW", "LAST RUN"], rows)]
-    if found.upcoming:
+        parts += ["", table(["NODE", "PROCESS", "STATUS", "RUNNING", "SEEN"], nodes, width)]
+    if found["failing"]:
         rows = [
-            [u.name, away(u.at, found.now).removeprefix("in ") if u.at > found.now else "now", stamp(u.at, u.timezone)]
-            for u in found.upcoming
+            [f["job"], f["consecutive_failures"], stamp(since(f["last_run_at"]), f["timezone"])]
+            for f in found["failing"][:10]
         ]
-        parts += ["", table(["NEXT", "IN", "AT"], rows)]
-    if found.health.status != "pass":
+        parts += ["", table(["FAILING", "IN A ROW", "LAST RUN"], rows, width)]
+    if found["upcoming"]:
+        parts += ["", table(["NEXT", "IN", "AT"], [_next(one, now) for one in found["upcoming"]], width)]
+    if found["status"] != "pass":
         parts += ["", "mainspring doctor says what mends it."]
     return "\n".join(parts)
 
 
-def _transport(found: Status) -> list[str]:
-    """Return the streams work waits in; nothing where the database itself wakes the workers."""
-    figures = found.transport
-    if figures is None or figures.kind == "database":
+def _transport(figures: Mapping[str, Any] | None, now: datetime) -> list[str]:
+    """Return the streams work waits in; nothing where the database itself wakes the workers, or a server was asked."""
+    if figures is None:
         return []
-    told = ["", *figures.problems]
-    if figures.reachable:
-        told.append(f"Transport     {figures.server or 'Redis'}")
-    if figures.streams:
+    told = ["", *figures["problems"]]
+    if figures["reachable"]:
+        told.append(f"Transport     {figures['server'] or 'Redis'}")
+    if figures["streams"]:
         rows = [
-            [s.name, s.entries, s.pending, s.unread, s.consumers, away(s.oldest_at, found.now) if s.oldest_at else None]
-            for s in figures.streams
+            [s["name"], s["entries"], s["pending"], s["unread"], s["consumers"], _ago(s["oldest_at"], now)]
+            for s in figures["streams"]
         ]
-        told += ["", table(["STREAM", "ENTRIES", "BEING TRIED", "UNREAD", "READERS", "OLDEST"], rows)]
+        headers = ["STREAM", "ENTRIES", "BEING TRIED", "UNREAD", "READERS", "OLDEST"]
+        told += ["", table(headers, rows, columns())]
     return told
 
 
-def _lag(found: Status, name: str) -> str:
-    seconds = float(found.metrics[name])
+def _ago(text: str | None, now: datetime) -> str | None:
+    return None if text is None else away(_instant(text), now)
+
+
+def _node(node: Mapping[str, Any], now: datetime) -> list[Any]:
+    process = f"{node['host']}:{node['pid']}"
+    return [node["id"], process, node["status"], node.get("running"), away(_instant(node["seen_at"]), now)]
+
+
+def _waited(queue: Mapping[str, Any], now: datetime) -> str | None:
+    oldest = since(queue["oldest_queued_at"])
+    return span(now - oldest) if oldest is not None else None
+
+
+def _next(one: Mapping[str, Any], now: datetime) -> list[Any]:
+    at = _instant(one["next_run_at"])
+    return [one["job"], away(at, now).removeprefix("in ") if at > now else "now", stamp(at, one["timezone"])]
+
+
+def _instant(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _lag(metrics: Mapping[str, Any], name: str) -> str:
+    seconds = float(metrics[name])
     return span(seconds) if seconds else "none"

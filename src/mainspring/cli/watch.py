@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mainspring._version import __version__
 from mainspring.cli.config import masked
 from mainspring.cli.executions import progress_told
-from mainspring.cli.job_zones import JobZones, read_zones
+from mainspring.cli.job_zones import JobZones
 from mainspring.cli.live import Standing, Throttle, Under, Upcoming, View
 from mainspring.cli.narrate import Line, ended, happened, named, started
 from mainspring.cli.output import short
@@ -203,7 +203,7 @@ class Watch:
             running = tx.executions.find(ExecutionQuery(platform_id=platform_id, statuses=(Status.RUNNING,), limit=50))
             return (
                 tx.now,
-                read_zones(tx, platform_id),
+                JobZones(tx.platforms.timezone(platform_id) or "UTC"),
                 tx.jobs.find(platform_id, status=JobStatus.ACTIVE, limit=JOBS),
                 running,
                 tx.executions.counts(platform_id, BOUND + 1),
@@ -215,11 +215,13 @@ class Watch:
             logger.debug("the view could not look: %s", error)
             return
         self._zones = zones
-        self._zone_of = {job.name: zones.of_job(job) for job in jobs}
+        self._zone_of = {job.name: job.definition.timezone or zones.default for job in jobs}
         if node.worker is not None:
             self._standing.counters.keep({attempt.execution.id for attempt in node.worker.running})
         self._standing.now, self._standing.live = now, counts
-        self._standing.upcoming = [Upcoming(job.name, job.next_run_at, zones.of_job(job)) for job in _by_next_run(jobs)]
+        self._standing.upcoming = [
+            Upcoming(job.name, job.next_run_at, job.definition.timezone or zones.default) for job in _by_next_run(jobs)
+        ]
         self._standing.under = [_under(execution) for execution in running if execution.progress]
         self._tell_progress(running)
         self._view.stand(self._standing)

@@ -6,13 +6,20 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from mainspring.cli.desk import Desk
+from mainspring.cli.durations import elapsed_ms
 from mainspring.cli.exits import Exit
-from mainspring.cli.job_zones import read_zones
-from mainspring.cli.output import page_size, pairs, print_one, print_page, say, short, table
-from mainspring.cli.target import Client, Target
+from mainspring.cli.filters import equals
+from mainspring.cli.job_fields import given_only
+from mainspring.cli.job_zones import JobZones, read_zones
+from mainspring.cli.output import pairs, print_one, say, short
+from mainspring.cli.pages import Listed, print_listing, print_rows
+from mainspring.cli.target import Target
 from mainspring.cli.times import stamp
-from mainspring.control.webhooks import NewSecret, WebhookService, delivery_to_wire, webhook_to_wire
-from mainspring.model.webhook import DeliveryState, Reception, Webhook
+from mainspring.client import asks
+from mainspring.client.shape import Page
+from mainspring.client.shapes import Delivery, MadeWebhook, Webhook
+from mainspring.model.webhook import Reception
 
 Patterns = Annotated[list[str], Parameter(negative="")]
 
@@ -21,18 +28,9 @@ def list_webhooks(*, target: Target | None = None) -> None:
     """List webhooks, oldest first."""
     target = target or Target()
 
-    async def work(client: Client) -> list[Webhook]:
-        return await _service(client).find()
-
-    found = target.run(work)
-    rows = [[w.id, w.url, ", ".join(w.events), _standing(w)] for w in found]
-    print_page(
-        target.output,
-        [webhook_to_wire(webhook) for webhook in found],
-        table(["WEBHOOK", "URL", "EVENTS", "STANDING"], rows),
-        following=None,
-        empty="No webhooks.",
-    )
+    found = target.run(lambda desk: desk.ask(asks.list_webhooks()))
+    headers = ("WEBHOOK", "URL", "EVENTS", "STANDING")
+    print_rows(target, found, headers, lambda w: [w.id, w.url, ", ".join(w.events), _standing(w)], empty="No webhooks.")
 
 
 def create_webhook(
@@ -54,20 +52,15 @@ def create_webhook(
     """
     target = target or Target()
 
-    async def work(client: Client) -> NewSecret:
-        return await _service(client).create(url, events or ["**"], description=description, secret=secret)
-
-    _told_once(target, target.run(work))
+    asked: Any = {"url": url, "events": events or ["**"], "description": description, "secret": secret}
+    _told_once(target, target.run(lambda desk: desk.ask(asks.create_webhook(**given_only(asked)))))
 
 
 def delete_webhook(webhook_id: str, /, *, target: Target | None = None) -> None:
     """Unsubscribe; what it is still owed goes with it."""
     target = target or Target()
 
-    async def work(client: Client) -> None:
-        await _service(client).delete(webhook_id)
-
-    target.run(work)
+    target.run(lambda desk: desk.ask(asks.delete_webhook(webhook_id)))
     print_one(target.output, {"id": webhook_id, "deleted": True}, f"{webhook_id} is deleted")
 
 
@@ -80,11 +73,8 @@ def enable_webhook(webhook_id: str, /, *, url: str | None = None, target: Target
     """
     target = target or Target()
 
-    async def work(client: Client) -> Webhook:
-        return await _service(client).enable(webhook_id, url=url)
-
-    webhook = target.run(work)
-    print_one(target.output, webhook_to_wire(webhook), f"{webhook_id} is enabled")
+    webhook = target.run(lambda desk: desk.ask(asks.enable_webhook(webhook_id, **given_only({"url": url}))))
+    print_one(target.output, webhook.wire, f"{webhook_id} is enabled")
 
 
 def disable_webhook(webhook_id: str, /, *, reason: str, target: Target | None = None) -> None:
@@ -96,11 +86,8 @@ def disable_webhook(webhook_id: str, /, *, reason: str, target: Target | None = 
     """
     target = target or Target()
 
-    async def work(client: Client) -> Webhook:
-        return await _service(client).disable(webhook_id, reason=reason)
-
-    webhook = target.run(work)
-    print_one(target.output, webhook_to_wire(webhook), f"{webhook_id} is disabled")
+    webhook = target.run(lambda desk: desk.ask(asks.disable_webhook(webhook_id, reason=reason)))
+    print_one(target.output, webhook.wire, f"{webhook_id} is disabled")
 
 
 def rotate_secret(webhook_id: str, /, *, keep: str = "24h", target: Target | None = None) -> None:
@@ -112,26 +99,19 @@ def rotate_secret(webhook_id: str, /, *, keep: str = "24h", target: Target | Non
     """
     target = target or Target()
 
-    async def work(client: Client) -> NewSecret:
-        return await _service(client).rotate(webhook_id, keep=keep)
-
-    _told_once(target, target.run(work))
+    overlap = elapsed_ms(keep, "keep")
+    ask = asks.rotate_webhook_secret(webhook_id, overlap_ms=overlap)
+    _told_once(target, target.run(lambda desk: desk.ask(ask)))
 
 
 def post_test(webhook_id: str, /, *, target: Target | None = None) -> int:
     """Post a test event from here, right now, and show the answer."""
     target = target or Target()
 
-    async def work(client: Client) -> tuple[str, str]:
-        from mainspring.app.wiring import webhook_sender
-
-        sender = webhook_sender(client.app.settings, client.app.parts)
-        answer = await _service(client).test(webhook_id, sender)
-        return answer.reception.value, answer.detail
-
-    reception, detail = target.run(work)
-    print_one(target.output, {"id": webhook_id, "reception": reception, "detail": detail}, f"{reception}: {detail}")
-    return Exit.DONE if reception == Reception.DELIVERED else Exit.FAILED
+    answer = target.run(lambda desk: desk.ask(asks.post_test_event(webhook_id)))
+    wire = {"id": webhook_id, **answer.wire}
+    print_one(target.output, wire, f"{answer.reception}: {answer.detail}")
+    return Exit.DONE if answer.reception == Reception.DELIVERED.value else Exit.FAILED
 
 
 def list_deliveries(
@@ -139,8 +119,7 @@ def list_deliveries(
     /,
     *,
     state: Literal["held", "ready", "delivered", "failed"] | None = None,
-    after: str | None = None,
-    limit: int = 50,
+    listed: Listed | None = None,
     target: Target | None = None,
 ) -> None:
     """List what a webhook was owed and is, newest first.
@@ -148,38 +127,21 @@ def list_deliveries(
     Args:
         webhook_id: Its id.
         state: Only these. "held": an earlier event about the same thing has to arrive first.
-        after: Start behind this id: the one a page ended with.
-        limit: How many.
+        listed: What every list takes.
     """
-    target = target or Target()
-    size = page_size(limit)
-    wanted = None if state is None else DeliveryState(state)
+    target, listed = target or Target(), listed or Listed()
 
-    async def work(client: Client) -> tuple[list[Any], str]:
-        found = await _service(client).deliveries(webhook_id, state=wanted, before_id=after, limit=size + 1)
-        platform_id = client.scheduler.platform_id
-        zones = await client.scheduler.read(lambda tx: read_zones(tx, platform_id, []))
-        return found, zones.default
+    async def work(desk: Desk) -> tuple[Page[Delivery], JobZones]:
+        page = await desk.ask(asks.list_deliveries(webhook_id, **listed.query(equals("state", state))))
+        return page, await read_zones(desk) if target.for_people else JobZones()
 
-    found, zone = target.run(work)
-    page = found[:size]
-    rows = [
-        [d.id, d.event_type, d.subject, d.state.value, d.attempts, stamp(d.created_at, zone), short(d.detail, 80)]
-        for d in page
-    ]
-    print_page(
-        target.output,
-        [delivery_to_wire(delivery) for delivery in page],
-        table(["DELIVERY", "EVENT", "ABOUT", "STATE", "TRIES", "SINCE", "ANSWER"], rows),
-        following=page[-1].id if len(found) > size else None,
-        empty="It was owed nothing.",
-    )
+    page, zones = target.run(work)
+    headers = ("DELIVERY", "EVENT", "ABOUT", "STATE", "TRIES", "SINCE", "ANSWER")
+    print_listing(target, listed, page, headers, lambda d: _row(d, zones.default), empty="It was owed nothing.")
 
 
-def _service(client: Client) -> WebhookService:
-    service = WebhookService(client.app.store, platform_id=client.scheduler.platform_id, actor="cli")
-    service.sealer = client.app.sealer
-    return service
+def _row(d: Delivery, zone: str) -> list[Any]:
+    return [d.id, d.event_type, d.subject, d.state, d.attempts, stamp(d.created_at, zone), short(d.detail, 80)]
 
 
 def _standing(webhook: Webhook) -> str:
@@ -188,9 +150,8 @@ def _standing(webhook: Webhook) -> str:
     return f"in trouble, {webhook.failures} tries failed in a row" if webhook.failures else "well"
 
 
-def _told_once(target: Target, made: NewSecret) -> None:
-    webhook = made.webhook
-    told = {"id": webhook.id, "url": webhook.url, "events": ", ".join(webhook.events), "secret": made.secret}
-    print_one(target.output, {**webhook_to_wire(webhook), "secret": made.secret}, pairs(told))
-    if target.output == "table":
+def _told_once(target: Target, made: MadeWebhook) -> None:
+    told = {"id": made.id, "url": made.url, "events": ", ".join(made.events), "secret": made.secret}
+    print_one(target.output, made.wire, pairs(told))
+    if target.for_people:
         say("Keep the secret now: it is not shown again.")

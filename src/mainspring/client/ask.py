@@ -90,7 +90,7 @@ def nothing(wire: Any) -> None:
 
 
 def renamed(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a body under the names of the wire.
+    """Return a body that has a range of time under the names of the wire.
 
     >>> renamed({"since": 1, "reprocess": "all"})
     {'from': 1, 'reprocess': 'all'}

@@ -131,7 +131,7 @@ def bulk_dead_letters(
         "/dead-letters:bulk",
         Operation,
         query={"dry_run": dry_run},
-        body=renamed(body),
+        body=body,
         repeatable=True,
         idempotency_key=idempotency_key,
     )
@@ -147,7 +147,7 @@ def bulk_executions(
         "/executions:bulk",
         Operation,
         query={"dry_run": dry_run},
-        body=renamed(body),
+        body=body,
         repeatable=True,
         idempotency_key=idempotency_key,
     )
@@ -163,7 +163,7 @@ def bulk_jobs(
         "/jobs:bulk",
         Operation,
         query={"dry_run": dry_run},
-        body=renamed(body),
+        body=body,
         repeatable=True,
         idempotency_key=idempotency_key,
     )
@@ -180,7 +180,7 @@ def cancel_execution(
         Execution,
         {"execution_id": execution_id},
         query={"dry_run": dry_run},
-        body=renamed(body),
+        body=body,
         repeatable=True,
         idempotency_key=idempotency_key,
     )
@@ -212,7 +212,7 @@ def create_job(
         "/jobs",
         ChangedJob,
         query={"dry_run": dry_run},
-        body=renamed(body),
+        body=body,
         repeatable=True,
         idempotency_key=idempotency_key,
     )
@@ -220,17 +220,17 @@ def create_job(
 
 def create_key(*, dry_run: bool | None = None, **body: Unpack[NewKey]) -> Ask[MadeKey]:
     """Make a key; its secret is in this answer and nowhere else."""
-    return Ask("create_key", "POST", "/keys", MadeKey, query={"dry_run": dry_run}, body=renamed(body))
+    return Ask("create_key", "POST", "/keys", MadeKey, query={"dry_run": dry_run}, body=body)
 
 
 def create_platform(**body: Unpack[NewPlatform]) -> Ask[Platform]:
     """Make a platform; for keys of every platform only."""
-    return Ask("create_platform", "POST", "/api/v1/platforms", Platform, body=renamed(body))
+    return Ask("create_platform", "POST", "/api/v1/platforms", Platform, body=body)
 
 
 def create_webhook(*, dry_run: bool | None = None, **body: Unpack[NewWebhook]) -> Ask[MadeWebhook]:
     """Subscribe a URL to events; the secret that signs is in this answer and nowhere else."""
-    return Ask("create_webhook", "POST", "/webhooks", MadeWebhook, query={"dry_run": dry_run}, body=renamed(body))
+    return Ask("create_webhook", "POST", "/webhooks", MadeWebhook, query={"dry_run": dry_run}, body=body)
 
 
 def delete_webhook(webhook_id: str, *, dry_run: bool | None = None, idempotency_key: str | None = None) -> Ask[None]:
@@ -258,7 +258,7 @@ def disable_webhook(
         Webhook,
         {"webhook_id": webhook_id},
         query={"dry_run": dry_run},
-        body=renamed(body),
+        body=body,
         repeatable=True,
         idempotency_key=idempotency_key,
     )
@@ -275,7 +275,7 @@ def discard_dead_letter(
         nothing,
         {"execution_id": execution_id},
         query={"dry_run": dry_run},
-        body=renamed(body),
+        body=body,
         repeatable=True,
         idempotency_key=idempotency_key,
     )
@@ -292,7 +292,7 @@ def enable_webhook(
         Webhook,
         {"webhook_id": webhook_id},
         query={"dry_run": dry_run},
-        body=renamed(body),
+        body=body,
         repeatable=True,
         idempotency_key=idempotency_key,
     )
@@ -300,9 +300,7 @@ def enable_webhook(
 
 def enqueue(*, dry_run: bool | None = None, **body: Unpack[NewExecution]) -> Ask[Execution]:
     """Make an execution of a handler, without a job."""
-    return Ask(
-        "enqueue", "POST", "/executions", Execution, query={"dry_run": dry_run}, body=renamed(body), repeatable=True
-    )
+    return Ask("enqueue", "POST", "/executions", Execution, query={"dry_run": dry_run}, body=body, repeatable=True)
 
 
 def enqueue_many(
@@ -315,7 +313,7 @@ def enqueue_many(
         "/executions:batch",
         list_of(Execution),
         query={"dry_run": dry_run},
-        body=renamed(body),
+        body=body,
         repeatable=True,
         idempotency_key=idempotency_key,
     )
@@ -699,7 +697,7 @@ def pause_job(
         ChangedJob,
         {"job": job},
         query={"dry_run": dry_run},
-        body=renamed(body),
+        body=body,
         repeatable=True,
         idempotency_key=idempotency_key,
     )
@@ -735,7 +733,7 @@ def post_test_event(webhook_id: str, *, dry_run: bool | None = None) -> Ask[Post
 
 def preview_schedule(**body: Unpack[PreviewRequest]) -> Ask[Preview]:
     """Tell when a schedule would run, by the dispatcher's own code; nothing is stored."""
-    return Ask("preview_schedule", "POST", "/api/v1/schedules:preview", Preview, body=renamed(body))
+    return Ask("preview_schedule", "POST", "/api/v1/schedules:preview", Preview, body=body)
 
 
 def publish_event(
@@ -748,7 +746,7 @@ def publish_event(
         "/events",
         PublishedEvent,
         query={"dry_run": dry_run},
-        body=renamed(body),
+        body=body,
         repeatable=True,
         idempotency_key=idempotency_key,
     )
@@ -765,7 +763,7 @@ def put_calendar(
         Calendar,
         {"name": name},
         query={"dry_run": dry_run},
-        body=renamed(body),
+        body=body,
         repeatable=True,
         idempotency_key=idempotency_key,
     )
@@ -787,7 +785,7 @@ def put_job(
         ChangedJob,
         {"job": job},
         query={"dry_run": dry_run},
-        body=renamed(body),
+        body=body,
         if_match=tag(if_revision) or "*",
         repeatable=True,
         idempotency_key=idempotency_key,
@@ -810,7 +808,7 @@ def put_limit(
         Limit,
         {"scope": scope, "name": name},
         query={"dry_run": dry_run},
-        body=renamed(body),
+        body=body,
         repeatable=True,
         idempotency_key=idempotency_key,
     )
@@ -826,7 +824,7 @@ def put_platform_limit(
         "/limits/platform",
         Limit,
         query={"dry_run": dry_run},
-        body=renamed(body),
+        body=body,
         repeatable=True,
         idempotency_key=idempotency_key,
     )
@@ -859,7 +857,7 @@ def redrive_dead_letter(
         Execution,
         {"execution_id": execution_id},
         query={"dry_run": dry_run},
-        body=renamed(body),
+        body=body,
         repeatable=True,
         idempotency_key=idempotency_key,
     )
@@ -876,7 +874,7 @@ def redrive_execution(
         Execution,
         {"execution_id": execution_id},
         query={"dry_run": dry_run},
-        body=renamed(body),
+        body=body,
         repeatable=True,
         idempotency_key=idempotency_key,
     )
@@ -893,7 +891,7 @@ def resume_job(
         ChangedJob,
         {"job": job},
         query={"dry_run": dry_run},
-        body=renamed(body),
+        body=body,
         repeatable=True,
         idempotency_key=idempotency_key,
     )
@@ -926,7 +924,7 @@ def retry_execution(
         Execution,
         {"execution_id": execution_id},
         query={"dry_run": dry_run},
-        body=renamed(body),
+        body=body,
         repeatable=True,
         idempotency_key=idempotency_key,
     )
@@ -948,7 +946,7 @@ def revert_job(
         ChangedJob,
         {"job": job},
         query={"dry_run": dry_run},
-        body=renamed(body),
+        body=body,
         if_match=tag(if_revision),
         repeatable=True,
         idempotency_key=idempotency_key,
@@ -978,7 +976,7 @@ def rotate_key(key_id: str, *, dry_run: bool | None = None, **body: Unpack[Rotat
         MadeKey,
         {"key_id": key_id},
         query={"dry_run": dry_run},
-        body=renamed(body),
+        body=body,
     )
 
 
@@ -993,7 +991,7 @@ def rotate_webhook_secret(
         MadeWebhook,
         {"webhook_id": webhook_id},
         query={"dry_run": dry_run},
-        body=renamed(body),
+        body=body,
     )
 
 
@@ -1008,7 +1006,7 @@ def skip_occurrence(
         Decision,
         {"job": job},
         query={"dry_run": dry_run},
-        body=renamed(body),
+        body=body,
         repeatable=True,
         idempotency_key=idempotency_key,
     )
@@ -1016,7 +1014,7 @@ def skip_occurrence(
 
 def test_match(**body: Unpack[MatchTest]) -> Ask[MatchResult]:
     """Tell whether an event would start a job with a schedule, and if not, why not; nothing is stored."""
-    return Ask("test_match", "POST", "/events:test", MatchResult, body=renamed(body))
+    return Ask("test_match", "POST", "/events:test", MatchResult, body=body)
 
 
 def trigger_job(job: str, *, dry_run: bool | None = None, **body: Unpack[Trigger]) -> Ask[Execution]:
@@ -1028,7 +1026,7 @@ def trigger_job(job: str, *, dry_run: bool | None = None, **body: Unpack[Trigger
         Execution,
         {"job": job},
         query={"dry_run": dry_run},
-        body=renamed(body),
+        body=body,
         repeatable=True,
     )
 
@@ -1049,7 +1047,7 @@ def update_job(
         ChangedJob,
         {"job": job},
         query={"dry_run": dry_run},
-        body=renamed(body),
+        body=body,
         if_match=tag(if_revision),
         repeatable=True,
         idempotency_key=idempotency_key,
@@ -1066,7 +1064,7 @@ def update_platform(
         "/api/v1/platforms/{platform_id}",
         Platform,
         query={"dry_run": dry_run},
-        body=renamed(body),
+        body=body,
         repeatable=True,
         idempotency_key=idempotency_key,
     )
@@ -1083,7 +1081,7 @@ def update_webhook(
         Webhook,
         {"webhook_id": webhook_id},
         query={"dry_run": dry_run},
-        body=renamed(body),
+        body=body,
         repeatable=True,
         idempotency_key=idempotency_key,
     )

@@ -22,6 +22,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from mainspring import errors
+from mainspring.errors import ServerUnreachableError
+
+__all__ = [
+    "BusyProblem",
+    "ConflictProblem",
+    "ForbiddenProblem",
+    "InvalidProblem",
+    "LimitProblem",
+    "NotFoundProblem",
+    "OverlapProblem",
+    "Problem",
+    "RevisionProblem",
+    "ServerUnreachableError",
+    "UnauthorizedProblem",
+    "UnavailableProblem",
+    "path_of",
+    "problem_of",
+]
 
 
 class Problem(errors.MainspringError):
@@ -97,24 +115,6 @@ class BusyProblem(Problem):
 
 class UnavailableProblem(Problem, errors.StoreUnavailableError):
     """The server could not serve it at any try; nothing was written."""
-
-
-class ServerUnreachableError(errors.MainspringError):
-    """The server gave no answer. ``sent`` is False where the request cannot have arrived: then nothing was done."""
-
-    code = "server_unreachable"
-
-    def __init__(self, server: str, why: str, *, sent: bool) -> None:
-        self.server, self.why, self.sent = server, why, sent
-        self.fix = "Check the address, and that `mainspring server` runs there"
-        super().__init__(f"{server} gave no answer: {why}" + ("; it may have been done" if sent else ""))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _unreachable, (self.server, self.why, self.sent)
-
-
-def _unreachable(server: str, why: str, sent: bool) -> ServerUnreachableError:
-    return ServerUnreachableError(server, why, sent=sent)
 
 
 _OF_CODE: Mapping[str, type[Problem]] = {

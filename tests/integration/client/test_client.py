@@ -137,6 +137,17 @@ def test_an_overlap_names_the_execution_that_holds_the_slot(client: Client) -> N
     client.executions.cancel(run.id, force=True)
 
 
+def test_ranges_and_instants_go_under_the_names_of_the_wire(client: Client) -> None:
+    name = unique("paused")
+    client.jobs.create(name=name, type="cron", handler="add", schedule={"cron": "0 9 * * *"})
+    until = datetime(2100, 1, 1, tzinfo=UTC)
+    assert client.jobs.pause(name, reason="a test", until=until).paused_until == until
+    client.jobs.resume(name)
+    begun = client.jobs.backfill(name, since="2026-03-01T00:00:00Z", until="2026-03-02T00:00:00Z", dry_run=True)
+    assert [one.at for one in begun.instants] == [datetime(2026, 3, 1, 9, tzinfo=UTC)]
+    assert len(client.jobs.next(name, since=until, count=2).instants) == 2
+
+
 def test_the_same_idempotency_key_does_it_once(client: Client) -> None:
     name = unique("once")
     client.jobs.create(name=name, type="manual", handler="add")

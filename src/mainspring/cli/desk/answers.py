@@ -5,6 +5,7 @@ The names are those of the OpenAPI document. A test asks server and database the
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,9 +16,12 @@ from mainspring.control.doctor import examine, worst
 from mainspring.control.explain import explain_execution, explain_job
 from mainspring.control.figures import job_stats
 from mainspring.control.keys import MadeKey, key_to_wire
+from mainspring.control.letter_groups import letter_groups
 from mainspring.control.operations import Bulk, operation_to_wire, run_step
 from mainspring.control.platforms import existing_platform, platform_to_wire
 from mainspring.control.status import collect_status
+from mainspring.control.transport import collect_transport
+from mainspring.control.watermark import read_watermark
 from mainspring.control.webhooks import NewSecret, delivery_to_wire, post_trial, webhook_to_wire
 from mainspring.errors import NotFoundError
 from mainspring.model.execution import Execution
@@ -250,6 +254,12 @@ async def list_dead_letters(desk: StoreDesk, ask: Ask[Any]) -> Any:
 
 
 @answers
+async def group_dead_letters(desk: StoreDesk, ask: Ask[Any]) -> Any:
+    groups, complete = await desk.read(lambda tx: letter_groups(tx, desk.platform_id))
+    return {"data": [redacted(group.to_wire()) for group in groups], "complete": complete}
+
+
+@answers
 async def redrive_dead_letter(desk: StoreDesk, ask: Ask[Any]) -> Any:
     payload = (ask.body or {}).get("payload")
     rows.refuse_hidden(payload)
@@ -438,7 +448,20 @@ async def list_queues(desk: StoreDesk, ask: Ask[Any]) -> Any:
 
 @answers
 async def get_overview(desk: StoreDesk, ask: Ask[Any]) -> Any:
-    return await desk.read(lambda tx: collect_status(tx, desk.platform_id).to_wire())
+    found = await desk.read(lambda tx: collect_status(tx, desk.platform_id))
+    transport = await collect_transport(desk.app.store, desk.app.transport)
+    # Streams are the whole fleet's, all platforms' queues among them: told to whoever has the database alone.
+    return (found if transport.kind == "database" else replace(found, transport=transport)).to_wire()
+
+
+@answers
+async def get_watermark(desk: StoreDesk, ask: Ask[Any]) -> Any:
+    return await desk.read(lambda tx: read_watermark(tx, desk.platform_id).to_wire())
+
+
+@answers
+async def get_metrics(desk: StoreDesk, ask: Ask[Any]) -> Any:
+    return dict(await desk.scheduler.get_metrics())
 
 
 @answers

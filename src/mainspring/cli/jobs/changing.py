@@ -1,20 +1,22 @@
-"""`jobs update`, `pause`, `resume` and `archive`: each says what came of it."""
+"""`jobs update`, `pause`, `resume`, `archive`, `revert` and `skip`: each says what came of it."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from mainspring.cli import job_fields
+from mainspring.cli.desk import Desk
 from mainspring.cli.exits import UsageError
 from mainspring.cli.job_zones import JobZones, read_zones
 from mainspring.cli.moments import read_at
 from mainspring.cli.output import print_one, warn
-from mainspring.cli.target import Client, Target
-from mainspring.cli.times import stamp
-from mainspring.model.wire import job_to_wire
-from mainspring.moves.jobs import Changed
+from mainspring.cli.target import Target
+from mainspring.cli.times import both, stamp
+from mainspring.client import asks
+from mainspring.client.shapes import ChangedJob, Decision
 
 
 def update_job(
@@ -43,17 +45,18 @@ def update_job(
     assigned = [text for text in set_ or [] if "." in text.partition("=")[0]]
     changes = job_fields.with_assignments(changes, [text for text in set_ or [] if text not in assigned])
 
-    async def work(client: Client) -> Changed:
-        merged = changes
+    async def work(desk: Desk) -> ChangedJob:
+        merged: Any = changes
         if assigned:
             # A dotted path changes one field inside; what stands beside it must come from the job as it is.
-            current = job_to_wire((await client.scheduler.get_job(name)).job)
+            current = (await desk.ask(asks.get_job(name))).wire
             outer = {text.partition(".")[0] for text in assigned}
             base = {key: current[key] for key in outer if current.get(key) is not None}
             merged = job_fields.with_assignments({**base, **changes}, assigned)
         if not merged:
             raise UsageError("nothing to change", fix="Give --set FIELD=VALUE, --payload or --file")
-        return await client.scheduler.update_job(name, merged, expected_revision=if_revision)
+        job_fields.check(merged)
+        return await desk.ask(asks.update_job(name, if_revision=if_revision, **merged))
 
     report_change(target, work, "updated")
 
@@ -68,8 +71,9 @@ def pause_job(name: str, /, *, reason: str, until: str | None = None, target: Ta
     """
     target = target or Target()
 
-    async def work(client: Client) -> Changed:
-        return await client.scheduler.pause_job(name, reason=reason, until=await read_at(client, name, until, "until"))
+    async def work(desk: Desk) -> ChangedJob:
+        at = await read_at(desk, name, until, "until")
+        return await desk.ask(asks.pause_job(name, reason=reason, until=at))
 
     report_change(target, work, "paused")
 
@@ -87,7 +91,7 @@ def resume_job(
         name: The job's name or id.
         catch_up: Decide what passed meanwhile by the misfire policy, instead of skipping it.
     """
-    report_change(target or Target(), lambda client: client.scheduler.resume_job(name, catch_up=catch_up), "resumed")
+    report_change(target or Target(), lambda desk: desk.ask(asks.resume_job(name, catch_up=catch_up)), "resumed")
 
 
 def archive_job(name: str, /, *, target: Target | None = None) -> None:
@@ -96,23 +100,54 @@ def archive_job(name: str, /, *, target: Target | None = None) -> None:
     Args:
         name: The job's name or id.
     """
-    report_change(target or Target(), lambda client: client.scheduler.delete_job(name), "archived")
+    report_change(target or Target(), lambda desk: desk.ask(asks.archive_job(name)), "archived")
 
 
-def report_change(target: Target, work: Any, verb: str, *, create: bool = False) -> None:
+def revert_job(name: str, revision: int, /, *, target: Target | None = None) -> None:
+    """Let a former revision's definition hold again, as a new revision.
+
+    Args:
+        name: The job's name or id.
+        revision: Which one; `jobs revisions` shows them.
+    """
+    report_change(target or Target(), lambda desk: desk.ask(asks.revert_job(name, revision=revision)), "reverted")
+
+
+def skip_next(name: str, /, *, reason: str, at: str | None = None, target: Target | None = None) -> None:
+    """Pass over a job's next instant.
+
+    Args:
+        name: The job's name or id.
+        reason: Why; it is shown wherever somebody wonders.
+        at: The instant that is meant, or a wall time in the job's zone: refused if it is not the next one.
+    """
+    target = target or Target()
+
+    async def work(desk: Desk) -> tuple[Decision, str]:
+        zone = (await read_zones(desk)).of_job(await desk.ask(asks.get_job(name)))
+        moment = await read_at(desk, name, at, "at")
+        occurrence: Any = "next" if moment is None else moment
+        return await desk.ask(asks.skip_occurrence(name, occurrence=occurrence, reason=reason)), zone
+
+    decision, zone = target.run(work)
+    print_one(target.output, decision.wire, f"{name} will not run at {both(decision.scheduled_at, zone)}")
+
+
+def report_change(
+    target: Target, work: Callable[[Desk], Awaitable[ChangedJob]], verb: str, *, create: bool = False
+) -> None:
     """Make a change and print the job as it is now, with the warnings and its next run."""
 
-    async def changed(client: Client) -> tuple[Changed, JobZones]:
-        done = await work(client)
-        return done, await client.scheduler.read(lambda tx: read_zones(tx, client.scheduler.platform_id))
+    async def changed(desk: Desk) -> tuple[ChangedJob, JobZones]:
+        done = await work(desk)
+        return done, await read_zones(desk) if target.for_people else JobZones()
 
-    done, zones = target.run(changed, create=create)
-    warn(done.warnings)
-    job = done.job
-    if not done.changed:
-        text = f"{job.name} is as asked already: {job.status.value}, revision {job.revision}"
+    job, zones = target.run(changed, create=create)
+    warn(job.warnings)
+    if not job.changed:
+        text = f"{job.name} is as asked already: {job.status}, revision {job.revision}"
     else:
         following = f"; next run {stamp(job.next_run_at, zones.of_job(job))}" if job.next_run_at else ""
         pause = f" until {stamp(job.paused_until, zones.of_job(job))}" if job.paused_until else ""
         text = f"{verb} {job.name} (revision {job.revision}){pause}{following}"
-    print_one(target.output, job_to_wire(job), text)
+    print_one(target.output, job.wire, text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Group, Parameter
 
@@ -12,6 +12,7 @@ from mainspring.cli.exits import UsageError
 from mainspring.cli.jobs.changing import report_change
 from mainspring.cli.schedule_options import ScheduleOptions
 from mainspring.cli.target import Target
+from mainspring.client import asks
 from mainspring.model.policy import Misfire, Overlap
 
 HOW = Group("How", sort_key=2)
@@ -90,4 +91,6 @@ def create_job(
             fix = "Give --cron, --every, --rrule, --at, --on or --manual"
             raise UsageError("nothing says when the job runs", fix=fix)
         fields["type"] = job_fields.type_of(fields["schedule"])
-    report_change(target, lambda client: client.scheduler.create_job(fields), "created", create=True)
+    job_fields.check(fields)
+    made: Any = fields
+    report_change(target, lambda desk: desk.ask(asks.create_job(**made)), "created", create=True)

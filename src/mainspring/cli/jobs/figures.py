@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 from mainspring.cli.durations import elapsed_ms
 from mainspring.cli.output import print_one
-from mainspring.cli.target import Client, Target
+from mainspring.cli.target import Target
 from mainspring.cli.times import span
-from mainspring.control.figures import job_stats
+from mainspring.client import asks
 
 
 def show_stats(job: str, /, *, within: str = "7d", target: Target | None = None) -> None:
@@ -21,13 +20,8 @@ def show_stats(job: str, /, *, within: str = "7d", target: Target | None = None)
         within: How far back, from a minute to 366 days; counted by quarters of an hour.
     """
     target = target or Target()
-    length = timedelta(milliseconds=elapsed_ms(within, "--within"))
-
-    async def work(client: Client) -> Mapping[str, Any]:
-        platform_id = client.scheduler.platform_id
-        return await client.scheduler.read(lambda tx: job_stats(tx, platform_id, job, length))
-
-    found = target.run(work)
+    range_ms = elapsed_ms(within, "--within")
+    found = target.run(lambda desk: desk.ask(asks.get_stats(job, range_ms=range_ms))).wire
     print_one(target.output, found, told(found, within))
 
 

@@ -1,20 +1,24 @@
-"""`jobs list`, `jobs get` and `jobs decisions`: what there is, and what became of it."""
+"""`jobs list`, `get`, `next`, `decisions` and `revisions`: what there is, and what became of it."""
 
 from __future__ import annotations
 
 import json
 from typing import Any, Literal
 
+from mainspring.cli.desk import Desk
+from mainspring.cli.filters import compared, contains, equals
 from mainspring.cli.job_zones import JobZones, read_zones
 from mainspring.cli.moments import read_at
-from mainspring.cli.output import page_size, pairs, print_one, print_page, short, table
-from mainspring.cli.target import Client, Target
+from mainspring.cli.output import columns, pairs, print_one, short, table
+from mainspring.cli.pages import Listed, print_listing, print_rows
+from mainspring.cli.target import Target
 from mainspring.cli.times import both, span, stamp
-from mainspring.control.jobs import JobView
-from mainspring.model.decision import Decision
-from mainspring.model.job import Job, JobStatus, JobType
-from mainspring.model.wire import decision_to_wire, job_to_wire
+from mainspring.client import asks
+from mainspring.client.shape import Page
+from mainspring.client.shapes import Decision, Job, NextRuns
 from mainspring.schedule.compile import compile_schedule
+
+HEADERS = ("NAME", "STATUS", "TYPE", "HANDLER", "NEXT RUN", "LAST", "OK", "FAILED", "SKIPPED")
 
 
 def list_jobs(
@@ -23,8 +27,7 @@ def list_jobs(
     type: Literal["cron", "recurring", "one_time", "event", "manual"] | None = None,
     handler: str | None = None,
     name: str | None = None,
-    after: str | None = None,
-    limit: int = 50,
+    listed: Listed | None = None,
     target: Target | None = None,
 ) -> None:
     """List jobs by name, with their next run and last result.
@@ -34,34 +37,19 @@ def list_jobs(
         type: Only these.
         handler: Only jobs of this handler.
         name: Only jobs whose name contains this.
-        after: Start behind this name: the one a page ended with.
-        limit: How many.
+        listed: What every list takes.
     """
-    target = target or Target()
-    size = page_size(limit)
+    target, listed = target or Target(), listed or Listed()
+    conditions = (equals("status", status), equals("type", type), equals("handler", handler), contains("name", name))
+    query = listed.query(*conditions)
 
-    async def work(client: Client) -> tuple[list[JobView], JobZones]:
-        found = await client.scheduler.list_jobs(
-            status=JobStatus(status) if status else None,
-            type=JobType(type) if type else None,
-            handler=handler,
-            name_contains=name,
-            after=after,
-            limit=size + 1,
-        )
-        return found, await client.scheduler.read(lambda tx: read_zones(tx, client.scheduler.platform_id))
+    async def work(desk: Desk) -> tuple[Page[Job], JobZones]:
+        page = await desk.ask(asks.list_jobs(**query))
+        return page, await read_zones(desk) if target.for_people else JobZones()
 
-    views, zones = target.run(work)
-    page = views[:size]
-    rows = [_row(view, zones) for view in page]
-    headers = ["NAME", "STATUS", "TYPE", "HANDLER", "NEXT RUN", "LAST", "OK", "FAILED", "SKIPPED"]
-    print_page(
-        target.output,
-        [job_to_wire(view.job, view.stats) for view in page],
-        table(headers, rows),
-        following=page[-1].job.name if len(views) > size else None,
-        empty="No jobs. Make one with: mainspring jobs create, or in code and mainspring dev",
-    )
+    page, zones = target.run(work)
+    empty = "No jobs. Make one with: mainspring jobs create, or in code and mainspring dev"
+    print_listing(target, listed, page, HEADERS, lambda job: _row(job, zones), empty=empty)
 
 
 def get_job(name: str, /, *, target: Target | None = None) -> None:
@@ -72,12 +60,12 @@ def get_job(name: str, /, *, target: Target | None = None) -> None:
     """
     target = target or Target()
 
-    async def work(client: Client) -> tuple[JobView, JobZones]:
-        view = await client.scheduler.get_job(name)
-        return view, await client.scheduler.read(lambda tx: read_zones(tx, client.scheduler.platform_id))
+    async def work(desk: Desk) -> tuple[Job, JobZones]:
+        job = await desk.ask(asks.get_job(name))
+        return job, await read_zones(desk) if target.for_people else JobZones()
 
-    view, zones = target.run(work)
-    print_one(target.output, job_to_wire(view.job, view.stats), _told(view, zones))
+    job, zones = target.run(work)
+    print_one(target.output, job.wire, _told(job, zones.of_job(job)) if target.for_people else "")
 
 
 def list_decisions(
@@ -86,7 +74,7 @@ def list_decisions(
     *,
     since: str | None = None,
     until: str | None = None,
-    limit: int = 50,
+    listed: Listed | None = None,
     target: Target | None = None,
 ) -> None:
     """Show what became of each due instant, newest first: the ledger.
@@ -94,96 +82,133 @@ def list_decisions(
     Args:
         name: The job's name or id.
         since: From this instant, or wall time in the job's zone, on.
-        until: Up to but without this one; the first of a page's last row continues it.
-        limit: How many.
+        until: Up to but without this one.
+        listed: What every list takes.
+    """
+    target, listed = target or Target(), listed or Listed()
+
+    async def work(desk: Desk) -> tuple[Job, Page[Decision], JobZones]:
+        job = await desk.ask(asks.get_job(name))
+        first, last = await read_at(desk, name, since, "since"), await read_at(desk, name, until, "until")
+        bounds = (compared("scheduled_at", ">=", first), compared("scheduled_at", "<", last))
+        page = await desk.ask(asks.list_occurrences(job.id, **listed.query(*bounds)))
+        return job, page, await read_zones(desk) if target.for_people else JobZones()
+
+    job, page, zones = target.run(work)
+    zone = zones.of_job(job)
+    headers = ("SCHEDULED AT", "DECISION", "LATE", "EXECUTION", "REASON")
+    empty = f"Nothing is decided yet for {job.name}."
+    print_listing(target, listed, page, headers, lambda one: _decided(one, zone), empty=empty)
+
+
+def next_runs(
+    name: str,
+    /,
+    *,
+    count: int = 10,
+    since: str | None = None,
+    until: str | None = None,
+    target: Target | None = None,
+) -> None:
+    """Show the instants a job's schedule names, from now on or in a range that may be past.
+
+    Args:
+        name: The job's name or id.
+        count: How many, 1 to 500.
+        since: From this instant, or wall time in the job's zone, on.
+        until: To this one at most.
     """
     target = target or Target()
-    size = page_size(limit)
 
-    async def work(client: Client) -> tuple[Job, list[Decision], JobZones]:
-        job = (await client.scheduler.get_job(name)).job
-        first, last = await read_at(client, name, since, "since"), await read_at(client, name, until, "until")
-        found = await client.scheduler.decisions(name, since=first, until=last, limit=size + 1)
-        return job, found, await client.scheduler.read(lambda tx: read_zones(tx, job.platform_id))
+    async def work(desk: Desk) -> NextRuns:
+        first, last = await read_at(desk, name, since, "since"), await read_at(desk, name, until, "until")
+        return await desk.ask(asks.next_runs(name, count=count, since=first, until=last))
 
-    job, found, zones = target.run(work)
-    zone, page = zones.of_job(job), found[:size]
-    rows = [
-        [
-            stamp(d.scheduled_at, zone),
-            d.decision.value + (f" x{d.count}" if d.count and d.count > 1 else ""),
-            span(d.late),
-            d.execution_id,
-            _reason(d),
-        ]
-        for d in page
-    ]
-    print_page(
-        target.output,
-        [decision_to_wire(d) for d in page],
-        table(["SCHEDULED AT", "DECISION", "LATE", "EXECUTION", "REASON"], rows),
-        following=page[-1].scheduled_at.isoformat() if len(found) > size else None,
-        empty=f"Nothing is decided yet for {job.name}.",
+    found = target.run(work)
+    rows = [[both(one.utc, found.timezone), "; ".join(one.notes), one.excluded_by] for one in found.instants]
+    told = "\n".join([found.sentence, *(f"warning: {text}" for text in found.warnings), ""])
+    print_one(target.output, found.wire, told + table(["AT", "NOTES", "EXCLUDED BY"], rows, columns()))
+
+
+def list_revisions(name: str, /, *, target: Target | None = None) -> None:
+    """Show a job's definitions, the present one first.
+
+    Args:
+        name: The job's name or id.
+    """
+    target = target or Target()
+    found = target.run(lambda desk: desk.ask(asks.list_revisions(name)))
+    print_rows(
+        target,
+        found,
+        ("REVISION", "AT", "BY", "SCHEDULE"),
+        lambda one: [one.revision, stamp(one.at), one.actor, one.definition.get("schedule")],
+        empty="No revisions.",
     )
 
 
-def _reason(decision: Decision) -> str | None:
-    if not decision.reason:
-        return None
-    return short(json.dumps(dict(decision.reason), ensure_ascii=False, default=str), 120)
+def _decided(decision: Decision, zone: str) -> list[Any]:
+    many = f" x{decision.count}" if decision.count and decision.count > 1 else ""
+    reason = short(json.dumps(decision.reason, ensure_ascii=False), 120) if decision.reason else None
+    late = span(decision.late_ms / 1000)
+    return [stamp(decision.scheduled_at, zone), f"{decision.decision}{many}", late, decision.execution_id, reason]
 
 
-def _row(view: JobView, zones: JobZones) -> list[Any]:
-    job, stats = view.job, view.stats
+def _row(job: Job, zones: JobZones) -> list[Any]:
     zone = zones.of_job(job)
     waits = stamp(job.next_run_at, zone, none="")
     if not waits:
         waits = f"paused until {stamp(job.paused_until, zone)}" if job.paused_until else "-"
-    last = stats.last_status.value if stats.last_status else "never ran"
-    d = job.definition
+    last = job.last_status or "never ran"
     return [
-        job.name, job.status.value, d.type.value, d.handler, waits, last, stats.success, stats.failed, stats.skipped,
+        job.name, job.status, job.type, job.handler, waits, last, job.success_count, job.failed_count,
+        job.skipped_count,
     ]  # fmt: skip
 
 
-def _told(view: JobView, zones: JobZones) -> str:
-    job, stats, d = view.job, view.stats, view.job.definition
-    zone = zones.of_job(job)
-    when = "on request"
-    if d.type.timed and d.schedule is not None:
-        calendars = {k: v for k, v in d.schedule.items() if k != "calendars"}
-        when = compile_schedule(calendars, timezone=zone, created_at=job.created_at).sentence
-        when += f", by calendars {json.dumps(d.schedule['calendars'])}" if "calendars" in d.schedule else ""
-    elif d.type is JobType.EVENT:
-        when = "on events " + ", ".join((d.schedule or {}).get("events", []))
+def _when(job: Job, zone: str) -> str:
+    schedule = job.schedule
+    if schedule is None:
+        return "on request"
+    if "events" in schedule:
+        return "on events " + ", ".join(schedule["events"])
+    known = {name: value for name, value in schedule.items() if name != "calendars"}
+    when = compile_schedule(known, timezone=zone, created_at=job.created_at).sentence
+    return when + (f", by calendars {json.dumps(schedule['calendars'])}" if "calendars" in schedule else "")
+
+
+def _told(job: Job, zone: str) -> str:
     reason = f": {job.status_reason}" if job.status_reason else ""
+    retry: Any = job.retry
+    slots = job.max_concurrency or ("any number" if job.overlap == "allow_all" else 1)
     return pairs(
         {
             "name": job.name,
             "id": job.id,
-            "status": f"{job.status.value}{reason}",
+            "status": f"{job.status}{reason}",
             "paused until": both(job.paused_until, zone) if job.paused_until else None,
-            "type": d.type.value,
-            "when": when,
-            "schedule": d.schedule,
-            "timezone": zone + ("" if d.timezone else " (not the job's own)"),
-            "handler": d.handler + ("" if d.handler_type == "function" else f" ({d.handler_type})"),
-            "payload": d.payload,
-            "description": d.description,
-            "labels": d.labels,
-            "owner": d.owner,
-            "queue": f"{d.queue}, priority {d.priority}",
-            "overlap": f"{d.overlap_policy.value}, at most {d.slots or 'any number'} at once",
-            "misfire": f"{d.misfire.value} when later than {span(d.misfire_grace)}",
-            "timeout": f"{span(d.timeout)} an attempt",
-            "retry": f"{d.retry.max_retries} times, from {span(d.retry.retry_delay)} on, jitter {d.retry.jitter.value}",
-            "on success": ", ".join(d.on_success),
-            "on failure": ", ".join(d.on_failure),
+            "type": job.type,
+            "when": _when(job, zone),
+            "schedule": job.schedule,
+            "timezone": zone + ("" if job.timezone else " (not the job's own)"),
+            "handler": job.handler + ("" if job.handler_type == "function" else f" ({job.handler_type})"),
+            "payload": job.payload,
+            "description": job.description,
+            "labels": job.labels,
+            "owner": job.owner,
+            "queue": f"{job.queue}, priority {job.priority}",
+            "overlap": f"{job.overlap}, at most {slots} at once",
+            "misfire": f"{job.misfire} when later than {span(job.misfire_grace_ms / 1000)}",
+            "timeout": f"{span(job.timeout_ms / 1000)} an attempt",
+            "retry": f"{retry['max_retries']} times, from {span(retry['retry_delay_ms'] / 1000)} on, "
+            f"jitter {retry['jitter']}",
+            "on success": ", ".join(job.on_success),
+            "on failure": ", ".join(job.on_failure),
             "next run": both(job.next_run_at, zone),
-            "last run": both(stats.last_run_at, zone) if stats.last_run_at else "never ran",
-            "last status": stats.last_status.value if stats.last_status else None,
-            "counters": f"{stats.success} succeeded, {stats.failed} failed, {stats.skipped} skipped",
-            "duration": f"{span(stats.avg_duration)} on average" if stats.avg_duration else None,
+            "last run": both(job.last_run_at, zone) if job.last_run_at else "never ran",
+            "last status": job.last_status,
+            "counters": f"{job.success_count} succeeded, {job.failed_count} failed, {job.skipped_count} skipped",
+            "duration": f"{span(job.avg_duration_ms / 1000)} on average" if job.avg_duration_ms is not None else None,
             "revision": job.revision,
             "created": both(job.created_at, zone),
             "updated": both(job.updated_at, zone),
