@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
 
 from mainspring.cli.desk import Desk
 from mainspring.cli.durations import elapsed_ms
@@ -171,11 +173,11 @@ def set_calendar(
     name: str,
     /,
     *,
-    date: list[str] | None = None,
-    ics: str | None = None,
+    date: Annotated[list[str] | None, Parameter(negative="")] = None,
+    ics: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     country: str | None = None,
     subdivision: str | None = None,
-    years: list[int] | None = None,
+    years: Annotated[list[int] | None, Parameter(negative="")] = None,
     target: Target | None = None,
 ) -> None:
     """Replace a calendar's dates: by dates given, by an iCalendar file, or by a country's public holidays.

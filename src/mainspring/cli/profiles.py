@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 
 from mainspring.cli.exits import UsageError
 from mainspring.cli.job_fields import read_text
@@ -19,8 +21,11 @@ from mainspring.profiles import (
     write_profiles,
 )
 
+Flag = Annotated[bool, Parameter(negative="", show_default=False)]
+FromFile = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
 
-def add_profile(name: str, /, *, key_file: str | None = None, use: bool = False, target: Target | None = None) -> None:
+
+def add_profile(name: str, /, *, key_file: FromFile = None, use: Flag = False, target: Target | None = None) -> None:
     """Keep a server or a database under a name: --server URL or --db URL, and --platform and --key with it.
 
     For example: mainspring profiles add prod --server https://jobs.example.com --platform acme --key-file -
