@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -13,9 +12,10 @@ from cyclopts import Parameter
 from mainspring.cli.durations import elapsed_ms
 from mainspring.cli.exits import Exit
 from mainspring.cli.output import print_one
-from mainspring.cli.target import Client, Target
+from mainspring.cli.target import Opened, Target
 from mainspring.cli.times import span, stamp
-from mainspring.control.watermark import Watermark, read_watermark
+from mainspring.client import asks
+from mainspring.control.watermark import read_watermark
 
 
 def watermark(
@@ -33,30 +33,35 @@ def watermark(
     target = target or Target()
     limit = None if max_lag is None else timedelta(milliseconds=elapsed_ms(max_lag, "--max-lag"))
 
-    async def work(client: Client) -> Watermark:
-        platform_id = None if fleet else client.scheduler.platform_id
-        return await client.scheduler.read(lambda tx: read_watermark(tx, platform_id))
+    if fleet:
+        wire = target.run_on_store(_of_fleet, what="the watermark of all platforms")
+    else:
+        wire = dict(target.run(lambda desk: desk.ask(asks.get_watermark())).wire)
+    lag = timedelta(milliseconds=wire["lag_ms"])
+    at = stamp(datetime.fromisoformat(wire["decided_up_to"]), "UTC")
+    told = f"Every instant due before {at} has a decision; {span(lag)} behind."
+    print_one(target.output, wire, told + (" The fleet is held." if wire["held"] else ""))
+    return Exit.DONE if limit is None or lag <= limit else Exit.UNHEALTHY
 
-    found = target.run(work)
-    told = f"Every instant due before {stamp(found.decided_up_to, 'UTC')} has a decision; {span(found.lag)} behind."
-    print_one(target.output, found.to_wire(), told + (" The fleet is held." if found.held else ""))
-    return Exit.DONE if limit is None or found.lag <= limit else Exit.UNHEALTHY
+
+async def _of_fleet(opened: Opened) -> dict[str, Any]:
+    return (await opened.scheduler.read(lambda tx: read_watermark(tx, None))).to_wire()
 
 
 def metrics(*, target: Target | None = None) -> None:
-    """Print the fleet's metrics as Prometheus reads them; with -o json the platform's live counts and lags."""
+    """Print the fleet's metrics as Prometheus reads them; with -o json the platform's live counts and lags.
+
+    Prometheus itself asks a server: GET /metrics.
+    """
     target = target or Target()
-
-    async def counts(client: Client) -> Mapping[str, Any]:
-        return await client.scheduler.get_metrics()
-
-    async def text(client: Client) -> bytes:
-        from mainspring.app.exposition import Exposition
-
-        exposition = Exposition(client.app, fleet=True)
-        return (await asyncio.to_thread(exposition.metrics))[0]
-
-    if target.output == "table":
-        sys.stdout.write(target.run(text).decode())
+    if target.for_people:
+        sys.stdout.write(target.run_on_store(_exposed, what="the fleet's metrics as text").decode())
     else:
-        print_one(target.output, target.run(counts), "")
+        print_one(target.output, target.run(lambda desk: desk.ask(asks.get_metrics())).wire, "")
+
+
+async def _exposed(opened: Opened) -> bytes:
+    from mainspring.app.exposition import Exposition
+
+    exposition = Exposition(opened.app, fleet=True)
+    return (await asyncio.to_thread(exposition.metrics))[0]

@@ -43,7 +43,7 @@ def test_a_page_has_from_1_to_500_rows() -> None:
 
 
 def test_a_table_too_wide_for_the_terminal_is_told_row_by_row() -> None:
-    rows = [["nightly", "active", None], ["weekly", "paused", "stocktaking"]]
+    rows: list[list[str | None]] = [["nightly", "active", None], ["weekly", "paused", "stocktaking"]]
     wide = table(["NAME", "STATUS", "NOTE"], rows)
     assert table(["NAME", "STATUS", "NOTE"], rows, width=80) == wide
     narrow = table(["NAME", "STATUS", "NOTE"], rows, width=20)

@@ -14,7 +14,7 @@ from mainspring.client.ask import Ask
 from mainspring.control import fleet, rows
 from mainspring.control.doctor import examine, worst
 from mainspring.control.explain import explain_execution, explain_job
-from mainspring.control.figures import job_stats
+from mainspring.control.figures import job_stats, last_hour
 from mainspring.control.keys import MadeKey, key_to_wire
 from mainspring.control.letter_groups import letter_groups
 from mainspring.control.operations import Bulk, operation_to_wire, run_step
@@ -448,10 +448,14 @@ async def list_queues(desk: StoreDesk, ask: Ask[Any]) -> Any:
 
 @answers
 async def get_overview(desk: StoreDesk, ask: Ask[Any]) -> Any:
-    found = await desk.read(lambda tx: collect_status(tx, desk.platform_id))
+    def found(tx: Tx) -> Any:
+        return collect_status(tx, desk.platform_id), last_hour(tx, desk.platform_id)
+
+    status, hour = await desk.read(found)
     transport = await collect_transport(desk.app.store, desk.app.transport)
     # Streams are the whole fleet's, all platforms' queues among them: told to whoever has the database alone.
-    return (found if transport.kind == "database" else replace(found, transport=transport)).to_wire()
+    shown = status if transport.kind == "database" else replace(status, transport=transport)
+    return shown.to_wire() | {"last_hour": hour}
 
 
 @answers
