@@ -15,6 +15,7 @@ from mainspring._version import __version__
 
 if TYPE_CHECKING:
     from mainspring.app import Handle, Mainspring, Run
+    from mainspring.app.secrets import secret
     from mainspring.control.scheduler import SchedulerService
     from mainspring.engine.context import Context, current
     from mainspring.engine.dispatcher import DispatchStats, JobDispatcherWorker
@@ -53,6 +54,7 @@ __all__ = [
     "Snooze",
     "__version__",
     "current",
+    "secret",
 ]
 
 # Where each name lives. Loaded on first use, so that `mainspring --help` and `preview` need not load the engine.
@@ -77,6 +79,7 @@ _HOME = {
     "SchedulerService": "control.scheduler",
     "Snooze": "model.outcome",
     "current": "engine.context",
+    "secret": "app.secrets",
 }
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 FILE = "mainspring.toml"
 PREFIX = "MAINSPRING_"
+#: What variables begin with that hold secrets of handlers. No setting does: none can be asked for by that way.
+_HELD = "MAINSPRING_SECRET__"
 #: Variables that are no settings: where the settings file is, and what clients go by.
 _READ_ELSEWHERE = tuple(f"{PREFIX}{name}" for name in ("CONFIG", "SERVER", "API_KEY", "PROFILE"))
 _COUNT = re.compile(r"[0-9]{1,6}")
@@ -72,6 +74,7 @@ class Settings:
     health_warn_ms: int = 10_000
     health_fail_ms: int = 60_000
     metrics_listen: str | None = None
+    secrets_dir: str | None = None
     events_in: str | None = None
     events_in_group: str = "mainspring"
     origin: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
@@ -221,6 +224,11 @@ def environment() -> Mapping[str, str]:
     return os.environ
 
 
+def secret_variable(name: str) -> str | None:
+    """Return the secret of the environment that ``secret://env/NAME`` refers to, as it is now."""
+    return os.environ.get(f"{_HELD}{name}")
+
+
 def unread(environ: Mapping[str, str] | None = None) -> dict[str, str | None]:
     """Return variables that look like settings and are none, each with the one that was probably meant.
 
@@ -229,7 +237,8 @@ def unread(environ: Mapping[str, str] | None = None) -> dict[str, str | None]:
     """
     environ = os.environ if environ is None else environ
     known = [f"{PREFIX}{f.name.upper()}" for f in dataclasses.fields(Settings) if f.name != "origin"]
-    others = [key for key in environ if key.startswith(PREFIX) and key not in (*known, *_READ_ELSEWHERE)]
+    ours = [key for key in environ if key.startswith(PREFIX) and not key.startswith(_HELD)]
+    others = [key for key in ours if key not in (*known, *_READ_ELSEWHERE)]
     return {key: next(iter(difflib.get_close_matches(key, known, n=1)), None) for key in others}
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from mainspring.model.execution import Execution
-from mainspring.model.redact import redacted, without_credentials
+from mainspring.model.redact import redacted, without, without_credentials
 
 #: A log message is cut here; longer ones belong in a result or a file.
 MESSAGE_LIMIT = 8_192
@@ -31,10 +31,10 @@ class Sink(Protocol):
 class Log:
     """The attempt's log: stored in batches with the execution, and streamed to whoever follows it."""
 
-    __slots__ = ("_sink",)
+    __slots__ = ("_hidden", "_sink")
 
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
+    def __init__(self, sink: Sink, hidden: list[str] | None = None) -> None:
+        self._sink, self._hidden = sink, [] if hidden is None else hidden
 
     def debug(self, message: str, **fields: Any) -> None:
         """Log at level debug; ``fields`` must be plain JSON data."""
@@ -59,7 +59,11 @@ class Log:
 
     def _log(self, level: str, message: str, fields: Mapping[str, Any]) -> None:
         # Here, in the handler's own process: what is a secret never gets any further.
-        self._sink.log(level, without_credentials(str(message)[:MESSAGE_LIMIT]), redacted(fields) if fields else fields)
+        told = without_credentials(str(message)[:MESSAGE_LIMIT])
+        fields = redacted(fields) if fields else fields
+        if self._hidden:
+            told, fields = without(told, self._hidden), without(fields, self._hidden)
+        self._sink.log(level, told, fields)
 
 
 class Context:
@@ -85,9 +89,20 @@ class Context:
         self.chain_depth = execution.chain_depth
         self.deadline: datetime | None = execution.deadline_at
         self.last_error: Mapping[str, Any] | None = execution.error
-        self.log = Log(sink)
+        self._hidden: list[str] = []
+        self.log = Log(sink, self._hidden)
         self._sink, self._is_cancelled = sink, is_cancelled
         self._usage: dict[str, Any] = {}
+
+    def hide(self, text: str) -> None:
+        """Keep a text, such as a token, out of what this attempt logs from now on and of the error it ends with."""
+        if text and text not in self._hidden:
+            self._hidden.append(text)
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """The texts that are to be hidden."""
+        return tuple(self._hidden)
 
     @property
     def cancelled(self) -> bool:
@@ -119,6 +134,12 @@ def current() -> Context:
     if context is None:
         raise LookupError("no Mainspring attempt runs here: call this from within a handler")
     return context
+
+
+def hidden_here(text: str) -> str:
+    """Return a text without what the attempt running here hides."""
+    context = _current.get()
+    return text if context is None or not context.hidden else str(without(text, context.hidden))
 
 
 def next_depth() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from typing import Any
 
+from mainspring.engine.context import hidden_here
 from mainspring.engine.registry import Signature
 from mainspring.errors import ValidationError
 from mainspring.model.outcome import Fail, Failed, Outcome, Retry, Signal, Snooze, Snoozed, Succeeded
@@ -60,8 +61,8 @@ def _error(name: str, message: str, error: BaseException) -> dict[str, Any]:
     text = "" if isinstance(error, Signal) else "".join(traceback.format_exception(error))
     return {
         "type": name[:200],
-        "message": without_credentials(_plain(message)[:MESSAGE_LIMIT]),
-        "traceback": without_credentials(_plain(text)[-TRACEBACK_LIMIT:]),
+        "message": without_credentials(hidden_here(_plain(message))[:MESSAGE_LIMIT]),
+        "traceback": without_credentials(hidden_here(_plain(text))[-TRACEBACK_LIMIT:]),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 HIDDEN = "[redacted]"
@@ -19,6 +19,22 @@ _QUERY = re.compile(
 )
 #: Words that name no secret though they hold one of the above.
 _PLAIN = frozenset({"max_tokens", "tokens", "token_count", "input_tokens", "output_tokens", "secret_ref"})
+
+
+def without(value: Any, secrets: Sequence[str]) -> Any:
+    """Return plain data in which no text holds one of ``secrets``.
+
+    >>> without({"url": "https://x/?key=hunter2", "n": [1]}, ["hunter2"])
+    {'url': 'https://x/?key=[redacted]', 'n': [1]}
+    """
+    if isinstance(value, Mapping):
+        return {key: without(item, secrets) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without(item, secrets) for item in value]
+    if isinstance(value, str):
+        for one in secrets:
+            value = value.replace(one, HIDDEN)
+    return value
 
 
 def redacted(value: Any) -> Any:
@@ -48,4 +64,9 @@ def without_credentials(text: str) -> str:
 def _is_secret(key: Any, value: Any) -> bool:
     if not isinstance(key, str) or isinstance(value, bool | None) or key.lower() in _PLAIN:
         return False
-    return _SECRET.search(key) is not None
+    return _SECRET.search(key) is not None and not _is_reference(value)
+
+
+def _is_reference(value: Any) -> bool:
+    """A reference to a secret is none: it may be seen, and sent back."""
+    return isinstance(value, str) and value.startswith("secret://")
