@@ -216,14 +216,18 @@ def _claimable(dialect: Dialect, queues: int) -> Any:
     return sa.select(heads).order_by(*order).limit(bindparam("limit"))
 
 
+def _may_start(dialect: Dialect) -> tuple[sa.ColumnElement[bool], ...]:
+    """What the worker has a handler for, and nobody has cancelled, and is not too late to start."""
+    in_time = sa.or_(_e.start_deadline_at.is_(None), _e.start_deadline_at > bindparam("now"))
+    return dialect.member(_e.handler, "handlers"), _e.cancel_requested_at.is_(None), in_time
+
+
 def _line(dialect: Dialect, number: int) -> sa.Select[Any]:
     return (
         EXECUTION.select.where(
             queued,
             _e.queue == bindparam(f"queue_{number}"),
-            dialect.member(_e.handler, "handlers"),
-            _e.cancel_requested_at.is_(None),
-            sa.or_(_e.start_deadline_at.is_(None), _e.start_deadline_at > bindparam("now")),
+            *_may_start(dialect),
         )
         .order_by(*TURN)
         .with_for_update(skip_locked=True)
@@ -239,9 +243,7 @@ def _claimable_of(dialect: Dialect) -> Any:
             still(_e.status, "queued"),
             dialect.member(_e.id, "ids"),
             dialect.member(_e.queue, "queues"),
-            dialect.member(_e.handler, "handlers"),
-            _e.cancel_requested_at.is_(None),
-            sa.or_(_e.start_deadline_at.is_(None), _e.start_deadline_at > bindparam("now")),
+            *_may_start(dialect),
         )
         .order_by(*TURN)
         .with_for_update(skip_locked=True)
