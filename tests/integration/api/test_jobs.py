@@ -6,6 +6,8 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from mainspring.model.execution import Actor
 from mainspring.model.outcome import Succeeded
 from mainspring.moves.claim import claim
@@ -263,3 +265,13 @@ async def test_a_parameter_nearly_right_is_named(api: Api) -> None:
     refused = await api.get("jobs", params={"pagesize": 3})
     assert (refused.status_code, refused.json()["code"]) == (400, "unknown_parameter")
     assert "did you mean 'page_size'?" in refused.json()["detail"]
+
+
+@pytest.mark.parametrize("text", ["0.0", "1e9", "1764000000", "2026-03-01", "09:00"])
+async def test_an_instant_is_no_number(api: Api, text: str) -> None:
+    await api.job()
+    refused = await api.get("jobs/nightly/next", params={"from": text})
+    assert refused.status_code == 422, refused.text
+    assert refused.json()["errors"][0]["pointer"] == "/query/from"
+    for run_at in (text, 0, 1_764_000_000.5):
+        assert (await api.post("executions", {"handler": "h", "run_at": run_at})).status_code == 422

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import Query
@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from mainspring.api.call import Reading, Reply
 from mainspring.api.routing import Routes
-from mainspring.api.shapes import admin
+from mainspring.api.shapes import admin, base
 from mainspring.api.show import aware
 from mainspring.control.figures import timeseries
 from mainspring.control.health import check_health, collect_metrics
@@ -43,8 +43,8 @@ async def health_check(call: Reading) -> Response:
 @routes.on("GET", "/stats/timeseries", scope="metrics:read", answers=admin.Timeseries)
 async def get_timeseries(
     call: Reading,
-    since: Annotated[datetime | None, Query(alias="from")] = None,
-    until: Annotated[datetime | None, Query(alias="to")] = None,
+    since: Annotated[base.Moment | None, Query(alias="from")] = None,
+    until: Annotated[base.Moment | None, Query(alias="to")] = None,
     bucket_ms: Annotated[int, Query(ge=60_000, le=31 * 86_400_000)] = 60_000,
 ) -> Response:
     """Tell how it went, span by span: outcomes, skipped instants, durations and start delays. By default an hour."""

@@ -231,8 +231,8 @@ async def next_runs(
     call: Reading,
     job: JobName,
     count: Annotated[int, Query(ge=1, le=_INSTANTS)] = 10,
-    since: Annotated[datetime | None, Query(alias="from")] = None,
-    until: Annotated[datetime | None, Query(alias="to")] = None,
+    since: Annotated[base.Moment | None, Query(alias="from")] = None,
+    until: Annotated[base.Moment | None, Query(alias="to")] = None,
 ) -> Response:
     """List the instants a job's schedule names from now on, or within a range that may be past."""
     start, end = aware(since, "from"), aware(until, "to")
@@ -280,8 +280,8 @@ async def get_stats(
 async def get_heatmap(
     call: Reading,
     job: JobName,
-    since: Annotated[datetime | None, Query(alias="from")] = None,
-    until: Annotated[datetime | None, Query(alias="to")] = None,
+    since: Annotated[base.Moment | None, Query(alias="from")] = None,
+    until: Annotated[base.Moment | None, Query(alias="to")] = None,
     tz: Annotated[str | None, Query(max_length=64)] = None,
 ) -> Response:
     """Count a job's executions by day and hour of a zone."""

@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 T = TypeVar("T")
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$")]
 HandlerName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_<][a-zA-Z0-9._:<>/@-]{0,254}$")]
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"\S")]
-Instant = Annotated[AwareDatetime, Field(description="RFC 3339 with an offset, such as 2026-03-01T09:00:00Z.")]
+
+
+def _written(value: Any) -> Any:
+    """Refuse numbers, also in text: Pydantic would take them for seconds since 1970, which nobody means."""
+    if isinstance(value, str) and not _DATE.match(value):
+        raise ValueError("is not RFC 3339: write 2026-03-01T09:00:00Z")
+    if isinstance(value, int | float):
+        raise ValueError("is a number: write 2026-03-01T09:00:00Z")
+    return value
+
+
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]")
+#: An instant in a query.
+Moment = Annotated[datetime, BeforeValidator(_written)]
+Instant = Annotated[
+    AwareDatetime,
+    BeforeValidator(_written),
+    Field(description="RFC 3339 with an offset, such as 2026-03-01T09:00:00Z."),
+]
 Told = Annotated[str, Field(json_schema_extra={"format": "date-time"}, description="RFC 3339 in UTC.")]
 Data = dict[str, Any]
 
