@@ -6,6 +6,7 @@ import asyncio
 import gc
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
@@ -43,6 +44,28 @@ def rest_in_memory() -> None:
     if _ours.get():
         gc.collect()
         gc.freeze()
+
+
+async def until_stopped(stop: asyncio.Event, beside: Callable[[], AbstractAsyncContextManager[None]]) -> None:
+    """Hold ``beside`` open until ``stop`` is set; where it is still being entered then, it is broken off."""
+    entered = False
+
+    async def hold() -> None:
+        nonlocal entered
+        async with beside():
+            entered = True
+            rest_in_memory()
+            await stop.wait()
+
+    holding, stopping = asyncio.ensure_future(hold()), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait((holding, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if entered or not stop.is_set():
+            await holding
+    finally:
+        for task in (holding, stopping):
+            task.cancel()
+        await asyncio.gather(holding, stopping, return_exceptions=True)
 
 
 async def _with_unjoined_threads(main: Coroutine[Any, Any, T]) -> T:

@@ -215,7 +215,7 @@ class Mainspring(Application):
         ``on_node`` is called with the node before it starts: for whoever watches it. ``beside`` is entered once it runs
         and left before it drains, as the API is.
         """
-        from mainspring.app.loop import rest_in_memory
+        from mainspring.app.loop import until_stopped
         from mainspring.app.node import Node  # only those who run an engine load one
 
         node = self._node = Node(self, roles or Roles())
@@ -224,10 +224,8 @@ class Mainspring(Application):
         stopping = stop or asyncio.Event()
         with _signals(stopping, node.release):
             await node.start()
-            rest_in_memory()
             try:
-                async with beside():
-                    await stopping.wait()
+                await until_stopped(stopping, beside)
             finally:
                 self._node = None
                 await node.stop()

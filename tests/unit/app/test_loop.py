@@ -1,9 +1,12 @@
 """What is done with a process that is ours, and not with anyone else's."""
 
 import asyncio
+import contextlib
 import gc
 
-from mainspring.app.loop import rest_in_memory, run_loop
+import pytest
+
+from mainspring.app.loop import rest_in_memory, run_loop, until_stopped
 
 
 async def rest() -> int:
@@ -17,3 +20,46 @@ def test_what_is_loaded_is_spared_the_collector_in_a_process_of_ours_alone():
         assert run_loop(rest()) > 1_000
     finally:
         gc.unfreeze()
+
+
+async def test_what_is_beside_is_left_when_stopped() -> None:
+    stop, told = asyncio.Event(), []
+
+    @contextlib.asynccontextmanager
+    async def beside():
+        told.append("in")
+        stop.set()
+        yield
+        told.append("out")
+
+    await until_stopped(stop, beside)
+    assert told == ["in", "out"]
+
+
+async def test_a_stop_does_not_wait_for_what_is_still_being_loaded() -> None:
+    stop, told = asyncio.Event(), []
+
+    @contextlib.asynccontextmanager
+    async def beside():
+        stop.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            told.append("broken off")
+        yield
+
+    await asyncio.wait_for(until_stopped(stop, beside), 30)
+    assert told == ["broken off"]
+
+
+async def test_what_cannot_be_beside_is_said() -> None:
+    taken = bool(asyncio.current_task())
+
+    @contextlib.asynccontextmanager
+    async def beside():
+        if taken:
+            raise OSError("the port is taken")
+        yield
+
+    with pytest.raises(OSError, match="taken"):
+        await until_stopped(asyncio.Event(), beside)
