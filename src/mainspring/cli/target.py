@@ -78,9 +78,17 @@ class Target:
 
         return asyncio.run(opened())
 
-    def app(self, what: str = "this command") -> Mainspring:
-        """Return the application behind the database, not yet connected."""
-        return self._app(self._database(what))
+    def app(self, what: str | None = None) -> Mainspring:
+        """Return the application behind a database, not yet connected.
+
+        What runs an engine or a server goes by the settings alone, unless a profile is named; ``what`` names a command
+        that goes where the others ask.
+        """
+        if what is None and self.server is None and self.profile is None:
+            from mainspring.app import Mainspring
+
+            return Mainspring(database_url(self.db), platform=self.platform)
+        return self._app(self._database(what or "this command"))
 
     def _database(self, what: str) -> Place:
         place = self.place()

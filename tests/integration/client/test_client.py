@@ -182,6 +182,19 @@ def test_everything_else_there_is_can_be_asked(client: Client) -> None:
     assert any(entry.action == "event.publish" for entry in client.audit.list(page_size=2))
 
 
+def test_the_record_is_exported_row_by_row_and_a_job_there_is_not_is_refused_before_the_first(client: Client) -> None:
+    name = unique("kept")
+    client.jobs.create(name=name, type="manual", handler="add", payload={"a": 1})
+    run = client.jobs.trigger(name)
+    client.executions.wait(run.id, timeout=30)
+    assert [row["id"] for row in client.audit.export("executions", job=name)] == [run.id]
+    moves = list(client.audit.export("transitions", job=name))
+    assert [row["to"] for row in moves][-1] == "success"
+    with pytest.raises(NotFoundProblem):
+        next(client.audit.export("executions", job="nowhere"))
+    assert client.fleet.doctor().status in ("ok", "note", "warning", "error")
+
+
 def test_many_are_worked_on_as_one_operation(client: Client) -> None:
     prefix = unique("bulk")
     for number in range(3):

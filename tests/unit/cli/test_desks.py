@@ -7,12 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import mainspring.cli
 from mainspring.cli.commands import tree
 from mainspring.cli.desk.answers import ANSWERS
-from mainspring.cli.exits import Exit, code_of
+from mainspring.cli.exits import Exit, UsageError, code_of
+from mainspring.cli.target import Target
 from mainspring.client import asks
 from mainspring.client.problems import problem_of
+from mainspring.profiles import Profile, Profiles, write_profiles
 from tests import openapi
 
 CLI = Path(mainspring.cli.__file__).parent
@@ -68,3 +72,19 @@ def test_shells_get_a_script_that_knows_the_commands() -> None:
         script = tree().generate_completion(prog_name="mainspring", shell=shell)
         assert "dead-letters" in script
         assert "profiles" in script
+
+
+def test_what_runs_an_engine_goes_by_the_settings_whatever_profile_is_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.delenv("MAINSPRING_DATABASE_URL", raising=False)
+    write_profiles(Profiles({"prod": Profile("prod", server="https://jobs.example.com")}, current="prod"))
+    assert Target().app().settings.database_url == "sqlite:///mainspring.db"
+    assert Target(db="a.db").app("migrating").settings.database_url == "sqlite:///a.db"
+    for target in (Target(profile="prod"), Target(server="http://127.0.0.1:9")):
+        with pytest.raises(UsageError, match="needs the database itself"):
+            target.app()
+    with pytest.raises(UsageError, match="the profile in use"):
+        Target().app("migrating")
