@@ -69,15 +69,15 @@ class Place:
         else:
             self._to_end(self.start("prepare"))
 
-    def work(self, workers: int = 1, *, fill: int = 0) -> None:
-        """Start workers, and where the peer has one a process that runs beside them."""
+    def work(self, workers: int = 1, *, fill: int = 0, beside: int = 1) -> None:
+        """Start workers, and where the peer has some that run beside them, ``beside`` of those."""
         clustered = self.peer.is_ours and not self.peer.embedded
         for _ in range(workers):
             if clustered:
                 self.workers.append(self._start(self._python, "-m", "mainspring", "worker", OURS, talkative=True))
             else:
                 self.workers.append(self.start("work", str(fill // workers), talkative=not fill))
-        if clustered:
+        for _ in range(beside if clustered else 0):
             self.helpers.append(self._start(self._python, "-m", "mainspring", "dispatcher", OURS, talkative=True))
 
     def stop_working(self) -> None:

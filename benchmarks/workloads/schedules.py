@@ -14,6 +14,8 @@ from benchmarks.workloads.lateness import watch
 
 #: Schedules created one by one by the public call, and due in the same second.
 CREATED, DUE = 2_000, (1_000, 10_000)
+#: Dispatchers and workers of a fleet.
+FLEET = 2
 #: Seconds an engine may take to come to rest before its idling is measured.
 SETTLE = 5.0
 #: Seconds between the last schedule stored and the instant at which all are due.
@@ -29,6 +31,8 @@ def measure(peer: Peer, run: Run) -> dict[str, float]:
             found[f"stored_{schedules}_added_mib"] = found[f"stored_{schedules}_mib"] - found["stored_0_mib"]
         for due in DUE:
             found |= _all_at_once(peer, run, due)
+            if not peer.embedded:
+                found |= _all_at_once(peer, run, due, fleet=True)
     return found
 
 
@@ -65,11 +69,15 @@ def _late(here: Place, seconds: int) -> list[float]:
     return watch(here, seconds)
 
 
-def _all_at_once(peer: Peer, run: Run, due: int) -> dict[str, float]:
-    """When the last of many jobs due at one instant had begun, and when all were recorded."""
+def _all_at_once(peer: Peer, run: Run, due: int, *, fleet: bool = False) -> dict[str, float]:
+    """When the last of many jobs due at one instant had begun, and when all were recorded.
+
+    As a ``fleet`` two dispatchers decide them, each of which leaves to the other what it has locked, and two workers.
+    """
+    nodes = FLEET if fleet else 1
     with place(peer, run.servers) as here:
         judge = here.judge()
-        here.work()
+        here.work(nodes, beside=nodes)
         time.sleep(SETTLE)
         at = here.call("due", str(due), str(MARGIN))["at_ns"]
         time.sleep(max(0.0, at / 1e9 - time.monotonic()))
@@ -77,8 +85,10 @@ def _all_at_once(peer: Peer, run: Run, due: int) -> dict[str, float]:
         judge.say()
         recorded = judge.json()["at_ns"]
         late = [(begun - at) / 1e6 for begun in tally.starts(here.tally)]
+    name = f"fleet_due_{due}" if fleet else f"due_{due}"
     return {
-        f"due_{due}_p99_ms": percentile(late, 99),
-        f"due_{due}_last_ms": max(late),
-        f"due_{due}_recorded_ms": (recorded - at) / 1e6,
+        f"{name}_p50_ms": percentile(late, 50),
+        f"{name}_p99_ms": percentile(late, 99),
+        f"{name}_last_ms": max(late),
+        f"{name}_recorded_ms": (recorded - at) / 1e6,
     }
