@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from random import Random
@@ -38,6 +39,11 @@ from tests.locks import WatchedStore
 __all__ = ["store", "url"]
 
 PLATFORMS = ("acme", "default")
+#: Limits of each platform: what is queued or running in all, in its one queue, and under one key.
+RUNNING, QUEUED, KEYED = 12, 10, 3
+POLICIES = ("terminate_other", "cancel_other", "buffer_one", "skip", "buffer_all", "allow_all")
+#: Jobs of which only one execution may be active; `allow_all` has no bound.
+ONE_AT_A_TIME = frozenset(f"job-{n}" for n in range(12) if POLICIES[n % len(POLICIES)] != "allow_all")
 
 
 def deadlocks(url: str) -> int:
@@ -102,6 +108,7 @@ class Fleet:
         self.done: dict[str, int] = {}
         self.stopping = False
         self._did = asyncio.Event()
+        self.looks = 0
 
     async def run(self, times: int) -> None:
         """Let all of them loose on each other until each has done its work so many times."""
@@ -139,8 +146,26 @@ class Fleet:
             ("cancel", self._cancel),
             ("pause", self._pause),
             ("enqueue", lambda s: s.write(self._enqueue)),
+            ("look", self._look),
             ("retain", lambda s: s.write(lambda tx: retain(tx, Retention(executions=timedelta(0))))),
         ]
+
+    async def _look(self, store: WatchedStore) -> None:
+        """See in one snapshot that no limit and no job's slots are passed at any moment, whoever admits meanwhile."""
+        query = [Status.QUEUED, Status.RUNNING, Status.RETRYING, Status.WAITING]
+
+        def work(tx: Tx) -> None:
+            for platform in PLATFORMS:
+                found = tx.executions.find(ExecutionQuery(platform, statuses=tuple(query), limit=5_000))
+                occupying = [e for e in found if e.status in (Status.QUEUED, Status.RUNNING)]
+                assert len(occupying) <= RUNNING
+                assert sum(e.queue == "default" for e in occupying) <= QUEUED
+                assert sum(e.concurrency_key == "k" for e in occupying) <= KEYED
+                active = Counter(e.job_name for e in found if e.job_name in ONE_AT_A_TIME)
+                assert max(active.values(), default=0) <= 1, active
+
+        await store.read(work)
+        self.looks += 1
 
     def _platform(self) -> str:
         return self.random.choice(PLATFORMS)
@@ -195,13 +220,12 @@ class Fleet:
 
 def definitions() -> list[dict[str, Any]]:
     """Twelve jobs of every overlap policy, which start each other and hear the same events."""
-    policies = ("terminate_other", "cancel_other", "buffer_one", "skip", "buffer_all", "allow_all")
     made: list[dict[str, Any]] = []
     for number in range(12):
         fields: dict[str, Any] = {
             "name": f"job-{number}",
             "handler": "h",
-            "overlap": policies[number % len(policies)],
+            "overlap": POLICIES[number % len(POLICIES)],
             "retry": {"max_retries": 2, "retry_delay_ms": 10},
             "on_success": [f"job-{(number + 5) % 12}"] if number % 4 == 0 else [],
             "pause_after_failures": 3 if number % 5 == 0 else None,
@@ -212,7 +236,7 @@ def definitions() -> list[dict[str, Any]]:
     return made
 
 
-async def test_everybody_at_once_meets_no_deadlock(url: str) -> None:
+async def test_everybody_at_once_meets_no_deadlock_and_passes_no_limit(url: str) -> None:
     """Planning, promoting, working, reaping, relaying and people, on the same few jobs under the same limits."""
     stores = [PostgresStore(url, random=Random(n), settings=PostgresSettings(pool_size=6)) for n in range(2)]
     for each in stores:
@@ -222,9 +246,9 @@ async def test_everybody_at_once_meets_no_deadlock(url: str) -> None:
     def set_up(tx: Tx) -> None:
         for platform in PLATFORMS:
             create_jobs(tx, platform, [definition_from_wire(fields) for fields in definitions()])
-            tx.platforms.put_limit(Limit(platform, "key", "k", max_running=3))
-            tx.platforms.put_limit(Limit(platform, "platform", max_running=30))
-            tx.platforms.put_limit(Limit(platform, "queue", "default", max_running=20, rate=500, rate_per=1.0))
+            tx.platforms.put_limit(Limit(platform, "key", "k", max_running=KEYED))
+            tx.platforms.put_limit(Limit(platform, "platform", max_running=RUNNING))
+            tx.platforms.put_limit(Limit(platform, "queue", "default", max_running=QUEUED, rate=500, rate_per=1.0))
 
     await stores[0].write(set_up)
     fleet = Fleet(watches)
