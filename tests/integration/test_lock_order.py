@@ -86,6 +86,22 @@ async def test_promoting_waits_for_a_job_that_is_planned_before_it_holds_what_pl
     assert deadlocks(url) == 0
 
 
+async def test_of_two_that_promote_at_once_the_second_counts_what_the_first_has_let_through(
+    store: PostgresStore, url: str
+) -> None:
+    now = await store.read(lambda tx: tx.now)
+    job = await add_job(store, a_job(now, overlap="buffer_all", handler="h"))
+    held = [an_execution(now, blocked_by="overlap", buffered=True, **of_job(job)) for _ in range(2)]
+    await add(store, *held)
+    first = Held(promote)
+    one = asyncio.create_task(store.write(first))
+    await asyncio.to_thread(first.inside.wait, 30)
+    other = asyncio.create_task(store.write(promote))
+    await waiting(url)
+    first.leave.set()
+    assert (await one, await other) == (1, 0)
+
+
 async def test_two_who_use_the_same_keys_at_once_get_the_same_executions(store: PostgresStore, url: str) -> None:
     """The second is told what the first made, although the key was nobody's when it looked."""
     requests = [EnqueueRequest("h", {"n": n}, idempotency_key=key) for n, key in enumerate(("b", "a"))]
