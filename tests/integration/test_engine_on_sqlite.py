@@ -119,7 +119,7 @@ async def test_nothing_acknowledged_is_lost_or_recorded_twice_when_the_engine_is
     store = await ms.open()
     requests = [EnqueueRequest("work", {"n": n}) for n in range(300)]
     made = await store.write(lambda tx: enqueue(tx, requests))
-    for _ in range(4):
+    for _ in range(2):  # what is lost a third time ends as poisoned
         process, before = house.start(), len(house.ledger())
         wanted = before + chance.randint(20, 150)
         await until(lambda wanted=wanted: len(house.ledger()) >= wanted)
@@ -132,7 +132,7 @@ async def test_nothing_acknowledged_is_lost_or_recorded_twice_when_the_engine_is
         found = await store.read(lambda tx: tx.executions.find(ExecutionQuery(handler="work", limit=1000)))
         return {e.id for e in found if e.status is Status.SUCCESS} == ids
 
-    await until(all_ended, 60)
+    await until(all_ended, 120)
     found = await store.read(lambda tx: tx.executions.find(ExecutionQuery(handler="work", limit=1000)))
     assert sorted(e.result for e in found) == list(range(300))
     starts = Counter(row[1] for row in house.ledger() if row[0] == "start")
