@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mainspring.control.service import PlatformService
-from mainspring.errors import ConflictError, NotFoundError, ValidationError
+from mainspring.errors import ConflictError, NotFoundError, ScheduleError, ValidationError
 from mainspring.model.cloudevents import encoded
 from mainspring.model.durations import duration
 from mainspring.model.events import Event
@@ -343,7 +343,10 @@ def check_patterns(events: Sequence[str]) -> Sequence[str]:
             "must be a list of 1 to 20 patterns", field="events", fix='Write ["scheduler:execution.*"]'
         )
     for pattern in events:
-        event_matches(pattern, "any")
+        try:
+            event_matches(pattern, "any")
+        except ScheduleError as error:  # here it is part of no schedule
+            raise ValidationError(f"{error.problem} (got {error.text!r})", field="events", fix=error.fix) from None
     return events
 
 
