@@ -156,3 +156,21 @@ async def test_the_hot_tables_are_set_up_to_be_rewritten_all_the_time(store: Pos
         assert "autovacuum_vacuum_scale_factor=0" in found[table]
         assert "autovacuum_vacuum_cost_delay=0" in found[table]
     assert "fillfactor=60" in found["executions_live"]
+
+
+@pytest.mark.parametrize("vacuumed", [False, True])
+async def test_what_is_active_of_a_job_is_found_by_the_job_however_much_is_live(
+    store: PostgresStore, url: str, vacuumed: bool
+) -> None:
+    if vacuumed:  # statistics of an empty table, which is what a young database has
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("VACUUM ANALYZE executions")
+    for _ in range(6):
+        await store.write(lambda tx: enqueue(tx, requests(500)))
+
+    def ask(tx: Tx) -> int:
+        before = rows(tx, _READ)[0][0]
+        assert tx.executions.active_of(["nobody's"]) == []
+        return int(rows(tx, _READ)[0][0] - before)
+
+    assert max([await store.write(ask) for _ in range(8)]) < 50

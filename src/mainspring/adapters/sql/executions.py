@@ -39,6 +39,7 @@ _e = executions.c
 _GET = EXECUTION.select.where(_e.id == bindparam("execution"))
 # Looked for in turn: what is locked has seldom ended, and what has ended changes no more and needs no lock.
 _GET_LOCKED = (_GET.where(unended).with_for_update(), _GET.where(unlive))
+# In an order no index has: for one that is as good as sorted, a planner would walk all that is live.
 _ACTIVE = sa.select(
     _e.id,
     _e.job_id,
@@ -48,7 +49,7 @@ _ACTIVE = sa.select(
     _e.scheduled_at,
     _e.cancel_requested_at.is_not(None),
     _e.blocked_by,
-).order_by(_e.id)
+).order_by(sa.func.coalesce(_e.id, ""))
 _ATTEMPTS = _ATTEMPT.select.where(attempts.c.execution_id == bindparam("execution")).order_by(attempts.c.fence)
 _TRANSITIONS = _TRANSITION.select.order_by(transitions.c.number)
 _UNDELIVERED = sa.select(outbox.c.subject).where(unpublished, outbox.c.subject.is_not(None))
