@@ -22,7 +22,7 @@ from mainspring.model.wire import NAME
 if TYPE_CHECKING:
     from mainspring.control.health import HealthLimits
     from mainspring.engine.dispatcher import DispatcherSettings
-    from mainspring.engine.worker import WorkerSettings
+    from mainspring.engine.worker_settings import WorkerSettings
 
 FILE = "mainspring.toml"
 PREFIX = "MAINSPRING_"
@@ -103,7 +103,7 @@ class Settings:
 
     def worker(self) -> WorkerSettings:
         """Return what a worker needs of these."""
-        from mainspring.engine.worker import WorkerSettings  # reading settings loads no engine
+        from mainspring.engine.worker_settings import WorkerSettings  # reading settings loads no engine
 
         return WorkerSettings(
             queues=parse_queues(self.queues),

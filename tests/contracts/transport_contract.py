@@ -16,7 +16,8 @@ import pytest
 
 from mainspring.adapters.memory import InProcessWakeups
 from mainspring.engine.registry import JobHandlerRegistry
-from mainspring.engine.worker import Worker, WorkerSettings
+from mainspring.engine.worker import Worker
+from mainspring.engine.worker_settings import WorkerSettings
 from mainspring.model.execution import Execution
 from mainspring.moves.claim import claim
 from mainspring.moves.enqueue import EnqueueRequest, enqueue

@@ -9,7 +9,8 @@ from typing import Any
 from mainspring import Context, Fail, Retry, Snooze
 from mainspring.engine.dispatcher import DispatcherSettings, JobDispatcherWorker
 from mainspring.engine.registry import JobHandlerRegistry
-from mainspring.engine.worker import Worker, WorkerSettings
+from mainspring.engine.worker import Worker
+from mainspring.engine.worker_settings import WorkerSettings
 from mainspring.errors import MainspringError, StoreUnavailableError
 from mainspring.testing.inline import InlineChildren, InlineThreads
 from tests.simulation.world import Process, SimBus, SimSender, Start, World

@@ -9,7 +9,7 @@ import random
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 
 from mainspring.engine.alarms import Alarms
@@ -20,6 +20,7 @@ from mainspring.engine.registry import JobHandlerRegistry
 from mainspring.engine.service import Loop
 from mainspring.engine.settler import Settler
 from mainspring.engine.threads import Threads
+from mainspring.engine.worker_settings import WorkerSettings, WorkerStats
 from mainspring.errors import NotFoundError, StoreUnavailableError
 from mainspring.model.execution import Actor, Execution
 from mainspring.model.log_events import about, log_fields
@@ -35,32 +36,6 @@ from mainspring.ports.transport import AnythingQueued, DatabaseTransport, Delive
 logger = logging.getLogger("mainspring")
 #: One line for each attempt that failed: for those who run an engine without a view.
 attempts = logging.getLogger("mainspring.attempts")
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerSettings:
-    """``queues`` maps each queue to its slots. Durations are the defaults of SPEC §7."""
-
-    queues: Mapping[str, int] = field(default_factory=lambda: {"default": 20})
-    lease: timedelta = timedelta(seconds=15)
-    heartbeat: timedelta = timedelta(seconds=5)
-    poll: timedelta = timedelta(seconds=1)
-    drain_grace: timedelta = timedelta(seconds=30)
-    stop_grace: timedelta = timedelta(seconds=5)
-    flush: timedelta = timedelta(milliseconds=500)
-    log_lines: int = 10_000
-    max_poisoned: int = 10
-    claim_batch: int = 500
-    started_events: bool = False
-
-
-@dataclass(slots=True)
-class WorkerStats:
-    """What a worker has done since it started. ``superseded``: outcomes dropped because the fence was stale."""
-
-    claimed: int = 0
-    settled: int = 0
-    superseded: int = 0
 
 
 class Worker:

@@ -17,7 +17,8 @@ from mainspring.engine.dispatcher import DispatcherSettings, JobDispatcherWorker
 from mainspring.engine.job_executor import JobExecutorService
 from mainspring.engine.registry import JobHandlerRegistry
 from mainspring.engine.service import Loop
-from mainspring.engine.worker import Worker, WorkerSettings
+from mainspring.engine.worker import Worker
+from mainspring.engine.worker_settings import WorkerSettings
 from mainspring.errors import NotFoundError, OverlapConflictError
 from mainspring.model.execution import Status
 from mainspring.model.wire import definition_from_wire
