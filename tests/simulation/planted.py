@@ -117,7 +117,7 @@ def never_reaps(world: World) -> None:
 
 def counts_nothing(world: World) -> None:
     """Limits are asked, and always told that nothing runs."""
-    _tables(world).executions.occupying = lambda platform_id, scope, names: {}
+    _tables(world).executions.occupying = lambda platform_id, scope, names, *, most=None: {}
 
 
 def never_unblocks(world: World) -> None:
@@ -136,6 +136,7 @@ def forgets_keys(world: World) -> None:
     """Idempotency keys are stored and never found."""
     platforms = _tables(world).platforms
     platforms.idempotent = lambda platform_id, key: None
+    platforms.put_idempotent = lambda *key: True
 
 
 def claims_what_was_cancelled(world: World) -> None:

@@ -17,7 +17,7 @@ from tests.simulation.run import check, run
 CHUNKS = 20
 SEEDS = int(os.environ.get("MAINSPRING_SEEDS", "1000"))
 #: A planted fault must show within so many seeds. The rarest needs a pause, a lost lease and a late word at once.
-FIND_WITHIN = 150
+FIND_WITHIN = 300
 
 
 @pytest.mark.timeout(600)

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from mainspring.errors import BusUnavailableError, StoreUnavailableError
 from mainspring.model.log_events import about
 from mainspring.ports.clock import Wakeups
+from mainspring.ports.tasks import end
 
 logger = logging.getLogger("mainspring")
 
@@ -49,8 +50,7 @@ class Loop:
         task, self._task = self._task, None
         if task is None:
             return
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end([task])
 
     async def _run(self) -> None:
         listener = self._wakeups.listen(*self._topics)

@@ -66,7 +66,7 @@ _DATA: Mapping[type, Mapping[str, Callable[[Any], Any]]] = {
     Attempt: {"error": plain},
     LogLine: {"fields": plain},
     DeadLetter: {"error": plain},
-    WorkerNode: {"queues": plain},
+    WorkerNode: {"queues": plain, "stats": plain},
     DispatcherNode: {"stats": plain},
     HandlerRow: {"schema": plain, "defaults": plain},
     AuditEntry: {"before": plain, "after": plain},

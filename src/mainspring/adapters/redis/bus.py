@@ -21,12 +21,12 @@ from redis.exceptions import RedisError
 from mainspring.adapters.redis.commands import Script, call, run_script
 from mainspring.adapters.redis.connection import AWAY, RedisSettings, connect
 from mainspring.adapters.redis.link import FIRST_TRY, LAST_TRY
-from mainspring.adapters.redis.tasks import end
 from mainspring.errors import BusUnavailableError, ValidationError
 from mainspring.model.cloudevents import encoded, from_cloudevent
 from mainspring.model.events import Event
 from mainspring.ports.bus import Subscriber
 from mainspring.ports.subscribers import Subscribers
+from mainspring.ports.tasks import end
 
 logger = logging.getLogger("mainspring")
 

@@ -25,9 +25,9 @@ from mainspring.adapters.redis.link import FIRST_TRY, LAST_TRY, Link
 from mainspring.adapters.redis.offers import Offers
 from mainspring.adapters.redis.sender import TransportStats
 from mainspring.adapters.redis.streams import GROUP, to_entries
-from mainspring.adapters.redis.tasks import end
 from mainspring.adapters.redis.upkeep import letting_go, make_group, owned_entries, remove_idle_consumers, take_over
 from mainspring.ports.clock import Wakeups
+from mainspring.ports.tasks import end
 from mainspring.ports.transport import Offer
 
 logger = logging.getLogger("mainspring")

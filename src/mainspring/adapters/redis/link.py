@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from mainspring.adapters.redis.commands import call
 from mainspring.adapters.redis.connection import AWAY, server_warnings
 from mainspring.adapters.redis.streams import DISPATCH
-from mainspring.adapters.redis.tasks import end
+from mainspring.ports.tasks import end
 
 logger = logging.getLogger("mainspring")
 

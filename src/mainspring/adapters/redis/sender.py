@@ -17,7 +17,7 @@ from mainspring.adapters.redis.connection import AWAY
 from mainspring.adapters.redis.link import Link
 from mainspring.adapters.redis.outgoing import Batch, Outgoing
 from mainspring.adapters.redis.streams import DEAD, RETRY
-from mainspring.adapters.redis.tasks import end
+from mainspring.ports.tasks import end
 
 logger = logging.getLogger("mainspring")
 

@@ -1,4 +1,4 @@
-"""Ending tasks that talk to a server."""
+"""Ending tasks that may be talking to a server."""
 
 from __future__ import annotations
 
