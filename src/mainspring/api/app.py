@@ -43,9 +43,10 @@ from mainspring.app.wiring import webhook_sender
 from mainspring.control.callbacks import make_secret
 from mainspring.control.operations import run_step
 from mainspring.control.platforms import make_platform
-from mainspring.errors import MainspringError
+from mainspring.engine.service import BACKOFF_CAP
+from mainspring.errors import MainspringError, StoreUnavailableError
 from mainspring.model.log_events import about
-from mainspring.ports.store import Tx
+from mainspring.ports.store import Store, Tx, Work
 
 logger = logging.getLogger("mainspring")
 
@@ -113,6 +114,23 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
+async def _written(store: Store, work: Work[None], stopping: asyncio.Event) -> None:
+    """Write once the store can be written to: an engine this is served beside does not end because a disk is full."""
+    pause = 0.5
+    while True:
+        try:
+            await store.write(work)
+            return
+        except StoreUnavailableError as error:
+            if stopping.is_set():
+                raise
+            logger.warning("the API waits for the store, trying again in %g s: %s", pause, error)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await stopping.wait()
+        pause = min(2 * pause, BACKOFF_CAP)
+
+
 @contextlib.asynccontextmanager
 async def _running(app: Application, api: FastAPI) -> AsyncIterator[None]:
     """Open the store, and do the steps of bulk operations, while the server runs."""
@@ -123,7 +141,7 @@ async def _running(app: Application, api: FastAPI) -> AsyncIterator[None]:
         make_platform(tx, app.platform_id)
         make_secret(tx, app.sealer)
 
-    await store.write(first)
+    await _written(store, first, api.state.streams.stopping)
     working = asyncio.create_task(_operate(app), name="mainspring:operations")
     app.figures.append(api.state.requests.figures)
     api.state.loop = asyncio.get_running_loop()
