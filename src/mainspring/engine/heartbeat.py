@@ -57,14 +57,14 @@ class HeartbeatThread:
         self._work, self._on_beat = work, on_beat
         self._wake = threading.Event()
         self._stopped = False
-        self._answered = 0.0
+        # Since when the loop owes a sign of life; None while it owes none.
+        self._asked: float | None = None
         self._loop_thread = threading.get_ident()
         self._thread = threading.Thread(target=self._run, name="mainspring-heartbeat", daemon=True)
         self.blocked: str | None = None
 
     def start(self) -> None:
         """Start beating. Call it in the loop's own thread."""
-        self._answered = self._monotonic()
         self._thread.start()
 
     def beat_now(self) -> None:
@@ -98,7 +98,12 @@ class HeartbeatThread:
 
     def _watch(self) -> None:
         """Ask the loop for a sign of life; if it has not given one for long, say what runs in it."""
-        silent = self._monotonic() - self._answered
+        now = self._monotonic()
+        if self._asked is None:
+            self._asked = now
+            self._call(self._answer)
+            return
+        silent = now - self._asked
         if silent > BLOCKED_AFTER and self.blocked is None:
             task = asyncio.current_task(self._loop)
             self.blocked = task.get_name() if task is not None else "unknown"
@@ -106,11 +111,9 @@ class HeartbeatThread:
             stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
             told = "%s has blocked the event loop for %.1f s:\n%s"
             logger.warning(told, self.blocked, silent, stack, extra=about("loop.blocked", seconds=round(silent, 1)))
-        self._call(self._answer)
 
     def _answer(self) -> None:
-        self._answered = self._monotonic()
-        self.blocked = None
+        self._asked = self.blocked = None
 
     def _call(self, callback: Callable[[], None]) -> None:
         try:

@@ -1,0 +1,33 @@
+"""The watchdog in the heartbeat's thread."""
+
+import asyncio
+
+from mainspring.engine import heartbeat
+from mainspring.engine.heartbeat import HeartbeatThread
+
+
+def watchdog(monkeypatch, at: list[float]) -> HeartbeatThread:
+    monkeypatch.setattr(HeartbeatThread, "_monotonic", staticmethod(lambda: at[0]))
+    loop = asyncio.get_running_loop()
+    return HeartbeatThread(None, loop, interval=1.0, work=lambda: lambda tx: [], on_beat=lambda held: None)
+
+
+async def test_a_loop_that_owes_no_answer_is_not_blamed_for_the_time_a_beat_hung(monkeypatch) -> None:
+    at = [0.0]
+    watch = watchdog(monkeypatch, at)
+    watch._watch()
+    await asyncio.sleep(0)
+    at[0] = 10 * heartbeat.BLOCKED_AFTER  # the thread was in the database
+    watch._watch()
+    assert watch.blocked is None
+
+
+async def test_a_loop_that_does_not_answer_is_named_until_it_does(monkeypatch) -> None:
+    at = [0.0]
+    watch = watchdog(monkeypatch, at)
+    watch._watch()
+    at[0] = heartbeat.BLOCKED_AFTER + 0.1
+    watch._watch()
+    assert watch.blocked is not None
+    await asyncio.sleep(0)
+    assert watch.blocked is None
