@@ -41,7 +41,7 @@ from mainspring.app.application import Application
 from mainspring.app.exposition import Exposition
 from mainspring.app.wiring import webhook_sender
 from mainspring.control.callbacks import make_secret
-from mainspring.control.operations import run_step
+from mainspring.control.operation_steps import run_step
 from mainspring.control.platforms import make_platform
 from mainspring.engine.service import BACKOFF_CAP
 from mainspring.errors import MainspringError, StoreUnavailableError

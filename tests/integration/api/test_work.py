@@ -13,7 +13,7 @@ import httpx2
 import pytest
 from standardwebhooks import Webhook
 
-from mainspring.control.operations import run_step
+from mainspring.control.operation_steps import run_step
 from tests.integration.api.conftest import Api
 from tests.integration.api.seeds import Seed, seeded
 

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import queue
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -162,7 +163,7 @@ class Line:
         self._threads = []
 
 
-class LineThread(threading.Thread):
+class LineThread(threading.Thread, ABC):
     """A thread that serves a line. A daemon: a process that forgot to close still ends."""
 
     def __init__(self, name: str, line: Line) -> None:
@@ -171,6 +172,6 @@ class LineThread(threading.Thread):
         self.ready: Future[None] = Future()
         self._line = line
 
+    @abstractmethod
     def run(self) -> None:
         """Serve calls to the end of the line."""
-        raise NotImplementedError

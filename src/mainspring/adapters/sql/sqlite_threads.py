@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import queue
 import sqlite3
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -49,9 +50,9 @@ class ConnectionThread(LineThread):
         finally:
             connection.close()
 
+    @abstractmethod
     def serve(self, connection: sa.Connection, driver: sqlite3.Connection) -> None:
         """Serve calls to the end of the line."""
-        raise NotImplementedError
 
 
 class Reader(ConnectionThread):

@@ -10,7 +10,8 @@ from mainspring.client.ask import Ask
 from mainspring.control import rows
 from mainspring.control.explain import explain_execution
 from mainspring.control.letter_groups import letter_groups
-from mainspring.control.operations import Bulk, operation_to_wire, run_step
+from mainspring.control.operation_steps import run_step
+from mainspring.control.operations import Bulk, operation_to_wire
 from mainspring.errors import NotFoundError
 from mainspring.model.execution import Execution
 from mainspring.model.nouns import Noun
