@@ -9,7 +9,7 @@ from typing import Any
 
 from mainspring.app.application import Application
 from mainspring.control.payloads import announced, check_payload, with_defaults
-from mainspring.engine.worker import announce_handlers
+from mainspring.engine.announcing import announce_handlers
 from mainspring.errors import NothingToComeError, ValidationError
 from mainspring.model.log_events import about
 from mainspring.model.wire import definition_from_wire

@@ -8,11 +8,12 @@ import os
 import random
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 
 from mainspring.engine.alarms import Alarms
+from mainspring.engine.announcing import announce_handlers, tell_failed
 from mainspring.engine.children import Children
 from mainspring.engine.executor import Attempt, Stop
 from mainspring.engine.heartbeat import Held, renew
@@ -22,20 +23,18 @@ from mainspring.engine.settler import Settler
 from mainspring.engine.threads import Threads
 from mainspring.engine.worker_settings import WorkerSettings, WorkerStats
 from mainspring.errors import NotFoundError, StoreUnavailableError
-from mainspring.model.execution import Actor, Execution
-from mainspring.model.log_events import about, log_fields
-from mainspring.model.node import HandlerRow, WorkerNode
-from mainspring.model.outcome import Failed, Lost, Outcome, Released, TimedOut
+from mainspring.model.execution import Execution
+from mainspring.model.log_events import about
+from mainspring.model.node import WorkerNode
+from mainspring.model.outcome import Failed, Lost, Outcome, TimedOut
 from mainspring.moves.claim import claim, left_topic
-from mainspring.moves.end import Ended, settle_attempts
+from mainspring.moves.end import give_back
 from mainspring.ports.clock import Wakeups
 from mainspring.ports.store import Store, Tx
 from mainspring.ports.tracing import Tracing
 from mainspring.ports.transport import AnythingQueued, DatabaseTransport, Deliveries, Transport
 
 logger = logging.getLogger("mainspring")
-#: One line for each attempt that failed: for those who run an engine without a view.
-attempts = logging.getLogger("mainspring.attempts")
 
 
 class Worker:
@@ -242,16 +241,8 @@ class Worker:
         if self._claiming or not self._unknown:
             return
         unknown = self._unknown - set(self._attempts)
-        await self._store.write(lambda tx: self._release(tx, unknown))
+        await self._store.write(lambda tx: give_back(tx, self.id, unknown))
         self._unknown = set()
-
-    def _release(self, tx: Tx, held: Iterable[tuple[str, int]]) -> None:
-        ended = []
-        for execution_id, fence in sorted(held):
-            execution = tx.executions.get(execution_id, lock=True)
-            if execution is not None and (execution.worker_id, execution.fence) == (self.id, fence):
-                ended.append(Ended(execution, Released()))
-        settle_attempts(tx, ended, Actor.WORKER)
 
     def begin(self, execution: Execution) -> Attempt | None:
         """Start the attempt of an execution this worker has claimed."""
@@ -296,7 +287,7 @@ class Worker:
                 extra=about("slot.poisoned", execution=attempt.execution.id, handler=attempt.handler.name),
             )
         if isinstance(outcome, Failed | TimedOut | Lost):
-            _tell_failed(attempt.execution, outcome)
+            tell_failed(attempt.execution, outcome)
         if attempt.trace is not None:
             attempt.trace.end(outcome)
         if self.on_end is not None:
@@ -390,7 +381,7 @@ class Worker:
 
     async def _say_stopped(self) -> None:
         def work(tx: Tx, held: Sequence[Held]) -> None:
-            self._release(tx, [(one.execution_id, one.fence) for one in held])
+            give_back(tx, self.id, [(one.execution_id, one.fence) for one in held])
             tx.nodes.put_worker(replace(self.node(tx), status="stopped", running=0))
 
         try:
@@ -408,27 +399,3 @@ def _is_short(room: Mapping[str, int], claimed: list[Execution], limit: int, que
         return True
     taken = Counter(execution.queue for execution in claimed)
     return any(taken[queue] >= slots for queue, slots in room.items())
-
-
-def announce_handlers(tx: Tx, registry: JobHandlerRegistry) -> None:
-    """Write what handlers this process has, with their schemas and defaults."""
-    tx.nodes.announce(
-        [
-            HandlerRow(h.name, h.type, tx.now, h.description, h.signature.schema, h.defaults, h.platform_id)
-            for h in registry.list_handlers()
-        ]
-    )
-
-
-def _tell_failed(execution: Execution, outcome: Failed | TimedOut | Lost) -> None:
-    what = outcome.detail if isinstance(outcome, Lost) else "{type}: {message}".format_map(outcome.error)
-    kind = "Lost" if isinstance(outcome, Lost) else outcome.error.get("type")
-    attempts.warning(
-        "%s: attempt %d of %d of execution %s failed: %s",
-        execution.job_name or execution.handler,
-        execution.attempt,
-        execution.retry.max_retries + 1,
-        execution.id,
-        what[:500],
-        extra=about("attempt.failed", **log_fields(execution), error_type=kind),
-    )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mainspring.model.dispatch import GivenUp, RetryPlanned, dispatch_of
 from mainspring.model.events import Event, EventType
 from mainspring.model.execution import Actor, Attempt, DeadLetter, Execution, Failure, Move, Status
-from mainspring.model.outcome import Cancelled, Outcome, Succeeded, Waiting
+from mainspring.model.outcome import Cancelled, Outcome, Released, Succeeded, Waiting
 from mainspring.model.wire import milliseconds
 from mainspring.ports.store import Tx
 from mainspring.schedule.settle import Step, fingerprint, settle
@@ -54,6 +54,16 @@ def settle_attempts(tx: Tx, ended: Sequence[Ended], actor: Actor) -> set[str]:
 
 def _plain(outcome: Outcome) -> bool:
     return isinstance(outcome, Succeeded) and outcome.usage is None
+
+
+def give_back(tx: Tx, worker_id: str, held: Iterable[tuple[str, int]]) -> None:
+    """Release what is on lease to a worker under these ids and fences, without using an attempt."""
+    ended = []
+    for execution_id, fence in sorted(held):
+        execution = tx.executions.get(execution_id, lock=True)
+        if execution is not None and (execution.worker_id, execution.fence) == (worker_id, fence):
+            ended.append(Ended(execution, Released()))
+    settle_attempts(tx, ended, Actor.WORKER)
 
 
 def _with_cancel(tx: Tx, ended: Ended) -> Execution:
