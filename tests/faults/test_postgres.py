@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from mainspring.moves.enqueue import EnqueueRequest
 from tests import servers
 from tests.faults.conftest import Report
 from tests.faults.fleet import usage
@@ -127,6 +128,10 @@ def test_f20_with_postgresql_away_handlers_finish_and_nobody_spins(
     report(recovery=took, bound=POSTGRES_BACK + MARGIN, away=gone_for, cores_at_most=max(busy.values()))
 
 
+#: Slots of a worker by default.
+SLOTS = 20
+
+
 def test_f21_a_worker_cut_off_from_postgresql_is_superseded_and_comes_back(trial: Trial, report: Report) -> None:
     trial.up(workers=1, specs=USUAL)
     proxy = trial.proxy()
@@ -143,11 +148,15 @@ def test_f21_a_worker_cut_off_from_postgresql_is_superseded_and_comes_back(trial
     until("its own attempt ends", lambda: len(trial.ledger.lines("end", id=held)) == 2, 10)
     proxy.heal()
     healed_at = time.time()
+    # More than the other has slots for: it hears of work sooner than this one behind its proxy, and would take it all.
+    crowd = [EnqueueRequest("wait_at", {"name": "crowd"}) for _ in range(SLOTS + 5)]
+    trial.call(lambda service: service.enqueue(crowd))
     until(
         "it works again",
         lambda: [ln for ln in trial.ledger.lines("start") if ln.pid == cut_off.pid and ln.at > healed_at],
         POSTGRES_BACK + MARGIN,
     )
+    trial.open_gate("crowd")
     evidence = trial.finish()
     (execution,) = [x for x in evidence.executions if x["id"] == held]
     assert execution["result"]["fence"] == again.fence
