@@ -1,15 +1,19 @@
 """The watchdog in the heartbeat's thread."""
 
 import asyncio
+import random
 
+from mainspring.adapters.memory.store import MemoryStore
 from mainspring.engine import heartbeat
 from mainspring.engine.heartbeat import HeartbeatThread
+from mainspring.testing.clock import ManualClock
 
 
 def watchdog(monkeypatch, at: list[float]) -> HeartbeatThread:
     monkeypatch.setattr(HeartbeatThread, "_monotonic", staticmethod(lambda: at[0]))
     loop = asyncio.get_running_loop()
-    return HeartbeatThread(None, loop, interval=1.0, work=lambda: lambda tx: [], on_beat=lambda held: None)
+    store = MemoryStore(ManualClock(), random=random.Random(1))
+    return HeartbeatThread(store, loop, interval=1.0, work=lambda: lambda tx: [], on_beat=lambda held: None)
 
 
 async def test_a_loop_that_owes_no_answer_is_not_blamed_for_the_time_a_beat_hung(monkeypatch) -> None:
