@@ -9,7 +9,7 @@ from tests.faults.clocks import Clock, faketime_library
 from tests.faults.conftest import Report
 from tests.faults.oracle import USUAL, Spec
 from tests.faults.trial import LEASE, MARGIN, REAP, WORKER_BACK, Trial
-from tests.faults.waiting import stays, until
+from tests.waiting import stays, until
 
 HOUR = 3600
 

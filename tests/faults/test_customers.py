@@ -12,7 +12,7 @@ from tests.faults.conftest import Report
 from tests.faults.oracle import USUAL
 from tests.faults.rest import listening, post
 from tests.faults.trial import Trial
-from tests.faults.waiting import until
+from tests.waiting import until
 
 
 def test_f13_who_asks_is_killed_between_commit_and_answer_and_asking_again_gives_the_same(

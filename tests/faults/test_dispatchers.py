@@ -13,7 +13,7 @@ from tests.faults.conftest import Report
 from tests.faults.oracle import USUAL, Spec
 from tests.faults.record import PostgresRecord
 from tests.faults.trial import DISPATCHER_BACK, LEASE, MARGIN, Trial
-from tests.faults.waiting import stays, until
+from tests.waiting import stays, until
 
 #: Seconds a decision may be late while all is well, on a machine under load.
 EPSILON = 1.0

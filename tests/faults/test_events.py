@@ -16,7 +16,7 @@ from tests import servers
 from tests.faults.conftest import Report
 from tests.faults.oracle import USUAL
 from tests.faults.trial import LEASE, MARGIN, Trial
-from tests.faults.waiting import until
+from tests.waiting import until
 
 #: Seconds a post may take here, and after how many a delivery nobody has reported on is made again.
 TIMEOUT = 5.0

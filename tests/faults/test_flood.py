@@ -11,19 +11,22 @@ import pytest
 
 from mainspring.control.scheduler import SchedulerService
 from mainspring.model.node import Limit
-from tests.faults.clocks import Clock
 from tests.faults.conftest import Report
 from tests.faults.fleet import usage
 from tests.faults.trial import LEASE, MARGIN, Trial
-from tests.faults.waiting import until
+from tests.waiting import until
 
 SCHEDULES = 10_000
 #: Executions of one tenant that may occupy the fleet at a time; it has 40 slots.
 CAP = 15
 #: Seconds within which nine of ten executions of a quiet tenant start, whatever the others do.
 QUIET_STARTS = 3.0
+HOUR = timedelta(hours=1)
 
-
+#: As if it had been created an hour earlier, and nothing had decided for it since.
+EARLIER = "UPDATE jobs SET " + ", ".join(
+    f"{name} = {name} - %(earlier)s" for name in ("created_at", "updated_at", "cursor_at", "next_run_at")
+)
 #: Copies of a job, made in the database: asking ten thousand times takes longer than all that follows.
 COPY = """
     INSERT INTO jobs ({columns})
@@ -31,13 +34,14 @@ COPY = """
 
 
 def fill(url: str) -> None:
-    """Create jobs that are all due in the same second, once an hour."""
+    """Let a job have been asleep for an hour, and ten thousand with it, all due in the same second."""
     own = {
         "id": "overlay(id placing lpad(to_hex(number), 8, '0') from 29)",
         "name": "'flood-' || number",
         "definition": "replace(definition, '\"flood-0\"', '\"flood-' || number || '\"')",
     }
     with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(EARLIER.encode(), {"earlier": HOUR // timedelta(microseconds=1)})
         told = connection.execute(
             "SELECT column_name FROM information_schema.columns WHERE table_name = 'jobs' AND is_generated = 'NEVER'"
         ).fetchall()
@@ -50,9 +54,8 @@ def fill(url: str) -> None:
 
 @pytest.mark.timeout(1200)
 def test_f39_ten_thousand_schedules_due_at_once_beside_a_flood_leave_others_their_share(
-    stepping: Trial, database_clock: Clock, report: Report
+    trial: Trial, report: Report
 ) -> None:
-    trial = stepping
     trial.platforms = ["default", "loud", "quiet"]
     trial.up(dispatchers=0, workers=2)
 
@@ -61,14 +64,13 @@ def test_f39_ten_thousand_schedules_due_at_once_beside_a_flood_leave_others_thei
 
     for platform in ("default", "loud"):
         trial.call(prepare, platform=platform)
-    due = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=30)
-    schedule = {"every_ms": 3_600_000, "anchor_at": due.isoformat()}
+    due = datetime.now(UTC).replace(microsecond=0) - HOUR / 2
+    schedule = {"every_ms": HOUR // timedelta(milliseconds=1), "anchor_at": due.isoformat()}
     flood = {"name": "flood-0", "type": "recurring", "handler": "work", "schedule": schedule}
     trial.call(lambda service: service.create_job(flood))
     fill(trial.url)
     quiet = trial.customer(rate=5, batch=1, platform="quiet")
     loud = trial.customer(rate=1000, batch=100, platform="loud")
-    database_clock.set(3600)
     for _ in range(2):
         trial.dispatcher()
     trial.await_nodes()

@@ -11,7 +11,7 @@ from mainspring.model.policy import RetryPolicy
 from tests.faults.conftest import Report
 from tests.faults.oracle import USUAL
 from tests.faults.trial import GRACE, LEASE, MARGIN, REAP, STOP_GRACE, WORKER_BACK, Trial
-from tests.faults.waiting import stays, until
+from tests.waiting import stays, until
 
 
 def test_f14_a_child_process_killed_costs_its_attempt_and_nobody_elses(trial: Trial, report: Report) -> None:

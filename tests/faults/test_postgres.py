@@ -21,7 +21,7 @@ from tests.faults.oracle import USUAL
 from tests.faults.record import PostgresRecord
 from tests.faults.rest import listening, post
 from tests.faults.trial import LEASE, MARGIN, POSTGRES_BACK, WORKER_BACK, Trial
-from tests.faults.waiting import stays, until
+from tests.waiting import stays, until
 
 
 @pytest.fixture

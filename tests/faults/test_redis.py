@@ -17,7 +17,7 @@ from tests.faults.conftest import Report
 from tests.faults.fleet import usage
 from tests.faults.oracle import USUAL
 from tests.faults.trial import LEASE, MARGIN, POLL, REDIS_BACK, Trial
-from tests.faults.waiting import stays, until
+from tests.waiting import stays, until
 
 STREAM, GROUP = "stream:scheduler:job.dispatch", "mainspring"
 #: How soon after being asked for an execution starts while only polling finds it: the poll interval and a reconcile.

@@ -19,7 +19,7 @@ from tests.faults.conftest import Report
 from tests.faults.oracle import USUAL
 from tests.faults.record import ALWAYS
 from tests.faults.trial import LEASE, MARGIN, UP_WITHIN, Trial
-from tests.faults.waiting import stays, until
+from tests.waiting import stays, until
 
 DATABASE = "sqlite:///jobs.db"
 

@@ -11,7 +11,7 @@ import pytest
 from tests.faults.conftest import Report
 from tests.faults.oracle import USUAL
 from tests.faults.trial import DRAIN_GRACE, LEASE, MARGIN, POLL, REAP, WORKER_BACK, Trial
-from tests.faults.waiting import stays, until
+from tests.waiting import stays, until
 
 
 def test_f01_an_idle_worker_killed_goes_unnoticed(trial: Trial, report: Report) -> None:

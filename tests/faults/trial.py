@@ -24,7 +24,7 @@ from tests.faults.ledger import Ledger, Line
 from tests.faults.oracle import Spec
 from tests.faults.proxy import Proxy
 from tests.faults.record import ALWAYS, LIVE, ONE_AT_A_TIME, AwayError, PostgresRecord, Record, Rows, SqliteRecord
-from tests.faults.waiting import until
+from tests.waiting import until
 
 T = TypeVar("T")
 

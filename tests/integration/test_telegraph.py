@@ -59,3 +59,28 @@ def test_what_others_tell_is_heard_while_we_gather_what_we_tell(postgres18_url: 
         telegraph.close()  # tells what it still has to tell
         told += [told.payload for told in other.notifies(timeout=30, stop_after=2) if told.payload != "queued"]
     assert (ears.heard, told) == (["queued"], ["outbox", "ended"])
+
+
+@pytest.mark.servers
+def test_what_is_to_be_told_is_told_although_it_is_closed_between_two_looks(postgres18_url: str, monkeypatch) -> None:
+    """It was not: closed after it had looked whether to tell and before it looked whether to end, it ended."""
+    monkeypatch.setattr(module, "GATHER", 3_600.0)
+    telegraph = Telegraph(postgres18_url, Ears())
+    look = module._time
+
+    def closed_as_it_looks() -> float:
+        if "ended" in telegraph._topics:
+            telegraph._closed = True
+            telegraph._ring()
+        return look()
+
+    with psycopg.connect(postgres18_url, autocommit=True) as other:
+        other.execute(f"LISTEN {CHANNEL}")
+        telegraph.start()
+        telegraph.send(["outbox"])
+        told = [told.payload for told in other.notifies(timeout=30, stop_after=1)]
+        monkeypatch.setattr(module, "_time", closed_as_it_looks)
+        telegraph.send(["ended"])
+        told += [told.payload for told in other.notifies(timeout=30, stop_after=1)]
+        telegraph.close()
+    assert told == ["outbox", "ended"]

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from mainspring.cli.commands import run
+from mainspring.client import Client
 from tests.live import Live, live
+from tests.waiting import until
 
 #: What differs from run to run and from second to second, and so from one mode to the other.
 _CHANGING = (
@@ -72,8 +74,6 @@ def both(server: Live, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.M
 @pytest.fixture(scope="module")
 def stock(server: Live) -> dict[str, str]:
     """What the commands speak of; made once, read by all."""
-    from mainspring.client import Client
-
     with Client(server.url) as client:
         client.jobs.create(
             name="nightly",
@@ -92,10 +92,17 @@ def stock(server: Live) -> dict[str, str]:
         failed = client.executions.enqueue(handler="fail", retry={"max_retries": 0})
         client.executions.wait(failed.id, timeout=30)
         client.events.publish(type="order.paid", id="7", source="shop", data={"n": 1})
+        _await_counted(client, "sum", "on-order")
         client.calendars.put("holidays", dates={"2026-04-23": ""})
         client.limits.put("queue", "reports", max_running=3)
         hook = client.webhooks.create(url="https://hooks.example.com/in", events=["order.*"])
         return {"run": run.id, "failed": failed.id, "hook": hook.id}
+
+
+def _await_counted(client: Client, *jobs: str) -> None:
+    """Wait until what a job did is counted: some seconds later than done, and both modes are to see the same."""
+    for job in jobs:
+        until(f"what {job} did is counted", lambda job=job: client.jobs.stats(job).total == 1, 30)
 
 
 READS = [

@@ -96,9 +96,10 @@ class Telegraph:
             self._wait([connection.fileno()], max(free_at - _time(), 0.0) if self._topics else None)
             connection.pgconn.consume_input()
             self._hear(connection)
-            if (self._closed or _time() >= free_at) and self.tell(connection):
+            closed = self._closed  # asked once: what is still to be told is told in the last round
+            if (closed or _time() >= free_at) and self.tell(connection):
                 free_at = _time() + GATHER
-            if self._closed:
+            if closed:
                 return
 
     def _hear(self, connection: psycopg.Connection[Any]) -> None:
