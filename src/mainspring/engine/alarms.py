@@ -14,6 +14,8 @@ from typing import Any
 
 #: Seconds between the instants at which alarms go off: never early, and at most this late.
 GRID = 0.01
+#: Instants in the order beyond twice those that have alarms, before it is made anew.
+SLACK = 100
 
 
 class Alarms:
@@ -41,8 +43,14 @@ class Alarms:
     def drop(self, slot: int, key: object) -> None:
         """Forget an alarm; nothing happens if it has gone off."""
         alarms = self._slots.get(slot)
-        if alarms is not None:
-            alarms.pop(key, None)
+        if alarms is None:
+            return
+        alarms.pop(key, None)
+        if not alarms:
+            # Not kept until its time: under load that is a hundred a second, for as long as timeouts are.
+            del self._slots[slot]
+            if len(self._order) > 2 * len(self._slots) + SLACK:
+                self._order = sorted(self._slots)  # which is a heap
 
     def _arm(self, slot: int) -> None:
         if self._timer is not None:
@@ -54,8 +62,8 @@ class Alarms:
         self._timer = None
         # The loop's clock may be a hair before the instant it was asked to call at.
         now = max(self._armed, math.floor(self._loop.time() / GRID))
-        while self._order and (self._order[0] <= now or not self._slots[self._order[0]]):
-            for callback in self._slots.pop(heapq.heappop(self._order)).values():
+        while self._order and (self._order[0] <= now or self._order[0] not in self._slots):
+            for callback in self._slots.pop(heapq.heappop(self._order), {}).values():
                 callback()
         if self._order:
             self._arm(self._order[0])

@@ -172,7 +172,7 @@ class Worker:
         poisoned = self.poisoned
         room = self._room()
         handlers = sorted(handler.name for handler in self._registry.list_handlers())
-        unsettled = self._settler.waiting >= 4 * self.settings.claim_batch
+        unsettled = self._settler.waiting > self.settings.claim_batch
         if (
             self.held
             or self._draining

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from mainspring.engine.alarms import GRID, Alarms
+from mainspring.engine.alarms import GRID, SLACK, Alarms
 from mainspring.testing.loop import VirtualLoop
 
 
@@ -67,5 +67,23 @@ def test_an_alarm_may_set_another() -> None:
         alarms.set(1, "first", lambda: alarms.set(0, "second", rung.bell("second")))
         await asyncio.sleep(2)
         assert 1 <= rung.at["second"] - start <= 1 + 3 * GRID
+
+    run(main())
+
+
+def test_alarms_that_are_dropped_long_before_their_time_leave_nothing_behind(seed: int) -> None:
+    """They did: an empty place in the order for each hundredth of a second, until the time had come."""
+
+    async def main() -> None:
+        rung, draws = Rung(), random.Random(seed)
+        alarms = Alarms(asyncio.get_running_loop())
+        alarms.set(4_000, "last", rung.bell("last"))
+        for number in range(20_000):
+            slot = alarms.set(draws.uniform(3_000, 3_600), number, rung.bell(number))
+            alarms.drop(slot, number)
+        assert len(alarms._slots) == 1
+        assert len(alarms._order) <= 2 + SLACK
+        await asyncio.sleep(4_001)
+        assert set(rung.at) == {"last"}
 
     run(main())
