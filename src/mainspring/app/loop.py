@@ -61,7 +61,7 @@ def _share_one_heap() -> None:
     otherwise, and other C libraries have nothing to decide.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None and "MALLOC_ARENA_MAX" not in os.environ:
+    if mallopt is not None and "MALLOC_ARENA_MAX" not in os.environ:  # noqa: TID251 - glibc's variable, not a setting
         mallopt(_M_ARENA_MAX, 1)
 
 
