@@ -14,6 +14,10 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+#: New objects after which the garbage collector looks at them. Its own 700 are some thirty attempts, which it walks for
+#: nothing: what an attempt leaves holds no rings.
+YOUNG = 10_000
+
 #: Whether the process is ours.
 _ours = ContextVar("mainspring_process", default=False)
 
@@ -47,6 +51,7 @@ def rest_in_memory() -> None:
     if _ours.get():
         gc.collect()
         gc.freeze()
+        gc.set_threshold(YOUNG)
 
 
 #: glibc's number for the most heaps of a process, in `malloc.h`.

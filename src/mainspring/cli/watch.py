@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mainspring._version import __version__
@@ -152,33 +153,36 @@ class Watch:
             self._began[attempt.execution.id] = asyncio.get_running_loop().time()
         if not self._throttle.holds():
             self.show(started(attempt.execution, self._zone(attempt.execution.job_name or "")))
-        attempt.words.on_line = self._said_by(attempt.execution)
+        attempt.words.on_line = partial(self._on_line, asyncio.get_running_loop(), attempt.execution)
 
     def _on_end(self, attempt: Attempt, outcome: Outcome) -> None:
-        execution, at = attempt.execution, asyncio.get_running_loop().time()
-        took = timedelta(seconds=at - self._began.pop(execution.id, at))
-        zone = self._zone(execution.job_name or "")
+        execution = attempt.execution
+        began = self._began.pop(execution.id, None)
         if isinstance(outcome, Succeeded) and self._throttle.holds():
             self._standing.counters.end(execution.id, "finished")
             return
-        line = ended(execution, outcome, self._app.parts.clock.now(), zone, took)
+        seconds = 0.0 if began is None else asyncio.get_running_loop().time() - began
+        zone, now = self._zone(execution.job_name or ""), self._app.parts.clock.now()
+        line = ended(execution, outcome, now, zone, timedelta(seconds=seconds))
         self._standing.counters.end(execution.id, line.what)
         self.show(line)
 
-    def _said_by(self, execution: Execution) -> Callable[[str, str, Mapping[str, Any]], None]:
-        """Return what shows the lines a handler logs, from whatever thread it runs in."""
-        loop = asyncio.get_running_loop()
-
-        def show(level: str, message: str, fields: Mapping[str, Any]) -> None:
-            if level == "debug":
-                return
-            more = "".join(f"  {key}={value}" for key, value in fields.items() if key != "traceback")
-            now, zone = self._app.parts.clock.now(), self._zone(execution.job_name or "")
-            text = f"{level.upper()} {message}{more}"[:1000]
-            with contextlib.suppress(RuntimeError):  # the loop has closed, and nobody watches any more
-                loop.call_soon_threadsafe(self.show, Line(now, zone, named(execution), "log", text))
-
-        return show
+    def _on_line(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        execution: Execution,
+        level: str,
+        message: str,
+        fields: Mapping[str, Any],
+    ) -> None:
+        """Show a line that a handler logs, from whatever thread it runs in."""
+        if level == "debug":
+            return
+        more = "".join(f"  {key}={value}" for key, value in fields.items() if key != "traceback")
+        now, zone = self._app.parts.clock.now(), self._zone(execution.job_name or "")
+        text = f"{level.upper()} {message}{more}"[:1000]
+        with contextlib.suppress(RuntimeError):  # the loop has closed, and nobody watches any more
+            loop.call_soon_threadsafe(self.show, Line(now, zone, named(execution), "log", text))
 
     def _zone(self, job: str) -> str:
         return self._zone_of.get(job, self._zones.default)
