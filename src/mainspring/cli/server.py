@@ -47,6 +47,8 @@ def server(
         told = f"{'well' if found.well else 'not well'}: {found.sentence}"
         print_one(target.output, {"role": "server", "well": found.well, "sentence": found.sentence}, told)
         return Exit.DONE if found.well else Exit.FAILED
+    from mainspring.app.loop import rest_in_memory, run_loop
+
     try:
         from mainspring.api.server import ServerSettings, serve
     except ImportError as error:
@@ -57,11 +59,12 @@ def server(
     async def run() -> None:
         started: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         started.add_done_callback(_listening)
+        started.add_done_callback(lambda _: rest_in_memory())
         await serve(app, settings, started=started)
 
     # A server has no live view: what it has to say is its log.
     with structured("json" if app.settings.log_format == "json" else "console", log_level):
-        asyncio.run(run())
+        run_loop(run())
     return Exit.DONE
 
 
