@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from mainspring.model.value import Value
+
 
 class EventType(StrEnum):
     """Every event Mainspring publishes itself."""
@@ -31,8 +33,8 @@ class EventType(StrEnum):
     BUDGET_EXCEEDED = "scheduler:budget.exceeded"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+@dataclass(frozen=True)
+class Event(Value):
     """One event: ours on its way out, or somebody's on its way in. ``subject`` is what it is about.
 
     ``extensions`` are the further attributes of a CloudEvent (numbers, text, true and false), such as ``chaindepth``:

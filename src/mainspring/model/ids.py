@@ -54,13 +54,17 @@ class Ids:
 
     def __init__(self, random: Random) -> None:
         self._random = random
+        self._at: datetime | None = None
+        self._milliseconds = -1
         self._last = (-1, 0)
         self._lock = threading.Lock()
 
     def new(self, at: datetime) -> str:
         """Return an id of ``at`` that sorts after every id returned before."""
-        milliseconds = _milliseconds(at)
         with self._lock:
+            if at is not self._at:
+                self._at, self._milliseconds = at, _milliseconds(at)  # of one transaction come many
+            milliseconds = self._milliseconds
             last, tail = self._last
             if milliseconds > last:
                 # The top bit stays free: counting on then has room for 2 ** 41 steps, which no process takes.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from mainspring.model.dispatch import GivenUp, RetryPlanned, dispatch_of
@@ -224,30 +226,47 @@ def _event(tx: Tx, execution: Execution, step: Step, *, dead: bool) -> Event:
     if execution.job_id is not None:
         data["job"], data["job_id"] = execution.job_name, execution.job_id
     if execution.scheduled_at is not None:
-        data["scheduled_at"] = execution.scheduled_at.isoformat()
-    if execution.attempt == 1 and execution.started_at is not None:
-        data["delay_ms"] = max(0, milliseconds(execution.started_at - execution.available_at))
-    finished_at, failure, error = (after.get(name) for name in ("finished_at", "failure", "error"))
-    if execution.started_at is not None and finished_at is not None:
-        data["duration_ms"] = max(0, milliseconds(finished_at - execution.started_at))
-        data["started_at"] = execution.started_at.isoformat()
+        data["scheduled_at"] = _told(execution.scheduled_at)
+    started_at = execution.started_at
+    if started_at is not None:
+        if execution.attempt == 1:
+            data["delay_ms"] = max(0, milliseconds(started_at - execution.available_at))
+        if (finished_at := after.get("finished_at")) is not None:
+            data["duration_ms"] = max(0, milliseconds(finished_at - started_at))
+            data["started_at"] = _told(started_at)
+    if step.to is not Status.SUCCESS:
+        data |= _trouble(step, dead=dead)
+    fields = {
+        "id": tx.new_id(),
+        "type": _EVENT[step.to],
+        "platform_id": execution.platform_id,
+        "at": tx.now,
+        "source": "mainspring",
+        "subject": execution.id,
+        "data": data,
+        "extensions": extensions(execution),
+    }
+    return Event.holding(fields)
+
+
+def _trouble(step: Step, *, dead: bool) -> dict[str, Any]:
+    """What an event says of an attempt that was no success."""
+    found: dict[str, Any] = {}
+    failure, error = step.set.get("failure"), step.set.get("error")
     if failure is not None:
-        data["failure"] = failure.value
-    if step.to is not Status.SUCCESS and error is not None:
-        data["error"] = {"type": error.get("type"), "message": str(error.get("message", ""))[:500]}
+        found["failure"] = failure.value
+    if error is not None:
+        found["error"] = {"type": error.get("type"), "message": str(error.get("message", ""))[:500]}
     if dead:
-        data["dead_letter"] = True
+        found["dead_letter"] = True
     if step.to is Status.RETRYING:
-        data["available_at"] = after["available_at"].isoformat()
-    return Event(
-        tx.new_id(),
-        _EVENT[step.to],
-        execution.platform_id,
-        tx.now,
-        subject=execution.id,
-        data=data,
-        extensions=extensions(execution),
-    )
+        found["available_at"] = step.set["available_at"].isoformat()
+    return found
+
+
+@lru_cache(1024)  # a batch was claimed, and often planned, at one instant
+def _told(at: datetime) -> str:
+    return at.isoformat()
 
 
 def _wake(tx: Tx, to: set[Status]) -> None:

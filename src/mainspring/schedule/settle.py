@@ -35,15 +35,11 @@ def settle(execution: Execution, outcome: Outcome, *, now: datetime, draw: float
         now: The store's clock.
         draw: A uniform random number in [0, 1) for the retry's jitter.
     """
+    if isinstance(outcome, Succeeded):
+        return _succeeded(execution, outcome, now)
     released = {"worker_id": None, "lease_until": None, "deadline_at": None}
     ended = {**released, "finished_at": now, "external_ref": None}
     match outcome:
-        case Succeeded(result, usage):
-            changes: dict[str, Any] = {**ended, "result": result}
-            if usage is not None:
-                changes["usage"] = usage
-            first = execution.attempt == 1
-            return Step(Status.SUCCESS, changes, None if first else _attempt(execution, "success", now))
         case Snoozed() | Released() if execution.cancel_requested_at is not None:
             # Nobody may claim it any more: given back, it would wait for ever.
             return settle(execution, Cancelled(), now=now, draw=draw)
@@ -66,6 +62,20 @@ def settle(execution: Execution, outcome: Outcome, *, now: datetime, draw: float
         case Failed(error, retryable, retry_after, invalid_payload):
             kind = Failure.INVALID_PAYLOAD if invalid_payload else Failure.ERROR
             return _failed(execution, kind, error, retry_after, retryable and not invalid_payload, now, draw)
+
+
+def _succeeded(execution: Execution, outcome: Succeeded, now: datetime) -> Step:
+    changes: dict[str, Any] = {
+        "worker_id": None,
+        "lease_until": None,
+        "deadline_at": None,
+        "finished_at": now,
+        "external_ref": None,
+        "result": outcome.result,
+    }
+    if outcome.usage is not None:
+        changes["usage"] = outcome.usage
+    return Step(Status.SUCCESS, changes, None if execution.attempt == 1 else _attempt(execution, "success", now))
 
 
 def _lost(execution: Execution, what: str, now: datetime, released: dict[str, Any], ended: dict[str, Any]) -> Step:

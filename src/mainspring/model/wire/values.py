@@ -17,13 +17,16 @@ PAYLOAD_LIMIT = 256 * 1024
 RESULT_LIMIT = 64 * 1024
 
 
+_MILLISECOND = timedelta(milliseconds=1)
+
+
 def milliseconds(delta: timedelta) -> int:
     """Return a duration in whole milliseconds, rounded down.
 
     >>> milliseconds(timedelta(seconds=1.5))
     1500
     """
-    return delta // timedelta(milliseconds=1)
+    return delta // _MILLISECOND
 
 
 @lru_cache(4096)  # what happens together is told by the hundred
