@@ -72,7 +72,7 @@ class ExecutionService(PlatformService):
             }
             for request in requests:
                 checks[request.handler](request.payload)
-            mine = [traced(replace(r, platform_id=self.platform_id), span.ids) for r in requests]
+            mine = [traced(self._own(request), span.ids) for request in requests]
             return enqueuing.enqueue(tx, mine)
 
         handlers = ", ".join(sorted({request.handler for request in requests}))
@@ -83,6 +83,10 @@ class ExecutionService(PlatformService):
             if len(made) == 1:
                 span.made(made[0])
             return made
+
+    def _own(self, request: EnqueueRequest) -> EnqueueRequest:
+        """The request as one of this platform, whatever it says; most say so."""
+        return request if request.platform_id == self.platform_id else replace(request, platform_id=self.platform_id)
 
     async def get_execution(self, execution_id: str) -> ExecutionView:
         """Return an execution with its attempts and decision."""
