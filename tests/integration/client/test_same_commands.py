@@ -100,9 +100,12 @@ def stock(server: Live) -> dict[str, str]:
 
 
 def _await_counted(client: Client, *jobs: str) -> None:
-    """Wait until what a job did is counted: some seconds later than done, and both modes are to see the same."""
-    for job in jobs:
-        until(f"what {job} did is counted", lambda job=job: client.jobs.stats(job).total == 1, 30)
+    """Wait until what each did is counted: some seconds later than done, and both modes are to see the same."""
+
+    def counted() -> bool:
+        return all(client.jobs.stats(job).total == 1 for job in jobs)
+
+    until("what they did is counted", counted, 30)
 
 
 READS = [
