@@ -95,8 +95,8 @@ class _Jobs(_Table):
         self._locks.wait(Rank.JOB, [job.id for job in found], "jobs.lock")
         return found
 
-    def due(self, limit: int) -> Any:
-        return self._free(self._table.due(limit))
+    def due(self, limit: int, **more: Any) -> Any:
+        return self._free(self._table.due(limit, **more))
 
     def paused_until_passed(self, limit: int) -> Any:
         return self._free(self._table.paused_until_passed(limit))

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from mainspring.engine.deliver import Deliverer, DeliverySettings
+from mainspring.engine.foresight import Foresight
 from mainspring.engine.inbound import InboundReader
 from mainspring.engine.reaper import Reaper
 from mainspring.engine.reconcile import Reconciler
@@ -23,6 +24,7 @@ from mainspring.model.execution import Execution
 from mainspring.model.log_events import about
 from mainspring.model.node import DispatcherNode
 from mainspring.moves.admit import promote
+from mainspring.moves.ahead import Ahead
 from mainspring.moves.jobs import recompute, resume_due
 from mainspring.moves.plan import Planned, plan_due
 from mainspring.moves.reap import reap
@@ -120,9 +122,12 @@ class JobDispatcherWorker:
         #: Decide and promote nothing: the fleet is held.
         self.held = False
         self._crowded: set[str] = set()
+        self._ahead = Ahead(self._schedules, worker_id)
+        self._foresight = Foresight(store, self._ahead, wakeups, who=worker_id)
         poll = self.settings.interval_ms / 1000
         self._loops = [
             self._loop("plan", self._plan, ("jobs",), poll),
+            self._loop("foresee", self._foresight.step, ("jobs", self._foresight.topic), poll),
             self._loop("promote", self._promote, ("pending",), poll),
             self._loop("relay", self.relay.step, ("outbox",), poll),
             self._loop("reap", self._reap, (), self.settings.reap.total_seconds()),
@@ -198,12 +203,21 @@ class JobDispatcherWorker:
     async def _plan(self) -> float | None:
         if self.held:
             return None
+        planned, wait = None, None
+        self._foresight.begin()
+        try:
+            planned, wait = await self._plan_batch()
+        finally:
+            self._foresight.end(planned, wait)
+        return wait
+
+    async def _plan_batch(self) -> tuple[Planned, float | None]:
         limit, asked, spans = self.settings.batch_size, self._time(), list[Produced]()
 
         def work(tx: Tx) -> Planned:
             spans.clear()  # of a run that was undone: what is not ended is not recorded
             mark = None if self._tracing is None else partial(_marked, self._tracing, spans)
-            return plan_due(tx, self._schedules, self.worker_id, limit=limit, mark=mark)
+            return plan_due(tx, self._schedules, self.worker_id, limit=limit, mark=mark, ahead=self._ahead)
 
         planned = await self._store.write(work)
         for span in spans:
@@ -220,11 +234,11 @@ class JobDispatcherWorker:
             told = "job %s could not be decided and is paused: %s"
             logger.error(told, name, why, extra=about("job.set_aside", job=name, reason=why))
         if planned.more:
-            return 0.0
+            return planned, 0.0
         if planned.next_due_at is None or planned.now is None:
-            return None
+            return planned, None
         # The store's now was read before planning took its time: what has passed since is not slept again.
-        return max((planned.next_due_at - planned.now).total_seconds() - (self._time() - asked), 0.0)
+        return planned, max((planned.next_due_at - planned.now).total_seconds() - (self._time() - asked), 0.0)
 
     async def _promote(self) -> float | None:
         if self.held:

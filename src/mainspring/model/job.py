@@ -119,6 +119,18 @@ class Job(Value):
         """The definition's name."""
         return self.definition.name
 
+    def advanced(self, cursor: JobCursor) -> Job:
+        """Return the job as it is once a step of planning has moved its cursor."""
+        return self.changed(
+            cursor_at=cursor.cursor_at,
+            next_run_at=cursor.next_run_at,
+            cursor_wall=cursor.cursor_wall,
+            tzdb_version=cursor.tzdb_version,
+            scheduled_count=self.scheduled_count + cursor.made,
+            status=cursor.status,
+            status_reason=cursor.status_reason,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class JobStats:

@@ -12,6 +12,7 @@ from mainspring.model.events import Event, EventType
 from mainspring.model.execution import Actor, Execution, Status
 from mainspring.model.job import ActiveExecution, Job, JobCursor, JobStatus, JobType
 from mainspring.moves.admit import add_executions
+from mainspring.moves.ahead import Ahead
 from mainspring.moves.end import end
 from mainspring.moves.pending import plan_event_job
 from mainspring.moves.schedules import Schedules
@@ -36,6 +37,7 @@ class Planned:
     more: bool = False
     next_due_at: datetime | None = None
     now: datetime | None = None
+    plans: list[tuple[Job, Plan]] = field(default_factory=list)
 
 
 def plan_due(
@@ -45,21 +47,24 @@ def plan_due(
     *,
     limit: int = 500,
     mark: Callable[[Execution], Execution] | None = None,
+    ahead: Ahead | None = None,
 ) -> Planned:
     """Decide every due instant of up to ``limit`` due jobs and record it: ledger, executions, outbox and cursors.
 
-    ``mark`` is given each new execution before it is stored and returns it, with the ids of its trace.
+    ``mark`` is given each new execution before it is stored and returns it, with the ids of its trace. ``ahead`` is what
+    the dispatcher foresees: what of it still holds need not be worked out now.
 
     A crash anywhere leaves the jobs due again, never half dispatched. A job whose deciding fails is paused with the
     reason, so that it neither stalls the others nor is tried for ever.
     """
-    jobs = tx.jobs.due(limit)
+    jobs = tx.jobs.due(limit, known={} if ahead is None else ahead.jobs)
     done = Planned(jobs=len(jobs), now=tx.now, more=len(jobs) == limit)
-    plans: list[tuple[Job, Plan]] = []
+    plans = done.plans
     active = active_by_job(tx, [job.id for job in jobs])
     for job in jobs:
         try:
-            plans.append((job, plan_job(tx, schedules, job, active[job.id], dispatcher_id)))
+            plan = None if ahead is None or job.id in active else ahead.plan(tx, job)
+            plans.append((job, plan or plan_job(tx, schedules, job, active[job.id], dispatcher_id)))
         except Exception as error:  # whatever is stored, the other jobs go on; the reason is kept on the job
             done.failed[job.name] = f"{type(error).__name__}: {error}"
             _set_aside(tx, job, done.failed[job.name])

@@ -30,8 +30,7 @@ class Schedules:
 
     def of(self, tx: Tx, job: Job) -> CompiledSchedule:
         """Return the compiled schedule of a timed job. Raises `ScheduleError` if what is stored cannot be used."""
-        definition = job.definition
-        zone = definition.timezone or tx.platforms.timezone(job.platform_id) or "UTC"
+        definition, zone = job.definition, self.zone(tx, job)
         calendars = _calendars(tx, job.platform_id, definition)
         if definition.type is JobType.ONE_TIME:
             # Planned once in its life, and read in less time than it takes to remember it.
@@ -45,6 +44,11 @@ class Schedules:
         else:
             self._kept.move_to_end(key)
         return found
+
+    @staticmethod
+    def zone(tx: Tx, job: Job) -> str:
+        """Return the name of the zone a timed job's times are in: its own, else its platform's, else UTC."""
+        return job.definition.timezone or tx.platforms.timezone(job.platform_id) or "UTC"
 
     def event(self, tx: Tx, job: Job) -> EventSchedule:
         """Return the schedule of an event job. Raises `ScheduleError` if what is stored cannot be used."""

@@ -96,8 +96,22 @@ class MemoryJobTable:
 
         return self._first(limit, matches, lambda job: (job.name, job.id))
 
-    def due(self, limit: int) -> list[Job]:
-        return self._first(limit, self._is_due, lambda job: (job.next_run_at, job.id))
+    def due(self, limit: int, *, known: Mapping[str, Job] = {}) -> list[Job]:
+        found = self._first(limit, self._is_due, lambda job: (job.next_run_at, job.id))
+        return [_as_known(job, known) for job in found]
+
+    def upcoming(
+        self, until: datetime, limit: int, *, after: tuple[datetime, str] | None = None, known: Mapping[str, Job] = {}
+    ) -> list[Job]:
+        begin = after or (self._journal.now, "\U0010ffff")
+
+        def comes(job: Job) -> bool:
+            at = job.next_run_at
+            active = job.status is JobStatus.ACTIVE
+            return active and at is not None and self._journal.now < at <= until and (at, job.id) > begin
+
+        found = self._first(limit, comes, lambda job: (job.next_run_at, job.id))
+        return [_as_known(job, known) for job in found]
 
     def _is_due(self, job: Job) -> bool:
         active = job.status is JobStatus.ACTIVE
@@ -123,7 +137,7 @@ class MemoryJobTable:
         for cursor in cursors:
             job = self._jobs.get(cursor.job_id)
             if job is not None and job.cursor_at <= cursor.cursor_at:
-                self._put(_advanced(job, cursor))
+                self._put(job.advanced(cursor))
 
     def event_jobs(self, platform_id: str) -> list[Job]:
         def hears(job: Job) -> bool:
@@ -169,17 +183,11 @@ class MemoryJobTable:
         return each_isolated(sorted(filter(matches, self._jobs.values()), key=order)[:limit])
 
 
+def _as_known(job: Job, known: Mapping[str, Job]) -> Job:
+    before = known.get(job.id)
+    return before if before is not None and before == job else job
+
+
 def _revision(job: Job, actor: str) -> Revision:
     return job.revision, job.updated_at, actor, plain(definition_to_wire(job.definition))
 
-
-def _advanced(job: Job, cursor: JobCursor) -> Job:
-    return job.changed(
-        cursor_at=cursor.cursor_at,
-        next_run_at=cursor.next_run_at,
-        cursor_wall=cursor.cursor_wall,
-        tzdb_version=cursor.tzdb_version,
-        scheduled_count=job.scheduled_count + cursor.made,
-        status=cursor.status,
-        status_reason=cursor.status_reason,
-    )

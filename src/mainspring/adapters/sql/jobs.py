@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -49,6 +50,18 @@ _DUE = (
     .order_by(_j.next_run_at, _j.id)
     .limit(bindparam("limit"))
     .with_for_update(skip_locked=True)
+)
+# All of a job that planning changes or an edit has to, without what takes long to read.
+_SEEN = tuple(name for name in _JOB.names if name != "definition")
+_seen = attrgetter(*_SEEN)
+_DUE_SEEN = _DUE.with_only_columns(*(_j[name] for name in _SEEN))
+_UPCOMING = (
+    sa.select(*(_j[name] for name in _SEEN))
+    .where(due_job, _j.next_run_at > bindparam("now"), _j.next_run_at <= bindparam("until"))
+    .where(sa.or_(_j.next_run_at > bindparam("after_at"), _j.id > bindparam("after_id")))
+    .where(_j.next_run_at >= bindparam("after_at"))
+    .order_by(_j.next_run_at, _j.id)
+    .limit(bindparam("limit"))
 )
 _NEXT_DUE = sa.select(_j.next_run_at).where(due_job).order_by(_j.next_run_at).limit(1)
 _UNDECIDED = sa.select(_j.next_run_at).where(due_job, _j.next_run_at <= bindparam("now"))
@@ -148,8 +161,29 @@ class SqlJobTable(SqlTable):
             statement = statement.where(_j.name > after)
         return _JOB.rows(self._all(statement.order_by(_j.name, _j.id).limit(sa.literal(limit))))
 
-    def due(self, limit: int) -> list[Job]:
-        return _JOB.rows(self._all(_DUE, now=self._session.now, limit=limit))
+    def due(self, limit: int, *, known: Mapping[str, Job] = {}) -> list[Job]:
+        now = self._session.now
+        if not known:
+            return _JOB.rows(self._all(_DUE, now=now, limit=limit))
+        return self._whole(self._all(_DUE_SEEN, now=now, limit=limit), known)
+
+    def upcoming(
+        self, until: datetime, limit: int, *, after: tuple[datetime, str] | None = None, known: Mapping[str, Job] = {}
+    ) -> list[Job]:
+        now = self._session.now
+        at, job_id = after or (now, "")
+        where = {"now": now, "until": until, "after_at": at, "after_id": job_id, "limit": limit}
+        return self._whole(self._all(_UPCOMING, **where), known)
+
+    def _whole(self, rows: Sequence[tuple[Any, ...]], known: Mapping[str, Job]) -> list[Job]:
+        """Return the jobs of rows of `_SEEN`; those that are not stored as they are known are read whole."""
+        found = {}
+        for row in rows:
+            job = known.get(row[0])
+            if job is not None and _seen(job) == row:
+                found[job.id] = job
+        found |= self.by_id([row[0] for row in rows if row[0] not in found])
+        return [found[row[0]] for row in rows]
 
     def undecided_at(self, platform_id: str | None = None) -> datetime | None:
         of = {} if platform_id is None else {"platform": platform_id}

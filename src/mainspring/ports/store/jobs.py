@@ -41,8 +41,20 @@ class JobTable(Protocol):
     ) -> list[Job]:
         """Return jobs in order of name, strictly after the name ``after``; archived ones only if asked for."""
 
-    def due(self, limit: int) -> list[Job]:
-        """Lock and return active jobs whose ``next_run_at`` has come, oldest first; others' locks are skipped."""
+    def due(self, limit: int, *, known: Mapping[str, Job] = {}) -> list[Job]:
+        """Lock and return active jobs whose ``next_run_at`` has come, oldest first; others' locks are skipped.
+
+        Of jobs in ``known``, by id, that are still stored as they are there, those very objects are returned: what
+        lies on disk of them is compared, but their definitions are not read again.
+        """
+
+    def upcoming(
+        self, until: datetime, limit: int, *, after: tuple[datetime, str] | None = None, known: Mapping[str, Job] = {}
+    ) -> list[Job]:
+        """Return active jobs whose ``next_run_at`` is to come, up to ``until``, in its order and then of id.
+
+        Those strictly after the instant and id in ``after``, if it is given. ``known`` is as for `due`.
+        """
 
     def next_due_at(self) -> datetime | None:
         """Return the earliest ``next_run_at`` of the active jobs."""

@@ -1,0 +1,64 @@
+"""Work out what will be due soon, in the pauses that planning leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+from mainspring.moves.ahead import Ahead, Position
+from mainspring.moves.plan import Planned
+from mainspring.ports.clock import Wakeups
+from mainspring.ports.store import Store
+
+#: Most jobs looked at in one transaction: a bound on how long others of the process wait for it.
+CHUNK = 200
+#: Seconds between two looks at all that is due soon.
+PAUSE = 1.0
+#: Seconds kept free before an instant and after it, for those who decide and run it; and longest that a look waits
+#: for such a gap. With something due all the time there is none.
+BEFORE, AFTER, PATIENCE = 0.03, 0.05, 0.5
+
+
+class Foresight:
+    """The step of a dispatcher that fills `Ahead`; told of planning, out of whose way it stays."""
+
+    def __init__(self, store: Store, ahead: Ahead, wakeups: Wakeups, *, who: str) -> None:
+        self._store, self._ahead, self._wakeups = store, ahead, wakeups
+        self.topic = f"planned:{who}"
+        self._after: Position | None = None
+        self._planning = False
+        self._free_from, self._next_at = 0.0, float("inf")
+        self._waits_since: float | None = None
+
+    def begin(self) -> None:
+        """Planning begins."""
+        self._planning = True
+
+    def end(self, planned: Planned | None, wait: float | None) -> None:
+        """Planning has ended, ``None`` for failed, and is to go on in ``wait`` seconds."""
+        now = asyncio.get_running_loop().time()
+        self._planning = planned is not None and planned.more
+        self._next_at = float("inf") if wait is None else now + wait
+        if planned is not None and planned.now is not None and planned.plans:
+            self._free_from = now + AFTER
+            self._ahead.decided(planned.plans, planned.now)
+            self._wakeups.notify(self.topic)
+
+    async def step(self) -> float | None:
+        """Look at the next few jobs; return how soon to go on."""
+        now = asyncio.get_running_loop().time()
+        wait = self._wait(now)
+        if wait > 0:
+            self._waits_since = now if self._waits_since is None else self._waits_since
+            if now - self._waits_since < PATIENCE:
+                return wait
+        self._waits_since = None
+        self._after = await self._store.read(partial(self._ahead.look, limit=CHUNK, after=self._after))
+        return PAUSE if self._after is None else 0.0
+
+    def _wait(self, now: float) -> float:
+        if self._planning:
+            return AFTER
+        if now < self._free_from:
+            return self._free_from - now
+        return self._next_at - now + AFTER if 0 <= self._next_at - now < BEFORE else 0.0

@@ -1,0 +1,94 @@
+"""Jobs due soon, and what will be decided of them, kept in memory: so that at the instant little is left to be done.
+
+Nothing of it is stored, and nothing of it decides: planning takes from here only what still holds for the row it has
+locked, for the platform's zone and for what is active. Whatever is lost or outdated is decided the ordinary way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+from mainspring.errors import MainspringError
+from mainspring.model.job import Job
+from mainspring.moves.schedules import Schedules
+from mainspring.ports.store import Tx
+from mainspring.schedule import tzdb_version
+from mainspring.schedule.decide import Plan
+from mainspring.schedule.foresee import Foreseen, foresee
+
+#: The last of some jobs that were looked at: its next instant and its id.
+Position = tuple[datetime, str]
+
+
+class Ahead:
+    """What one dispatcher foresees, of up to ``size`` jobs due within ``horizon``. Used from several threads."""
+
+    def __init__(
+        self, schedules: Schedules, dispatcher_id: str, *, horizon: timedelta = timedelta(seconds=5), size: int = 10_000
+    ) -> None:
+        self.horizon = horizon
+        self._schedules, self._dispatcher_id, self._size = schedules, dispatcher_id, size
+        self._jobs: dict[str, Job] = {}
+        self._foreseen: dict[str, Foreseen] = {}
+
+    @property
+    def jobs(self) -> Mapping[str, Job]:
+        """Jobs by id, as they were when they were last read or decided here."""
+        return self._jobs
+
+    def look(self, tx: Tx, limit: int, after: Position | None = None) -> Position | None:
+        """Foresee the next ``limit`` jobs due after a position; return where to go on, None at the horizon's end."""
+        if after is None:
+            self._forget(tx.now - self.horizon)
+        jobs = tx.jobs.upcoming(tx.now + self.horizon, limit, after=after, known=self._jobs)
+        for job in jobs:
+            if self._jobs.get(job.id) is not job or job.id not in self._foreseen:
+                self._foresee(tx, job)
+        last = jobs[-1] if len(jobs) == limit and len(self._jobs) < self._size else None
+        return None if last is None or last.next_run_at is None else (last.next_run_at, last.id)
+
+    def _foresee(self, tx: Tx, job: Job) -> None:
+        zone = self._schedules.zone(tx, job)
+        try:
+            schedule = self._schedules.of(tx, job)
+            found = foresee(
+                job, schedule, zone=zone, tzdb_version=tzdb_version(), dispatcher_id=self._dispatcher_id
+            )
+        except (MainspringError, ValueError, OverflowError):
+            found = None  # planning will meet it again, and say so
+        if found is None:
+            self._drop(job.id)
+        else:
+            # The plan first: whoever finds the job looks for what was foreseen of that very object.
+            self._foreseen[job.id] = found
+            self._jobs[job.id] = job
+
+    def plan(self, tx: Tx, job: Job) -> Plan | None:
+        """Return the plan of a due job of which nothing is active, where it was foreseen and still holds."""
+        found = self._foreseen.get(job.id)
+        if found is None or found.job is not job or not found.since <= tx.now <= found.until:
+            return None
+        if found.zone != self._schedules.zone(tx, job):
+            return None
+        return found.plan(tx.now, tx.new_id())
+
+    def decided(self, plans: Iterable[tuple[Job, Plan]], now: datetime) -> None:
+        """Take note of what was recorded and committed: jobs due again soon are known as they now are."""
+        for job, plan in plans:
+            next_run_at = None if plan.cursor is None else plan.cursor.next_run_at
+            if plan.cursor is None or next_run_at is None or next_run_at > now + self.horizon:
+                self._drop(job.id)
+            elif job.id in self._jobs:
+                self._foreseen.pop(job.id, None)
+                self._jobs[job.id] = job.advanced(plan.cursor)
+
+    def _forget(self, before: datetime) -> None:
+        """Forget what others have decided, paused or moved: what is not due any more when it was to be."""
+        for job in list(self._jobs.values()):
+            if job.next_run_at is None or job.next_run_at < before:
+                self._drop(job.id)
+
+    def _drop(self, job_id: str) -> None:
+        self._jobs.pop(job_id, None)
+        self._foreseen.pop(job_id, None)

@@ -1,0 +1,79 @@
+"""What `decide` will make of a job at its next instant, worked out before that: in the usual case, and only for it.
+
+The usual case is one due instant, decided on time while nothing of the job is active. What is foreseen holds until the
+next instant or the misfire grace makes it another case; from then on, and in every other case, `decide` is asked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from mainspring.model.decision import Decision, Verdict
+from mainspring.model.execution import Execution
+from mainspring.model.job import Job, JobCursor
+from mainspring.schedule.compiled import CompiledSchedule
+from mainspring.schedule.decide import Plan, decide, is_timed
+
+_TICK = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """The decision of ``job``'s next instant, but for when it is decided and for the execution's id.
+
+    It holds for ``job`` as it is here, ``zone`` as the place of its times, and a decision from ``since`` to ``until``,
+    both included.
+    """
+
+    job: Job
+    zone: str
+    since: datetime
+    until: datetime
+    decision: Decision
+    execution: Execution
+    cursor: JobCursor
+
+    def plan(self, now: datetime, execution_id: str) -> Plan:
+        """Return what `decide` returns at ``now``, which must be in bounds, if it is given ``execution_id``."""
+        decision = self.decision.changed(decided_at=now, late=now - self.since, execution_id=execution_id)
+        execution = self.execution.changed(id=execution_id, created_at=now, idempotency_key=execution_id)
+        return Plan([decision], [execution], cursor=self.cursor)
+
+
+def foresee(
+    job: Job, schedule: CompiledSchedule, *, zone: str, tzdb_version: str, dispatcher_id: str | None
+) -> Foreseen | None:
+    """Work out the decision of a job's ``next_run_at``; None where that is no job or no case to foresee.
+
+    Args:
+        job: The job as stored.
+        schedule: Its compiled schedule.
+        zone: The zone it was compiled in.
+        tzdb_version: Version of the zone data it was compiled with.
+        dispatcher_id: Who will decide.
+    """
+    at = job.next_run_at
+    # Calendars may change without the job.
+    if at is None or not is_timed(job) or (job.definition.schedule or {}).get("calendars"):
+        return None
+    # With now at the instant itself nothing is late and nothing else is due: what is the same for any later now.
+    plan = decide(
+        job,
+        schedule,
+        now=at,
+        active=(),
+        new_id=str,
+        tzdb_version=tzdb_version,
+        dispatcher_id=dispatcher_id,
+    )
+    cursor = plan.cursor
+    if cursor is None or len(plan.decisions) != 1 or len(plan.executions) != 1:
+        return None
+    decision, execution = plan.decisions[0], plan.executions[0]
+    if decision.decision is not Verdict.DISPATCHED or execution.available_at != at:
+        return None
+    until = at + job.definition.misfire_grace
+    if cursor.next_run_at is not None:
+        until = min(until, cursor.next_run_at - _TICK)
+    return Foreseen(job, zone, at, until, decision, execution, cursor)
