@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,8 +14,12 @@ from mainspring.model.execution import Status
 from mainspring.model.job import Job, JobCursor, JobDefinition, JobStats, JobStatus, JobType
 from mainspring.model.policy import Isolation, Misfire, Overlap, RetryJitter, RetryPolicy
 from mainspring.model.wire import definition_to_wire
-from mainspring.ports.store import Store
+from mainspring.ports.store import Store, Tx
 from tests.contracts.store_rows import HOUR, MINUTE, PLATFORM, SECOND, a_job, add_job, new_id
+
+
+def upcoming(tx: Tx, **where: Any) -> list[Job]:
+    return tx.jobs.upcoming(limit=2, **where)
 
 
 class JobContract:
@@ -188,6 +193,47 @@ class JobContract:
             await add_job(store, job)
         assert await store.write(lambda tx: tx.jobs.due(10)) == [late, sharp]
         assert await store.write(lambda tx: tx.jobs.due(1)) == [late]
+
+    async def test_due_gives_jobs_that_are_known_as_they_are_stored_and_others_as_they_are(
+        self, store: Store, now: datetime
+    ) -> None:
+        kept = await add_job(store, a_job(now, "kept", next_run_at=now - HOUR, cursor_wall=datetime(2026, 3, 1, 9)))
+        edited = await add_job(store, a_job(now, "edited", next_run_at=now - MINUTE))
+        moved = await add_job(store, a_job(now, "moved", next_run_at=now - SECOND))
+        unknown = await add_job(store, a_job(now, "unknown", next_run_at=now))
+        known = {job.id: job for job in (kept, edited, moved)}
+        edited = replace(
+            edited, revision=2, updated_at=now + SECOND, definition=replace(edited.definition, owner="ada")
+        )
+        cursor = JobCursor(moved.id, now, now, None, "2026a", made=1)
+        assert await store.write(lambda tx: tx.jobs.save(edited, expected_revision=1, actor="ada"))
+        await store.write(lambda tx: tx.jobs.advance([cursor]))
+        found = await store.write(lambda tx: tx.jobs.due(10, known=known))
+        assert found[:2] == [kept, edited]
+        assert found[0] is kept
+        assert sorted(found[2:], key=lambda job: job.name) == [moved.advanced(cursor), unknown]
+        assert await store.write(lambda tx: tx.jobs.due(1, known=known)) == [kept]
+
+    async def test_upcoming_are_active_jobs_due_after_now_page_by_page(self, store: Store, now: datetime) -> None:
+        soon, later = a_job(now, "soon", next_run_at=now + SECOND), a_job(now, "later", next_run_at=now + MINUTE)
+        same = sorted((a_job(now, name, next_run_at=now + MINUTE) for name in ("a", "b")), key=lambda job: job.id)
+        others = [
+            a_job(now, "due", next_run_at=now),
+            a_job(now, "far", next_run_at=now + MINUTE + SECOND),
+            a_job(now, "paused", next_run_at=now + SECOND, status=JobStatus.PAUSED),
+        ]
+        for job in (later, soon, *others, *same):
+            await add_job(store, job)
+        expected = [soon, *sorted((later, *same), key=lambda job: job.id)]
+        until, known = now + MINUTE, {soon.id: soon}
+        assert await store.read(lambda tx: tx.jobs.upcoming(until, 10)) == expected
+        pages, after = [], None
+        while page := await store.read(partial(upcoming, until=until, after=after, known=known)):
+            pages.append(page)
+            assert page[-1].next_run_at is not None
+            after = page[-1].next_run_at, page[-1].id
+        assert pages == [expected[:2], expected[2:]]
+        assert pages[0][0] is soon
 
     async def test_next_due_is_the_earliest_instant_of_an_active_job(self, store: Store, now: datetime) -> None:
         assert await store.read(lambda tx: tx.jobs.next_due_at()) is None

@@ -47,6 +47,8 @@ class Foresight:
     async def step(self) -> float | None:
         """Look at the next few jobs; return how soon to go on."""
         now = asyncio.get_running_loop().time()
+        if self._next_at > now + self._ahead.horizon.total_seconds():
+            return PAUSE  # planning has looked: nothing is due so soon
         wait = self._wait(now)
         if wait > 0:
             self._waits_since = now if self._waits_since is None else self._waits_since

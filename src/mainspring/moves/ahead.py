@@ -52,9 +52,7 @@ class Ahead:
         zone = self._schedules.zone(tx, job)
         try:
             schedule = self._schedules.of(tx, job)
-            found = foresee(
-                job, schedule, zone=zone, tzdb_version=tzdb_version(), dispatcher_id=self._dispatcher_id
-            )
+            found = foresee(job, schedule, zone=zone, tzdb_version=tzdb_version(), dispatcher_id=self._dispatcher_id)
         except (MainspringError, ValueError, OverflowError):
             found = None  # planning will meet it again, and say so
         if found is None:

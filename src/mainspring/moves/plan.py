@@ -51,8 +51,8 @@ def plan_due(
 ) -> Planned:
     """Decide every due instant of up to ``limit`` due jobs and record it: ledger, executions, outbox and cursors.
 
-    ``mark`` is given each new execution before it is stored and returns it, with the ids of its trace. ``ahead`` is what
-    the dispatcher foresees: what of it still holds need not be worked out now.
+    ``mark`` is given each new execution before it is stored and returns it, with the ids of its trace. ``ahead`` is
+    what the dispatcher foresees: what of it still holds need not be worked out now.
 
     A crash anywhere leaves the jobs due again, never half dispatched. A job whose deciding fails is paused with the
     reason, so that it neither stalls the others nor is tried for ever.

@@ -190,4 +190,3 @@ def _as_known(job: Job, known: Mapping[str, Job]) -> Job:
 
 def _revision(job: Job, actor: str) -> Revision:
     return job.revision, job.updated_at, actor, plain(definition_to_wire(job.definition))
-

@@ -207,7 +207,7 @@ class SqlJobTable(SqlTable):
         written = (*_CURSOR, *(("status", "status_reason") if with_status else ()))
         fields = [Field("job_id", _j.id.type), Field("made", _j.scheduled_count.type)]
         fields += [Field(name, _j[name].type) for name in written]
-        packed = pack(fields, [[getattr(cursor, field.name) for field in fields] for cursor in cursors])
+        packed = pack(fields, list(map(attrgetter(*(field.name for field in fields)), cursors)))
         statement = _advance(self._dialect, packed.shared, packed.varying, with_status)
         return list(self._run(statement, packed.parameters).scalars())
 

@@ -1,0 +1,161 @@
+"""Looking ahead changes what planning costs, and nothing that it decides."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mainspring.errors import ConflictError
+from mainspring.model.decision import Verdict
+from mainspring.model.job import Job
+from mainspring.moves.ahead import Ahead
+from mainspring.moves.jobs import pause_job, resume_job, update_job
+from mainspring.moves.plan import Planned, plan_due
+from tests.unit.moves.conftest import START, Bench
+
+SECOND = timedelta(seconds=1)
+EACH_SECOND: dict[str, Any] = {"type": "recurring", "schedule": {"every_ms": 1000, "anchor_at": START.isoformat()}}
+
+
+class Seeing(Bench):
+    """A bench whose dispatcher looks ahead when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ahead = Ahead(self.schedules, "dispatcher")
+
+    def look(self, limit: int = 100) -> None:
+        after = self.store.read_blocking(lambda tx: self.ahead.look(tx, limit))
+        while after is not None:
+            after = self.store.read_blocking(partial(self.ahead.look, limit=limit, after=after))
+
+    def plan(self) -> Planned:
+        done = self.do(lambda tx: plan_due(tx, self.schedules, "dispatcher", ahead=self.ahead))
+        self.ahead.decided(done.plans, done.now)
+        return done
+
+
+async def test_a_job_that_is_due_soon_is_foreseen_and_decided_by_it(monkeypatch: Any) -> None:
+    bench = Seeing()
+    await bench.store.open()
+    job = bench.job(**EACH_SECOND)
+    bench.look()
+    asked: list[str] = []
+    monkeypatch.setattr("mainspring.moves.plan.plan_job", lambda tx, schedules, job, *more: asked.append(job.name))
+    bench.clock.advance(SECOND)
+    assert bench.plan().dispatched == 1
+    assert asked == []
+    (decision,) = bench.ledger(job)
+    (execution,) = bench.executions()
+    assert (decision.decision, decision.scheduled_at) == (Verdict.DISPATCHED, START + SECOND)
+    assert (decision.execution_id, decision.decided_at) == (execution.id, START + SECOND)
+    assert (execution.idempotency_key, execution.created_at) == (execution.id, START + SECOND)
+
+
+async def test_what_was_decided_is_known_as_it_now_is() -> None:
+    bench = Seeing()
+    await bench.store.open()
+    bench.job(**EACH_SECOND)
+    bench.look()
+    bench.clock.advance(SECOND)
+    bench.plan()
+    known = bench.ahead.jobs
+    assert list(known.values()) == [bench.stored()]
+    bench.look()
+    assert list(bench.ahead.jobs.values()) == [bench.stored()]
+
+
+async def test_what_is_far_off_or_others_have_decided_is_not_kept() -> None:
+    bench = Seeing()
+    await bench.store.open()
+    bench.job("hourly")
+    bench.job("often", **EACH_SECOND)
+    bench.look()
+    assert [job.name for job in bench.ahead.jobs.values()] == ["often"]
+    bench.do(lambda tx: pause_job(tx, bench.schedules, "default", "often", reason="so"))
+    bench.clock.advance(7 * SECOND)
+    bench.look()
+    assert not bench.ahead.jobs
+
+
+async def test_no_more_is_kept_than_there_is_room_for() -> None:
+    bench = Seeing()
+    await bench.store.open()
+    bench.ahead = Ahead(bench.schedules, "dispatcher", size=3)
+    for number in range(6):
+        bench.job(f"job-{number}", **EACH_SECOND)
+    bench.look(limit=1)
+    assert len(bench.ahead.jobs) == 3
+    bench.clock.advance(SECOND)
+    assert bench.plan().dispatched == 6
+
+
+Step = tuple[str, int]
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("wait"), st.integers(1, 2500)),
+        st.tuples(
+            st.sampled_from(("look", "plan", "end", "rename", "zone", "pause", "resume", "slow")), st.integers(0, 3)
+        ),
+    ),
+    max_size=30,
+)
+
+
+def _jobs(bench: Bench) -> None:
+    bench.job("job-0", **EACH_SECOND)
+    bench.job("job-1", **EACH_SECOND, overlap="allow_all", payload={"n": 1})
+    bench.job(
+        "job-2",
+        type="recurring",
+        schedule={"every_ms": 2000, "jitter_ms": 700, "max_executions": 3},
+        misfire_grace_ms=500,
+    )
+    at = (START + 3 * SECOND).replace(tzinfo=None).isoformat()
+    bench.job("job-3", type="one_time", schedule={"run_at": at})
+
+
+def _act(bench: Bench, step: Step) -> None:
+    what, number = step
+    name = f"job-{number}"
+
+    def edit(**fields: Any) -> None:
+        job = bench.stored(name)
+        bench.do(lambda tx: update_job(tx, bench.schedules, "default", name, fields, expected_revision=job.revision))
+
+    acts: dict[str, Callable[[], object]] = {
+        "wait": lambda: bench.clock.advance(timedelta(milliseconds=number)),
+        "look": lambda: bench.look() if isinstance(bench, Seeing) else None,
+        "plan": bench.plan,
+        "end": lambda: [bench.settle(e) for e in bench.claim(number)],
+        "rename": lambda: edit(description=f"at {bench.clock.now()}"),
+        "slow": lambda: edit(misfire_grace_ms=100 + number, priority=number),
+        "zone": lambda: bench.do(lambda tx: tx.platforms.put_timezone("default", ("Asia/Tokyo", None)[number % 2])),
+        "pause": lambda: bench.do(lambda tx: pause_job(tx, bench.schedules, "default", name, reason="so")),
+        "resume": lambda: bench.do(lambda tx: resume_job(tx, bench.schedules, "default", name)),
+    }
+    with contextlib.suppress(ConflictError):  # it has ended
+        acts[what]()
+
+
+def _all(bench: Bench) -> Any:
+    jobs: list[Job] = bench.do(lambda tx: tx.jobs.find("default", limit=100))
+    events = bench.do(lambda tx: tx.outbox.unpublished(1000))
+    return jobs, [bench.ledger(job) for job in jobs], bench.executions(), events
+
+
+@settings(deadline=None)
+@given(steps)
+def test_who_looks_ahead_decides_the_same_to_the_letter(taken: list[Step]) -> None:
+    plain, seeing = Bench(), Seeing()
+    for bench in (plain, seeing):
+        asyncio.run(bench.store.open())
+        _jobs(bench)
+        for step in [*taken, ("wait", 1500), ("plan", 0)]:
+            _act(bench, step)
+    assert _all(seeing) == _all(plain)
