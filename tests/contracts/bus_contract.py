@@ -13,6 +13,7 @@ import pytest
 
 from mainspring.model.events import Event
 from mainspring.ports.bus import Bus
+from tests.waiting import PATIENCE
 
 AT = datetime(2026, 3, 2, 9, 0, 1, 250, tzinfo=UTC)
 
@@ -39,7 +40,7 @@ class Ear:
         return [event.id for event in self.events if event.type != "probe"]
 
     async def hears(self, id: str) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while all(event.id != id for event in self.events):
                 self._came.clear()
                 await self._came.wait()
@@ -49,7 +50,7 @@ async def ready(listening: Bus, publishing: Bus) -> None:
     """Return once what is published on one end reaches the subscribers of the other: they know where they began."""
     heard = asyncio.Event()
     end = listening.subscribe("probe", lambda event: heard.set())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not heard.is_set():
             await publishing.publish([an_event(f"probe-{random.random()}", "probe")])
             try:

@@ -21,6 +21,7 @@ from mainspring.errors import BusUnavailableError
 from mainspring.ports.bus import Bus
 from tests import servers
 from tests.contracts.bus_contract import BusContract, Ear, an_event, ready
+from tests.waiting import PATIENCE
 
 
 class TestInProcessBus(BusContract):
@@ -123,7 +124,7 @@ async def test_a_server_that_is_away_is_told_and_what_was_given_is_published_whe
         with pytest.raises(BusUnavailableError):
             await bus.publish([an_event("2")])
         server.start()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 try:
                     await bus.publish([an_event("2")])

@@ -27,7 +27,7 @@ from mainspring.ports.transport import Deliveries, Offer, Transport
 
 MINUTE = 60.0
 #: Longer than anything takes on a loaded machine.
-WITHIN = 30.0
+WITHIN = 60.0
 SLOTS = {"default": 5, "mail": 5}
 #: Executions for each of two workers that have one handler each.
 EACH = 40

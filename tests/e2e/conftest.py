@@ -21,7 +21,7 @@ import pytest
 MAINSPRING = Path(sys.executable).with_name("mainspring")
 
 #: Seconds after which a process that should have answered has not. Generous: machines that test are busy.
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 APP = """
 import asyncio, logging
@@ -111,6 +111,14 @@ class Process:
                 raise AssertionError(f"the process ended before a line matched {pattern!r}; it said:\n{self.text}")
             if re.search(pattern, line):
                 return line
+
+    def shows(self, *patterns: str, patience: float = PATIENCE) -> None:
+        """Wait until each pattern has matched a line, of those read before as well and in whatever order they come."""
+        until = time.monotonic() + patience
+        missing = [pattern for pattern in patterns if not re.search(pattern, self.text)]
+        while missing:
+            self.wait_for("|".join(missing), until - time.monotonic())
+            missing = [pattern for pattern in missing if not re.search(pattern, self.lines[-1])]
 
     @property
     def text(self) -> str:

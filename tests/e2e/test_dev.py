@@ -17,17 +17,17 @@ STAMP = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \+03:00 Europe/Istanbul  "
 
 
 def test_dev_shows_what_happens_and_why_it_does_not(dev: Process) -> None:
-    dev.wait_for(STAMP + r"tick +started")
-    dev.wait_for(STAMP + r"tick +finished (in|at)")
-    dev.wait_for(STAMP + r"slow +skipped: overlap is skip, \S+ still runs since \d")
-    text = dev.text
-    assert re.search(STAMP + r"shop +WARNING about to fail", text)
-    assert re.search(STAMP + r"flaky +attempt 1 failed; next try in 50 ms +ValueError: no such customer", text)
-    assert re.search(STAMP + r"flaky +started, attempt 2 of 2", text)
-    failed = r"flaky +failed for good on attempt 2.*; now a dead letter +ValueError: no such customer"
-    assert re.search(STAMP + failed, text)
-    assert re.search(r"report +next in .* America/New_York", text)
-    assert "\x1b" not in text
+    dev.shows(
+        STAMP + r"tick +started",
+        STAMP + r"tick +finished (in|at)",
+        STAMP + r"slow +skipped: overlap is skip, \S+ still runs since \d",
+        STAMP + r"shop +WARNING about to fail",
+        STAMP + r"flaky +attempt 1 failed; next try in 50 ms +ValueError: no such customer",
+        STAMP + r"flaky +started, attempt 2 of 2",
+        STAMP + r"flaky +failed for good on attempt 2.*; now a dead letter +ValueError: no such customer",
+        r"report +next in .* America/New_York",
+    )
+    assert "\x1b" not in dev.text
 
 
 def test_sigterm_drains_and_ends_with_0(dev: Process) -> None:
@@ -35,7 +35,7 @@ def test_sigterm_drains_and_ends_with_0(dev: Process) -> None:
     dev.signal(signal.SIGTERM)
     dev.wait_for("stopping: ")
     assert dev.end() == 0
-    assert re.search(r"slow +finished in [2-9]\.\d s", dev.text)  # 2.5 s of sleep, on however busy a machine
+    assert re.search(r"slow +finished in ([2-9]|\d\d)(\.\d)? s", dev.text)  # 2.5 s of sleep, on however busy a machine
     assert "stopped: " in dev.lines[-1]
 
 
@@ -186,8 +186,10 @@ def test_an_app_that_cannot_be_loaded_is_a_usage_error(shop: Cli) -> None:
 
 def test_json_lines_of_what_happens(shop: Cli) -> None:
     process = shop.start("dev", "shop.py", "-o", "jsonl")
-    line = json.loads(process.wait_for('"what": "finished"'))
-    assert (line["job"], line["timezone"]) == ("tick", "Europe/Istanbul")
+    found: dict[str, str] = {}
+    while found.get("job") != "tick":  # others may have finished before it
+        found = json.loads(process.wait_for('"what": "finished"'))
+    assert found["timezone"] == "Europe/Istanbul"
     process.signal(signal.SIGTERM)
     assert process.end() == 0
 

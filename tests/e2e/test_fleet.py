@@ -6,7 +6,6 @@ import json
 import re
 import signal
 import socket
-import time
 import urllib.request
 from collections.abc import Iterator
 from typing import Any, LiteralString
@@ -15,7 +14,8 @@ import psycopg
 import pytest
 
 from tests import servers
-from tests.e2e.conftest import PATIENCE, Cli, Process
+from tests.e2e.conftest import Cli, Process
+from tests.waiting import until
 
 APP = """
 import asyncio, os
@@ -62,9 +62,7 @@ def until_ticks(process: Process, times: int = 1) -> None:
 
 
 def until_unwell(cli: Cli, role: str) -> None:
-    until = time.monotonic() + PATIENCE
-    while cli(role, "--healthcheck").code == 0:
-        assert time.monotonic() < until, f"the {role} still counts as well"
+    until(f"the {role} counts as well no more", lambda: cli(role, "--healthcheck").code != 0)
 
 
 @pytest.mark.timeout(300)  # a dozen processes, on machines that are busy

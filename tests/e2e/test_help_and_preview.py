@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
-import time
 
 import pytest
 
 from tests.e2e.conftest import Cli
 
 
+def children_took() -> float:
+    """Return the seconds of processor time that commands took so far, however long they waited for a processor."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def test_help_is_there_at_once_and_loads_nothing_heavy(cli: Cli) -> None:
     took = []
     for _ in range(5):
-        began = time.monotonic()
+        before = children_took()
         answer = cli("--help")
-        took.append(time.monotonic() - began)
+        took.append(children_took() - before)
         assert answer.code == 0
         assert "mainspring dev" in answer.out
     assert min(took) < 0.25, took

@@ -41,6 +41,7 @@ from mainspring.ports.traces import TraceAge, TraceScope
 from mainspring.testing.clock import START, ManualClock
 from tests.integration.local_servers import HttpServer, serving, status
 from tests.unit.handlers.attempts import Attempt
+from tests.waiting import PATIENCE
 
 # -- kb:reindex ------------------------------------------------------------------------------------------------------
 
@@ -364,7 +365,7 @@ class App:
             handler, payload, platform_id=self.platform, retry=defaults.retry, timeout=defaults.timeout
         )
         execution = (await self.ms.store.write(lambda tx: enqueue(tx, [request])))[0]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 now = await self.ms.store.read(lambda tx: tx.executions.get(execution.id))
                 assert now is not None
@@ -443,7 +444,7 @@ async def test_an_alarm_at_the_end_of_a_chain_speaks_of_what_failed(app: App) ->
     async def until_ended(job_id: str) -> Execution:
         query = ExecutionQuery(job_id=job_id)
         ended = app.ms.wakeups.listen("ended")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 found = await app.ms.store.read(lambda tx: tx.executions.find(query))
                 if found and found[0].status.terminal:
@@ -482,4 +483,4 @@ async def test_a_change_of_health_runs_the_jobs_that_listen_for_it(file: Path | 
             assert not told.is_set(), n
             checked = await app.run("health:check")
             assert (checked.status, checked.result["status"]) == (Status.SUCCESS, "fail")
-        assert await asyncio.to_thread(told.wait, 10)
+        assert await asyncio.to_thread(told.wait, PATIENCE)

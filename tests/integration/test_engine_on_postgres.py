@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
 import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -23,6 +21,7 @@ from mainspring.model.decision import Decision
 from mainspring.moves.enqueue import EnqueueRequest, enqueue
 from mainspring.ports.store import ExecutionQuery, Tx
 from tests import servers
+from tests.waiting import PATIENCE, auntil
 
 APP = """
     import asyncio, os
@@ -83,20 +82,14 @@ async def test_of_three_engines_one_is_killed_and_nothing_is_lost_or_doubled(url
         file = tmp_path / "ledger.txt"
         return [line.split() for line in file.read_text().splitlines()] if file.exists() else []
 
-    async def until(condition) -> None:
-        end = time.monotonic() + 60
-        while not await condition():
-            assert time.monotonic() < end
-            await asyncio.sleep(0.05)
-
     environ = {**os.environ, "URL": url}
     engines = [subprocess.Popen([sys.executable, "app.py"], cwd=tmp_path, env=environ) for _ in range(3)]
     try:
 
-        async def all_up() -> bool:
+        def all_up() -> bool:
             return sum(row[0] == "up" for row in ledger()) == 3 and any(row[0] == "tick" for row in ledger())
 
-        await until(all_up)
+        await auntil("three engines are up, and one works", all_up)
         for first in range(0, 1000, 200):
             requests = [EnqueueRequest("work", {"n": first + n}) for n in range(200)]
             await store.write(partial(enqueue, requests=requests))
@@ -106,10 +99,10 @@ async def test_of_three_engines_one_is_killed_and_nothing_is_lost_or_doubled(url
             found = await store.read(lambda tx: tx.executions.find(ExecutionQuery(handler="work", limit=2000)))
             return Counter(e.status for e in found) == {"success": 1000}
 
-        await until(all_done)
+        await auntil("all is done", all_done)
         for engine in engines[1:]:
             engine.send_signal(signal.SIGTERM)
-        assert [engine.wait(40) for engine in engines[1:]] == [0, 0]
+        assert [engine.wait(PATIENCE) for engine in engines[1:]] == [0, 0]
         found = await store.read(lambda tx: tx.executions.find(ExecutionQuery(handler="work", limit=2000)))
         assert sorted(e.result for e in found) == list(range(1000))
         starts = Counter(row[1] for row in ledger() if row[0] == "start")

@@ -9,9 +9,8 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -25,8 +24,12 @@ from mainspring.model.execution import Execution
 from mainspring.moves.enqueue import EnqueueRequest, enqueue
 from mainspring.ports.store import ExecutionQuery
 from tests import servers
+from tests.waiting import PATIENCE, auntil
 
 pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.timeout(300)]
+
+#: Seconds for what a fleet has to do while its server of streams forgets everything.
+WITHIN = 240.0
 
 APP = """
     import asyncio, os, sys
@@ -77,7 +80,7 @@ class Fleet:
                 node = self._spawn(role)
             return await self._running() > before
 
-        await until(runs)
+        await auntil(f"one more {role} runs", runs, WITHIN)
         self.nodes.append(node)
         return node
 
@@ -91,6 +94,9 @@ class Fleet:
     def ledger(self) -> list[list[str]]:
         file = self._where / "ledger.txt"
         return [line.split() for line in file.read_text().splitlines()] if file.exists() else []
+
+    def started(self) -> int:
+        return sum(row[0] == "start" for row in self.ledger())
 
     async def put(self, first: int, count: int) -> None:
         requests = [
@@ -115,16 +121,6 @@ class Fleet:
         assert max(Counter(starts).values()) == 1, "no fence started twice"
         tries = Counter(n for n, _ in starts)
         assert all(tries[str(execution.result)] <= 1 + execution.losses for execution in executions)
-
-
-async def until(condition: Callable[[], bool | Awaitable[bool]], within: float = 240) -> None:
-    end = time.monotonic() + within
-    while True:
-        answer = condition()
-        if answer if isinstance(answer, bool) else await answer:
-            return
-        assert time.monotonic() < end
-        await asyncio.sleep(0.05)
 
 
 @pytest.fixture
@@ -167,13 +163,13 @@ async def test_a_server_that_is_flushed_again_and_again_loses_and_doubles_nothin
             client.flushall()
             await asyncio.sleep(0.1)
             client.flushall()
-        await until(partial(fleet.done, 800))
+        await auntil("800 are done", partial(fleet.done, 800), WITHIN)
         await fleet.put(800, 1)
-        await until(partial(fleet.done, 801))
+        await auntil("801 are done", partial(fleet.done, 801), WITHIN)
         assert client.exists("stream:scheduler:job.dispatch"), "the streams were used to the end"
     for node in fleet.nodes:
         node.send_signal(signal.SIGTERM)
-    assert [node.wait(40) for node in fleet.nodes] == [0, 0, 0]
+    assert [node.wait(PATIENCE) for node in fleet.nodes] == [0, 0, 0]
     fleet.nothing_lost_or_doubled(await fleet.executions(), 801)
 
 
@@ -184,12 +180,12 @@ async def test_a_server_that_is_killed_and_a_worker_that_is_killed_with_it_lose_
     for role in ("worker", "dispatcher"):
         await fleet.start(role)
     await fleet.put(0, 200)
-    await until(lambda: sum(row[0] == "start" for row in fleet.ledger()) > 20)
+    await auntil("20 have started", lambda: fleet.started() > 20, WITHIN)
     valkey.kill()
     doomed.kill()
     await fleet.put(200, 200)
-    await until(lambda: sum(row[0] == "start" for row in fleet.ledger()) > 200)
+    await auntil("200 have started", lambda: fleet.started() > 200, WITHIN)
     valkey.start()
     await fleet.put(400, 100)
-    await until(partial(fleet.done, 500))
+    await auntil("500 are done", partial(fleet.done, 500), WITHIN)
     fleet.nothing_lost_or_doubled(await fleet.executions(), 500)

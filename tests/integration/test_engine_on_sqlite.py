@@ -8,10 +8,10 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from mainspring.app.node import Node
 from mainspring.model.execution import Status
 from mainspring.moves.enqueue import EnqueueRequest, enqueue
 from mainspring.ports.store import ExecutionQuery
+from tests.waiting import PATIENCE, auntil
 
 APP = """
     import asyncio, os, sys, time
@@ -77,6 +78,9 @@ class House:
         file = self.path / "ledger.txt"
         return [line.split() for line in file.read_text().splitlines()] if file.exists() else []
 
+    def has(self, lines: int) -> bool:
+        return len(self.ledger()) >= lines
+
     def app(self) -> Mainspring:
         return Mainspring(self.path / "jobs.db", lease_ms=1500, heartbeat_ms=300)
 
@@ -91,19 +95,6 @@ def house(tmp_path: Path) -> Iterator[House]:
         process.wait()
         if process.stderr is not None:
             process.stderr.close()
-
-
-async def until(condition, seconds: float = 30.0):
-    """Await a condition that another process brings about; it is looked at, never hoped for."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = condition()
-        if asyncio.iscoroutine(value):
-            value = await value
-        if value:
-            return value
-        await asyncio.sleep(0.02)
-    raise AssertionError(f"not within {seconds} s")
 
 
 async def live_count(ms: Mainspring) -> int:
@@ -121,8 +112,7 @@ async def test_nothing_acknowledged_is_lost_or_recorded_twice_when_the_engine_is
     made = await store.write(lambda tx: enqueue(tx, requests))
     for _ in range(2):  # what is lost a third time ends as poisoned
         process, before = house.start(), len(house.ledger())
-        wanted = before + chance.randint(20, 150)
-        await until(lambda wanted=wanted: len(house.ledger()) >= wanted)
+        await auntil("it works", partial(house.has, before + chance.randint(20, 150)))
         process.kill()
         process.wait()
     house.start()
@@ -132,7 +122,7 @@ async def test_nothing_acknowledged_is_lost_or_recorded_twice_when_the_engine_is
         found = await store.read(lambda tx: tx.executions.find(ExecutionQuery(handler="work", limit=1000)))
         return {e.id for e in found if e.status is Status.SUCCESS} == ids
 
-    await until(all_ended, 120)
+    await auntil("all have ended", all_ended, 100)
     found = await store.read(lambda tx: tx.executions.find(ExecutionQuery(handler="work", limit=1000)))
     assert sorted(e.result for e in found) == list(range(300))
     starts = Counter(row[1] for row in house.ledger() if row[0] == "start")
@@ -147,12 +137,12 @@ async def test_nothing_acknowledged_is_lost_or_recorded_twice_when_the_engine_is
 async def test_each_due_instant_is_decided_once_across_a_kill(house):
     ms = house.app()
     first = house.start()
-    await until(lambda: sum(row[0] == "tick" for row in house.ledger()) >= 2)
+    await auntil("two ticks", lambda: sum(row[0] == "tick" for row in house.ledger()) >= 2)
     first.kill()
     first.wait()
     killed_after = len(house.ledger())
     house.start()
-    await until(lambda: sum(row[0] == "tick" for row in house.ledger()[killed_after:]) >= 2)
+    await auntil("two more", lambda: sum(row[0] == "tick" for row in house.ledger()[killed_after:]) >= 2)
     store = await ms.open()
     job = await store.read(lambda tx: tx.jobs.get("default", "tick"))
     decisions = (await store.read(lambda tx: tx.decisions.find(job.id, limit=1000)))[::-1]
@@ -168,19 +158,19 @@ async def test_sigterm_finishes_what_runs_and_a_second_one_gives_it_back(house):
     store = await ms.open()
     process = house.start()
     (quick,) = await store.write(lambda tx: enqueue(tx, [EnqueueRequest("slow", {"seconds": 0.5})]))
-    await until(lambda: ["slow", "1"] in house.ledger())
+    await auntil("it runs", lambda: ["slow", "1"] in house.ledger())
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(PATIENCE) == 0
     assert (await store.read(lambda tx: tx.executions.get(quick.id))).result == "done"
 
     process, ups = house.start(), len(house.ledger())
     (long,) = await store.write(lambda tx: enqueue(tx, [EnqueueRequest("slow", {"seconds": 60})]))
-    await until(lambda: ["slow", "1"] in house.ledger()[ups:])
+    await auntil("it runs", lambda: ["slow", "1"] in house.ledger()[ups:])
     process.send_signal(signal.SIGTERM)
     workers = lambda: store.read(lambda tx: tx.nodes.workers())  # noqa: E731
-    await until(lambda: _draining(workers))
+    await auntil("it drains", lambda: _draining(workers))
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(PATIENCE) == 0
     after = await store.read(lambda tx: tx.executions.get(long.id))
     # A thread can only be told: this one looked, and ended; what it returned counts.
     assert after.status in (Status.SUCCESS, Status.QUEUED)
@@ -194,9 +184,9 @@ async def _draining(workers) -> bool:
 
 async def test_a_second_engine_says_who_is_there_and_leaves(house):
     first = house.start()
-    await until(lambda: any(row[0] == "tick" for row in house.ledger()))
+    await auntil("a tick", lambda: any(row[0] == "tick" for row in house.ledger()))
     second = house.start()
-    _, complaint = second.communicate(timeout=20)
+    _, complaint = second.communicate(timeout=PATIENCE)
     assert second.returncode != 0
     assert f"process {first.pid}" in complaint
     assert first.poll() is None
@@ -204,7 +194,7 @@ async def test_a_second_engine_says_who_is_there_and_leaves(house):
 
 async def test_on_standby_another_process_takes_over_when_the_engine_dies(house):
     first = house.start()
-    await until(lambda: any(row[0] == "tick" for row in house.ledger()))
+    await auntil("a tick", lambda: any(row[0] == "tick" for row in house.ledger()))
     ms = Mainspring(house.path / "jobs.db", lease_ms=1500, heartbeat_ms=300, poll_ms=50)
     ran = asyncio.Event()
 
@@ -215,16 +205,9 @@ async def test_on_standby_another_process_takes_over_when_the_engine_dies(house)
     async with ms.running():
         assert not ran.is_set()
         first.send_signal(signal.SIGKILL)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await ran.wait()
     assert os.path.exists(house.path / "jobs.db")
-
-
-async def until_so(holds: Callable[[], Awaitable[bool]]) -> None:
-    """Wait for something only the record tells."""
-    async with asyncio.timeout(30):
-        while not await holds():  # noqa: ASYNC110 - a row sets no event
-            await asyncio.sleep(0.02)
 
 
 async def test_the_only_engine_decides_nothing_while_it_drains(tmp_path: Path) -> None:
@@ -261,11 +244,11 @@ async def test_the_only_engine_decides_nothing_while_it_drains(tmp_path: Path) -
     nodes: list[Node] = []
     serving = asyncio.create_task(ms.serve(stop=stop, on_node=nodes.append))
     run = await long.aenqueue()
-    await until_so(is_up)
+    await auntil("it is up", is_up)
     stop.set()
-    await until_so(is_draining)
+    await auntil("it drains", is_draining)
     due = await next_due()
-    await until_so(is_due)
+    await auntil("the next instant is due", is_due)
     dispatcher = nodes[0].dispatcher
     assert dispatcher is not None
     assert await dispatcher._plan() is None
@@ -275,6 +258,6 @@ async def test_the_only_engine_decides_nothing_while_it_drains(tmp_path: Path) -
     assert (await run.arefresh()).status is Status.SUCCESS
 
     async with ms.running():
-        await until_so(is_decided)
+        await auntil("it is decided", is_decided)
         decided = await ms.scheduler().decisions("tick", since=due)
     assert (decided[-1].scheduled_at, decided[-1].decision) == (due, "dispatched")

@@ -24,6 +24,7 @@ from mainspring.moves.plan import plan_due
 from mainspring.moves.schedules import Schedules
 from mainspring.ports.store import Store
 from tests import servers
+from tests.waiting import auntil
 
 PUBLISHERS, EACH = 8, 15
 
@@ -87,9 +88,11 @@ async def test_limits_hold_and_every_event_is_decided_once_whoever_publishes(sto
 
     planners = [asyncio.create_task(planner(store)) for store in stores]
     await asyncio.gather(*(publisher(number) for number in range(PUBLISHERS)))
-    async with asyncio.timeout(30):
-        while await stores[0].read(lambda tx: tx.inbox.pending([debounced])):  # noqa: ASYNC110 - a database tells nobody
-            await asyncio.sleep(0.02)
+
+    async def decided() -> bool:
+        return not await stores[0].read(lambda tx: tx.inbox.pending([debounced]))
+
+    await auntil("every event is decided", decided)
     stopping.set()
     await asyncio.gather(*planners)
 

@@ -28,6 +28,7 @@ from mainspring.moves.relay import mark_published, take_unpublished
 from mainspring.moves.schedules import Schedules
 from mainspring.ports.store import Tx
 from tests import servers
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.servers
 DAY = timedelta(days=1)
@@ -95,7 +96,7 @@ async def test_with_the_past_locked_away_every_figure_is_told(url: str) -> None:
             assert {"executions_default", "decisions_default"} <= set(partitions) or len(partitions) > 5, partitions
             locker.execute(f"LOCK TABLE {', '.join(partitions)} IN ACCESS EXCLUSIVE MODE")
             for what, question in QUESTIONS.items():
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(PATIENCE):  # what waits for the lock waits for ever
                     assert await store.read(question), what
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(1):

@@ -27,6 +27,7 @@ from mainspring.model.wire import definition_from_wire
 from mainspring.moves.jobs import create_job
 from mainspring.moves.schedules import Schedules
 from tests import servers
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.servers
 
@@ -200,7 +201,7 @@ async def test_whatever_moment_a_dispatcher_dies_at_another_accepts_each_event_o
         await step(dying)
     assert stream.owned() == 2
     other = reader("other")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while stream.owned():
             await other.step()
     assert await decided(store) == ["shop#1", "shop#2"]
@@ -258,7 +259,7 @@ async def test_a_server_that_is_away_is_told_and_read_again_when_it_is_back(stor
         stream.client.close()
         stream.client = redis.Redis.from_url(server.url)
         stream.add(cloud_event("1"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while await decided(store) != ["shop#1"]:
                 try:
                     await one.step()
@@ -289,7 +290,7 @@ async def test_an_application_reads_its_stream_and_what_it_publishes_carries_the
 
     stream.add(cloud_event("7", chaindepth=3))
     async with ms.running():
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await done.wait()
         depths = await ms.store.read(lambda tx: {e.job_name: e.chain_depth for e in _all(tx)})
     assert heard == [("order.paid", {"n": 1}), ("parcel.sent", {"order": "7"})]

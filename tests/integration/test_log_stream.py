@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from mainspring import Mainspring
 from mainspring.model.execution import Execution, LogLine
 from mainspring.ports.store import ExecutionQuery, Tx
+from tests.waiting import PATIENCE, until
 
 MARKER = "hunter2"
 APP = f"""
@@ -46,13 +46,11 @@ def test_a_process_logs_json_lines_and_tells_and_stores_no_secret(tmp_path: Path
     with (tmp_path / "err").open("wb") as err:
         process = subprocess.Popen(command, cwd=tmp_path, env=environ, stderr=err, stdout=subprocess.PIPE)
         try:
-            until = time.monotonic() + 40
-            while (tmp_path / "err").read_text().count("execution.ended") < 4:
-                assert time.monotonic() < until, (tmp_path / "err").read_text()
-                time.sleep(0.1)
+            wanted = ('"attempt.failed"', '"event.published"', '"a.library"', '"execution.ended"')
+            until("each thing was told", lambda: all(one in (tmp_path / "err").read_text() for one in wanted))
         finally:
             process.send_signal(signal.SIGTERM)
-            out, _ = process.communicate(timeout=40)
+            out, _ = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out) == (0, b"")
     text = (tmp_path / "err").read_text()
     assert MARKER not in text

@@ -20,6 +20,7 @@ from mainspring.control.keys import KeyService
 from mainspring.errors import SettingsError
 from mainspring.model.metrics import METRICS
 from mainspring.settings import load_settings
+from tests.waiting import auntil, until
 
 
 class Asked:
@@ -75,12 +76,13 @@ async def samples(node: Node) -> dict[str, float]:
 
 
 async def test_a_node_tells_what_it_and_the_fleet_did(node: Node) -> None:
-    async with asyncio.timeout(20):
-        while True:
-            found = await samples(node)
-            if found.get("mainspring_executions_finished_total{handler=work,outcome=success,queue=default}") == 3:
-                break
-            await asyncio.sleep(0.1)
+    finished = "mainspring_executions_finished_total{handler=work,outcome=success,queue=default}"
+
+    async def told() -> dict[str, float]:
+        found = await samples(node)
+        return found if found.get(finished) == 3 and found["mainspring_attempts_settled_total"] == 3 else {}
+
+    found = await auntil("all three are counted", told)
     assert found["mainspring_executions_claimed_total"] == 3
     assert found["mainspring_attempts_settled_total"] == 3
     assert found["mainspring_worker_slots{state=busy}"] == 0
@@ -106,17 +108,13 @@ async def test_a_loop_that_a_handler_blocks_does_not_live(node: Node) -> None:
     await node._app.block.aenqueue(3.0)  # type: ignore[attr-defined]
     # Asked in a thread of its own, as the loop will not turn.
     asked = asyncio.get_running_loop().run_in_executor(None, _until_dead, node.metrics_port)
-    assert await asked == 503
+    assert await asked == 503, "asked while it was blocked"
     assert (await ask(node, "/livez")).status == 200, "and lives again when it turns again"
 
 
 def _until_dead(port: int | None) -> int:
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
-        status = _ask(f"http://127.0.0.1:{port}/livez", None).status
-        if status != 200:
-            return status
-    return 200
+    answers = lambda: _ask(f"http://127.0.0.1:{port}/livez", None).status  # noqa: E731
+    return until("it does not live", lambda: (found := answers()) != 200 and found)
 
 
 async def test_once_a_key_exists_metrics_need_one_and_probes_do_not(node: Node) -> None:

@@ -20,6 +20,7 @@ from mainspring.handlers import webhook_channel
 from mainspring.ports.notifier import Delivery, DeliveryStatus, Message
 from mainspring.testing.clock import START, ManualClock
 from tests.integration.local_servers import Asked, HttpServer, SmtpServer, client_tls, server_tls, serving, status
+from tests.waiting import PATIENCE
 
 MESSAGE = Message("Report failed", "Grüße,\n.\nline two", "error", START, {"job": "report"})
 
@@ -253,7 +254,7 @@ async def test_tls_from_the_first_byte() -> None:
     server = SmtpServer()
     async with serving(server.talk, server_tls()) as port:
         channel = SmtpChannel(
-            "127.0.0.1", "a@example.org", ("b@example.org",), port=port, security="tls", tls=trusting, timeout=5
+            "127.0.0.1", "a@example.org", ("b@example.org",), port=port, security="tls", tls=trusting, timeout=30
         )
         assert (await channel.send(MESSAGE, key="e1")).status is DeliveryStatus.DELIVERED
     assert len(server.mails) == 1
@@ -278,7 +279,7 @@ async def test_a_dripping_server_is_hung_up_on_and_the_thread_ends() -> None:
         channel = SmtpChannel("127.0.0.1", "a@example.org", ("b@example.org",), port=port, security="none", timeout=0.3)
         delivery = await channel.send(MESSAGE, key="e1")
         assert delivery == Delivery(DeliveryStatus.RETRY, "127.0.0.1 did not finish within 0.3 s")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await over.wait()
 
 

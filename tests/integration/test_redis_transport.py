@@ -16,6 +16,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -33,7 +34,7 @@ from mainspring.moves.end import Ended, settle_attempts
 from mainspring.moves.enqueue import EnqueueRequest, enqueue
 from mainspring.ports.transport import Offer
 from tests import servers
-from tests.contracts.transport_contract import ids, put
+from tests.contracts.transport_contract import WITHIN, ids, put
 from tests.integration.redis_rig import Rig, lines_of, rigged
 
 pytestmark = pytest.mark.servers
@@ -343,7 +344,7 @@ async def test_r8_a_server_killed_and_restarted_empty_is_used_again(caplog: pyte
             assert ids(await worker.take(2)) == gone, "found by polling, as in a database without Redis"
             await rig.is_so(lambda: not rig.up)
             server.start()
-            await rig.is_so(lambda: rig.up, within=10)
+            await rig.is_so(lambda: rig.up, within=WITHIN)
             await worker.rest()
             back = await put(rig.store, 2)
             await rig.is_so(lambda: rig.transport.stats.delivered >= 2)
@@ -359,17 +360,19 @@ async def test_r10_a_frozen_server_holds_nobody_up_and_nothing_piles_up() -> Non
             worker = await rig.worker(poll=0.2)
             server.send(signal.SIGSTOP)
             loop = asyncio.get_running_loop()
-            tasks, asked, taken = len(asyncio.all_tasks()), loop.time(), 0
+            tasks, asked, took = len(asyncio.all_tasks()), loop.time(), []
             while loop.time() - asked < 3:
                 began = loop.time()
                 queued = await put(rig.store, 10)
-                assert loop.time() - began < 0.5, "a commit waits for no announcement"
-                taken += len(await worker.take(len(queued)))
+                took.append(loop.time() - began)
+                assert len(await worker.take(len(queued))) == 10
                 assert len(asyncio.all_tasks()) <= tasks + 10, "those that close connections, and no more"
-            await rig.is_so(lambda: not rig.up, within=5)
+            # Of most, as a machine that tests may stand still for a moment.
+            assert median(took) < 0.25, "a commit waits for no announcement"
+            await rig.is_so(lambda: not rig.up, within=WITHIN)
             assert worker.deliveries.offer({"default": 1}, 1) == Offer(), "as if there were no Redis"
             server.send(signal.SIGCONT)
-            await rig.is_so(lambda: rig.up, within=10)
+            await rig.is_so(lambda: rig.up, within=WITHIN)
             await worker.rest()
             back = await put(rig.store)
             assert ids(await worker.take(1)) == back
@@ -387,7 +390,7 @@ async def test_a_server_that_is_not_there_when_the_process_starts_is_used_once_i
         queued = await put(rig.store, 3)
         assert ids(await worker.take(3)) == queued
         server.start()
-        await rig.is_so(lambda: rig.up, within=10)
+        await rig.is_so(lambda: rig.up, within=WITHIN)
         await worker.deliveries.close()
         await late.close()
 
@@ -401,7 +404,7 @@ async def test_r8_a_primary_that_becomes_a_replica_is_away_until_it_is_one_again
             assert ids(await worker.take(2)) == queued
             await rig.is_so(lambda: not rig.up)
             await rig.redis.execute_command("REPLICAOF", "NO", "ONE")
-            await rig.is_so(lambda: rig.up, within=10)
+            await rig.is_so(lambda: rig.up, within=WITHIN)
             await worker.rest()
             before = rig.transport.stats.delivered
             back = await put(rig.store, 2)

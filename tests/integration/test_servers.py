@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -19,6 +17,7 @@ import pytest
 import redis
 
 from tests import servers
+from tests.waiting import until
 
 pytestmark = pytest.mark.servers
 
@@ -129,19 +128,12 @@ def test_a_server_can_be_made_to_hang_and_to_go_on() -> None:
     with servers.valkey() as server:
         process = psutil.Process(server.pid)
         server.send(signal.SIGSTOP)
-        until(lambda: process.status() == psutil.STATUS_STOPPED)
+        until("it has stopped", lambda: process.status() == psutil.STATUS_STOPPED)
         with redis.Redis.from_url(server.url, socket_timeout=0.2) as client, pytest.raises(redis.TimeoutError):
             client.ping()
         server.send(signal.SIGCONT)
-        until(lambda: process.status() != psutil.STATUS_STOPPED)
+        until("it goes on", lambda: process.status() != psutil.STATUS_STOPPED)
         assert answers(server.url)
-
-
-def until(true: Callable[[], bool]) -> None:
-    limit = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < limit
-        os.sched_yield()
 
 
 def test_a_server_that_cannot_start_says_why() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
 import textwrap
@@ -31,6 +30,7 @@ from mainspring.moves.enqueue import EnqueueRequest
 from tests import servers
 from tests.integration import traced_handlers
 from tests.integration.api.conftest import serving
+from tests.waiting import auntil
 
 
 @pytest.fixture
@@ -156,12 +156,11 @@ async def test_threads_and_child_processes_are_in_the_trace(ms: Any, spans: InMe
 
 
 async def ended(ms: Any, execution_id: str) -> Any:
-    async with asyncio.timeout(60):
-        while True:
-            found = await _stored(ms, execution_id)
-            if found.status.terminal:
-                return found
-            await asyncio.sleep(0.05)
+    async def found() -> Any:
+        execution = await _stored(ms, execution_id)
+        return execution if execution.status.terminal else None
+
+    return await auntil(f"{execution_id} has ended", found)
 
 
 async def test_what_a_handler_enqueues_is_below_its_attempt(ms: Any, spans: InMemorySpanExporter) -> None:
@@ -176,15 +175,14 @@ async def test_what_a_handler_enqueues_is_below_its_attempt(ms: Any, spans: InMe
 
 
 async def test_a_due_instant_begins_a_trace_of_its_own(ms: Any, spans: InMemorySpanExporter) -> None:
-    async with asyncio.timeout(30):
-        while True:
-            found = [s for s in spans.get_finished_spans() if (s.attributes or {}).get("mainspring.job.name")]
-            if any(span.name == "process default" for span in found):
-                break
-            await asyncio.sleep(0.05)
-    process = next(span for span in found if span.name == "process default")
-    execution_id = (process.attributes or {})["messaging.message.id"]
-    dispatch = only(spans, "dispatch default", messaging__message__id=execution_id)
+    def both() -> tuple[ReadableSpan, ...]:
+        """Return the spans of an execution, once both are there: a worker may be done before the dispatcher goes on."""
+        found = [span for span in spans.get_finished_spans() if (span.attributes or {}).get("mainspring.job.name")]
+        parts = {(span.name, (span.attributes or {})["messaging.message.id"]): span for span in found}
+        ran = [of for name, of in parts if name == "process default" and ("dispatch default", of) in parts]
+        return (parts["process default", ran[0]], parts["dispatch default", ran[0]]) if ran else ()
+
+    process, dispatch = await auntil("an execution is in a trace", both)
     assert dispatch.parent is None
     assert process.parent is not None
     assert trace.format_span_id(process.parent.span_id) == ids(dispatch)[1]

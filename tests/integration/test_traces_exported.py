@@ -8,7 +8,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from tests.waiting import PATIENCE, until
 
 APP = """
     from mainspring import Context, Mainspring
@@ -72,13 +73,11 @@ def test_a_process_and_its_children_export_one_trace(tmp_path: Path, receiver: t
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=log, stderr=log)
         try:
-            until = time.monotonic() + 60
-            while not any(span.name == "made by the handler" for _, span in heard):
-                assert time.monotonic() < until, (tmp_path / "log").read_text()
-                time.sleep(0.1)
+            made = "made by the handler"
+            until("its span was exported", lambda: any(span.name == made for _, span in heard))
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(40)
+            process.wait(PATIENCE)
     inner = next(span for _, span in heard if span.name == "made by the handler")
     process_span = next(span for _, span in heard if span.span_id == inner.parent_span_id)
     dispatch = next(span for _, span in heard if span.span_id == process_span.parent_span_id)

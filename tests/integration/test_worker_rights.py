@@ -23,6 +23,7 @@ from mainspring.moves.end import Ended, settle_attempts
 from mainspring.moves.enqueue import EnqueueRequest
 from mainspring.ports.store import Tx
 from tests import servers
+from tests.waiting import PATIENCE
 
 LEASE = timedelta(minutes=5)
 GUIDE = Path(__file__).parents[2] / "docs" / "operate" / "postgresql.md"
@@ -97,7 +98,7 @@ async def run_as(owner_url: str, worker_url: str) -> int:
     try:
         async with works.running(Roles(dispatcher=False)):
             (made,) = await asks.scheduler().enqueue([EnqueueRequest("double", {"n": 21})])
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 found = await asks.scheduler().get_execution(made.id)
                 while not found.execution.status.terminal:
                     await asyncio.sleep(0.05)

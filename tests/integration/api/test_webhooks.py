@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 from typing import Any
@@ -18,6 +17,7 @@ from mainspring.ports.sealing import Unsealed
 from tests.integration.api.conftest import Api, serving
 from tests.integration.local_servers import Asked, HttpServer
 from tests.integration.local_servers import serving as receiving
+from tests.waiting import auntil
 
 KEY_1 = "k1:" + base64.b64encode(b"1" * 32).decode()
 KEY_2 = "k2:" + base64.b64encode(b"2" * 32).decode()
@@ -126,12 +126,12 @@ async def test_deliveries_are_listed_and_an_ended_one_is_delivered_again_under_t
 
 async def delivered(api: Api, ref: str, count: int) -> list[dict[str, Any]]:
     """Return deliveries once so many have arrived."""
-    async with asyncio.timeout(20):
-        while True:
-            found: list[dict[str, Any]] = (await api.get(ref, params={"filter": "state = delivered"})).json()["data"]
-            if len(found) >= count:
-                return found
-            await asyncio.sleep(0.02)
+
+    async def found() -> list[dict[str, Any]]:
+        told: list[dict[str, Any]] = (await api.get(ref, params={"filter": "state = delivered"})).json()["data"]
+        return told if len(told) >= count else []
+
+    return await auntil(f"{count} delivered", found)
 
 
 async def test_what_is_still_owed_is_not_owed_twice(api: Api) -> None:

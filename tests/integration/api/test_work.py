@@ -16,6 +16,7 @@ from standardwebhooks import Webhook
 from mainspring.control.operation_steps import run_step
 from tests.integration.api.conftest import Api
 from tests.integration.api.seeds import Seed, seeded
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -270,7 +271,7 @@ async def frames(api: Api, path: str, wanted: int, **headers: str) -> list[dict[
         "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 8700),
         "headers": [(b"host", b"127.0.0.1:8700"), *given],
     }  # fmt: skip
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await api.asgi(scope, receive, send)
     return found
 

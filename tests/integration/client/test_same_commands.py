@@ -105,7 +105,7 @@ def _await_counted(client: Client, *jobs: str) -> None:
     def counted() -> bool:
         return all(client.jobs.stats(job).total == 1 for job in jobs)
 
-    until("what they did is counted", counted, 30)
+    until("what they did is counted", counted)
 
 
 READS = [
