@@ -215,8 +215,8 @@ class QueueContract:
     async def test_what_a_rate_let_through_counts_from_an_instant_on(self, store: Store, now: datetime) -> None:
         def record(tx: Tx) -> datetime:
             for queue, count in (("mail", 3), ("mail", 1), ("web", 7)):
-                tx.platforms.record_admitted(PLATFORM, queue, count, forget_before=tx.now)
-            tx.platforms.record_admitted("other", "mail", 9, forget_before=tx.now)
+                tx.platforms.record_admitted(PLATFORM, queue, count, at=tx.now, forget_before=tx.now)
+            tx.platforms.record_admitted("other", "mail", 9, at=tx.now, forget_before=tx.now)
             return tx.now
 
         at = await store.write(record)
@@ -227,8 +227,13 @@ class QueueContract:
         assert await counted(at) == 4
         assert await counted(at - SECOND) == 4
         assert await counted(at + SECOND) == 0
-        await store.write(lambda tx: tx.platforms.record_admitted(PLATFORM, "mail", 2, forget_before=at + HOUR))
+        await store.write(lambda tx: tx.platforms.record_admitted(PLATFORM, "mail", 2, at=at, forget_before=at + HOUR))
         assert await counted(at - HOUR) == 2, "what is older than the rate looks back is forgotten"
+
+    async def test_the_clock_of_a_transaction_goes_on_while_its_now_stands_still(self, store: Store) -> None:
+        first, now, second = await store.write(lambda tx: (tx.platforms.clock(), tx.now, tx.platforms.clock()))
+        assert now <= first <= second
+        assert await store.read(lambda tx: tx.platforms.clock()) >= second
 
     # -- claiming --------------------------------------------------------------------------------------------------
 

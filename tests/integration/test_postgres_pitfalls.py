@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -17,6 +17,7 @@ from mainspring.adapters.sql.postgres import PostgresSettings, PostgresStore
 from mainspring.adapters.sql.telegraph import CHANNEL, Telegraph
 from mainspring.errors import StoreUnavailableError
 from mainspring.model.execution import Actor, Execution, Status
+from mainspring.model.node import Limit
 from mainspring.model.outcome import Succeeded
 from mainspring.moves.claim import claim
 from mainspring.moves.end import Ended, end, settle_attempts
@@ -70,6 +71,46 @@ async def test_p3_an_event_with_a_lower_number_that_commits_later_is_not_passed_
     assert [e.id for e in await store.read(lambda tx: tx.outbox.unpublished(10))] == [early.id]
 
 
+async def clock(url: str) -> datetime:
+    """Return the server's clock, asked past our own code."""
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as admin:
+        row = await (await admin.execute("SELECT clock_timestamp()")).fetchone()
+    assert row is not None
+    found: datetime = row[0]
+    return found
+
+
+async def test_p4_a_transaction_that_is_run_again_has_another_now(store: PostgresStore, url: str) -> None:
+    nows: list[datetime] = []
+
+    def work(tx: Tx) -> None:
+        nows.append(tx.now)
+        if len(nows) == 1:
+            connection_of(tx).execute(sa.text("DO $$ BEGIN RAISE serialization_failure; END $$"))
+
+    before = await clock(url)
+    await store.write(work)
+    first, again = nows
+    assert before <= first < again <= await clock(url)
+
+
+async def test_p4_what_waited_for_a_limit_is_let_through_when_it_holds_it(store: PostgresStore, url: str) -> None:
+    """It was not: it counted from the begin of its transaction, before others who had gone first."""
+    limit = Limit("default", "queue", "default", rate=5, rate_per=60.0)
+    await store.write(lambda tx: tx.platforms.put_limit(limit))
+    first = Held(lambda tx: enqueue(tx, [EnqueueRequest("h")]))
+    one = asyncio.create_task(store.write(first))
+    await asyncio.to_thread(first.inside.wait, 30)
+    other = asyncio.create_task(store.write(lambda tx: enqueue(tx, [EnqueueRequest("h")] * 2)))
+    await waiting(url)
+    held = await clock(url)
+    first.leave.set()
+    await one
+    await other
+    let_through = await store.read(lambda tx: tx.platforms.admitted_since("default", "default", held))
+    assert let_through == 2
+
+
 def test_p5_many_wake_ups_are_few_notifications(url: str) -> None:
     telegraph = Telegraph(url, None)
     with psycopg.connect(url, autocommit=True) as listener:
@@ -100,8 +141,8 @@ async def test_p8_every_connection_is_limited_by_the_server_and_watched_by_the_s
 
 
 async def test_p8_a_client_that_freezes_in_a_transaction_loses_its_locks(url: str) -> None:
-    settings = PostgresSettings(idle_limit=timedelta(milliseconds=300))
-    frozen, other = (PostgresStore(url, random=Random(n), settings=settings) for n in range(2))
+    settings = PostgresSettings(idle_limit=timedelta(milliseconds=500))
+    frozen, other = PostgresStore(url, random=Random(1), settings=settings), PostgresStore(url, random=Random(2))
     await frozen.open()
     await other.open()
     execution = an_execution(await other.read(lambda tx: tx.now))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from mainspring.model.dispatch import dispatch_of
 from mainspring.model.execution import Actor, Execution, Move, Status
@@ -29,6 +29,7 @@ class Admission:
         # What is used is kept, not what is free: executions that carry one key may bring different bounds.
         self._used: dict[tuple[str, str, str], int] = {}
         self._rated: dict[tuple[str, str], tuple[int, float]] = {}
+        self._at: datetime | None = None
 
     def blocked_by(self, execution: Execution) -> str | None:
         """Name the limit that holds an execution back; None after reserving its slots under all of them."""
@@ -44,8 +45,9 @@ class Admission:
     def record(self) -> None:
         """Write down what the rates have let through, once all that is admitted in this transaction is known."""
         for (platform_id, queue), (count, seconds) in self._rated.items():
-            before = self._tx.now - timedelta(seconds=seconds)
-            self._tx.platforms.record_admitted(platform_id, queue, count, forget_before=before)
+            at = self._held_at()
+            before = at - timedelta(seconds=seconds)
+            self._tx.platforms.record_admitted(platform_id, queue, count, at=at, forget_before=before)
         self._rated.clear()
 
     def holder(self, execution: Execution) -> str | None:
@@ -79,13 +81,24 @@ class Admission:
         if key not in self._used:
             platform_id, scope, name = key
             if seconds is not None:
-                used = self._tx.platforms.admitted_since(platform_id, name, self._tx.now - timedelta(seconds=seconds))
+                since = self._held_at() - timedelta(seconds=seconds)
+                used = self._tx.platforms.admitted_since(platform_id, name, since)
             else:
                 # Executions of one key may bring different bounds; the others' are the same for all.
                 most = None if scope == "key" else bound
                 used = self._tx.executions.occupying(platform_id, scope, [name], most=most).get(name, 0)
             self._used[key] = used
         return bound - self._used[key]
+
+    def _held_at(self) -> datetime:
+        """Return an instant since which the limits are held, by the store's clock.
+
+        Not when the transaction began: another that let work through meanwhile, while this one waited for it, would
+        come later by its time and have gone before. A span of time would then hold more than the rate.
+        """
+        if self._at is None:
+            self._at = self._tx.platforms.clock()
+        return self._at
 
 
 def add_executions(tx: Tx, executions: Sequence[Execution]) -> list[Execution]:

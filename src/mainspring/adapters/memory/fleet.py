@@ -96,9 +96,14 @@ class MemoryPlatformTable:
     def admitted_since(self, platform_id: str, queue: str, since: datetime) -> int:
         return sum(count for at, count in self._admitted.get((platform_id, queue), ()) if at >= since)
 
-    def record_admitted(self, platform_id: str, queue: str, count: int, *, forget_before: datetime) -> None:
+    def clock(self) -> datetime:
+        return self._journal.now  # there is one writer, who has waited for nobody
+
+    def record_admitted(
+        self, platform_id: str, queue: str, count: int, *, at: datetime, forget_before: datetime
+    ) -> None:
         kept = [row for row in self._admitted.get((platform_id, queue), ()) if row[0] >= forget_before]
-        self._journal.put(self._admitted, (platform_id, queue), (*kept, (self._journal.now, count)))
+        self._journal.put(self._admitted, (platform_id, queue), (*kept, (at, count)))
 
     def calendars(self, platform_id: str) -> dict[str, frozenset[date]]:
         return {name: dates for (platform, name), dates in self._calendars.items() if platform == platform_id}

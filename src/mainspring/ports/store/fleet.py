@@ -55,8 +55,13 @@ class PlatformTable(Protocol):
     def admitted_since(self, platform_id: str, queue: str, since: datetime) -> int:
         """Return how many executions of a queue its rate has let through at or after an instant."""
 
-    def record_admitted(self, platform_id: str, queue: str, count: int, *, forget_before: datetime) -> None:
-        """Record that a queue's rate lets ``count`` executions through now; forget what it did before an instant."""
+    def record_admitted(
+        self, platform_id: str, queue: str, count: int, *, at: datetime, forget_before: datetime
+    ) -> None:
+        """Record that a queue's rate let ``count`` executions through; forget what it did before an instant."""
+
+    def clock(self) -> datetime:
+        """Return the store's clock as it is now. ``Tx.now`` stands still, for however long the transaction waits."""
 
     def calendars(self, platform_id: str) -> dict[str, frozenset[date]]:
         """Return the named calendars of a platform."""
