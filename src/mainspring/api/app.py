@@ -94,13 +94,16 @@ def create_app(app: Application, settings: ApiSettings | None = None) -> FastAPI
         sender,
         app.settings.health(),
         lambda: app.tracing,
+        lambda: app.transport,
     )
     api.state.streams = Streams(lambda: app.store, app.wakeups)
     api.state.exposition = Exposition(app, fleet=True, loop=lambda: api.state.loop)
     api.state.loop = None
     api.state.requests = Requests(lambda: api.state.streams.open)
     for module in _ROUTES:
-        api.include_router(module.routes)
+        # As they stand, and not by `include_router`: that makes every route again for each application, at its first
+        # request, which takes most of a second; and an application adds nothing to them.
+        api.router.routes.extend(module.routes.routes)
     api.add_middleware(Border, settings=settings.border, requests=api.state.requests)
     api.add_exception_handler(RequestValidationError, _invalid)
     api.add_exception_handler(MainspringError, _ours)
