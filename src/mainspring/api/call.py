@@ -34,6 +34,7 @@ from mainspring.moves.schedules import Schedules
 from mainspring.ports.sealing import Sealer
 from mainspring.ports.store import Store, Tx, Work
 from mainspring.ports.tracing import Tracing
+from mainspring.ports.transport import DatabaseTransport, Transport
 from mainspring.ports.webhooks import WebhookSender
 
 T = TypeVar("T")
@@ -62,6 +63,7 @@ class ApiState:
     sender: Callable[[], WebhookSender]
     health: HealthLimits = field(default_factory=HealthLimits)
     tracing: Callable[[], Tracing | None] = lambda: None
+    transport: Callable[[], Transport] = DatabaseTransport
 
 
 class Call:
@@ -78,6 +80,11 @@ class Call:
     def wall(self) -> str | None:
         """The platform everything is confined to."""
         return self.platform_id if self.walled else None
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether who asks is of every platform, and may know what the whole fleet shares."""
+        return self.principal.platform_id is None
 
     @property
     def sees_payloads(self) -> bool:

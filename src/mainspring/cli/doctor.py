@@ -19,9 +19,8 @@ from mainspring.cli.target import Opened, Target, sqlite_path
 from mainspring.client import asks
 from mainspring.client.problems import ServerUnreachableError
 from mainspring.control.doctor import Finding, Grade, examine, worst
-from mainspring.control.doctor_activity import ActivityBounds, judge_activity
-from mainspring.control.doctor_transport import judge_transport
-from mainspring.control.transport import collect_transport
+from mainspring.control.doctor_activity import ActivityBounds
+from mainspring.control.doctor_fleet import examine_fleet
 from mainspring.errors import ForbiddenError, MainspringError, SchemaError, UnauthorizedError
 
 SIGNS = {Grade.OK: "✓", Grade.NOTE: "·", Grade.WARNING: "!", Grade.ERROR: "✗"}
@@ -41,13 +40,13 @@ def doctor(
     Args:
         strict: Exit 11 for warnings too.
         transactions_older_than: Warn of transactions in PostgreSQL that have been open for so long, and of those in
-            which nothing was said for half as long. A database's own doctor sees them; a server's does not.
+            which nothing was said for half as long. A server tells of them with a key of every platform.
     """
     target = target or Target()
-    bounds = _bounds(transactions_older_than)
+    bound = elapsed_ms(transactions_older_than, "transactions_older_than")
 
     try:
-        findings = _at_server(target) if target.place().server is not None else _at_database(target, bounds)
+        findings = _at_server(target, bound) if target.place().server is not None else _at_database(target, bound)
     except (DatabaseMissingError, SchemaError) as error:
         fix = ("mainspring migrate",)
         findings = [Finding("database", Grade.ERROR, str(error), {}, fix)]
@@ -62,24 +61,26 @@ def doctor(
     return Exit.WARNINGS if strict and grade is Grade.WARNING else Exit.DONE
 
 
-def _at_database(target: Target, bounds: ActivityBounds) -> list[Finding]:
+def _at_database(target: Target, bound: int) -> list[Finding]:
+    bounds = ActivityBounds.older_than(timedelta(milliseconds=bound))
+
     async def work(client: Opened) -> list[Finding]:
         began = time.perf_counter()
         await client.scheduler.read(lambda tx: tx.now)
         took = time.perf_counter() - began
         platform_id, schedules = client.scheduler.platform_id, client.app.schedules
         found = await client.scheduler.read(lambda tx: examine(tx, schedules, platform_id))
-        transport = judge_transport(await collect_transport(client.app.store, client.app.transport))
-        return [*await _database(client, took), *await _activity(client, bounds), transport, *found]
+        fleet = await examine_fleet(client.app.store, client.app.transport, bounds)
+        return [*await _database(client, took), *fleet, *found]
 
     return target.run_on_store(work, what="doctor")
 
 
-def _at_server(target: Target) -> list[Finding]:
-    """Ask a server what it sees; what only who has the database sees is left out."""
+def _at_server(target: Target, bound: int) -> list[Finding]:
+    """Ask a server what it sees: of the whole fleet with a key of every platform, else of one platform alone."""
     began = time.perf_counter()
     try:
-        found = target.run(lambda desk: desk.ask(asks.get_findings()))
+        found = target.run(lambda desk: desk.ask(asks.get_findings(transactions_older_than_ms=bound)))
     except ServerUnreachableError as error:
         return [Finding("server", Grade.ERROR, str(error), {}, (error.fix,))]
     took = round((time.perf_counter() - began) * 1000, 1)
@@ -108,17 +109,6 @@ async def _database(client: Opened, took: float) -> list[Finding]:
     if path is not None:
         found += [_engine(path), _sqlite()]
     return found
-
-
-def _bounds(text: str) -> ActivityBounds:
-    bound = timedelta(milliseconds=elapsed_ms(text, "transactions_older_than"))
-    return ActivityBounds(open=bound, idle=bound / 2)
-
-
-async def _activity(client: Opened, bounds: ActivityBounds) -> list[Finding]:
-    """Return what else goes on in the database; nothing for one that only we use."""
-    ask = getattr(client.app.store, "activity", None)
-    return [] if ask is None else judge_activity(await ask(), bounds)
 
 
 async def schema_revision(client: Opened) -> str | None:

@@ -371,9 +371,11 @@ def get_execution(execution_id: str) -> Ask[ExecutionWithAttempts]:
     )
 
 
-def get_findings() -> Ask[Findings]:
+def get_findings(*, transactions_older_than_ms: int | None = None) -> Ask[Findings]:
     """Check everything that can be checked from here; each finding names the command that mends it."""
-    return Ask("get_findings", "GET", "/doctor", Findings)
+    return Ask(
+        "get_findings", "GET", "/doctor", Findings, query={"transactions_older_than_ms": transactions_older_than_ms}
+    )
 
 
 def get_handler(handler: str) -> Ask[Handler]:

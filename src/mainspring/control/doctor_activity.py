@@ -32,6 +32,15 @@ class ActivityBounds:
     kept: int = 1
     least: int = 1_000
 
+    @classmethod
+    def older_than(cls, bound: timedelta) -> ActivityBounds:
+        """Return bounds that warn of transactions open for so long, and of those silent for half as long.
+
+        >>> ActivityBounds.older_than(timedelta(minutes=1)) == ActivityBounds()
+        True
+        """
+        return cls(open=bound, idle=bound / 2)
+
 
 def judge_activity(found: Activity, bounds: ActivityBounds | None = None) -> list[Finding]:
     """Return the findings, one on transactions and one on dead rows.

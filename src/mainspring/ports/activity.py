@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +54,12 @@ class Activity:
     dead: tuple[DeadRows, ...] = ()
     vacuums: bool = True
     hidden: int = 0
+
+
+@runtime_checkable
+class SharedDatabase(Protocol):
+    """A store whose database others use as well, and which tells what they do in it."""
+
+    async def activity(self) -> Activity:
+        """Return what goes on right now; asked on a connection of its own, in bounded time."""
+        ...

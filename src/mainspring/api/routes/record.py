@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Annotated
 
 from fastapi import Query
@@ -12,6 +13,8 @@ from mainspring.api.call import Reading, Reply, encoded
 from mainspring.api.routing import Routes
 from mainspring.api.shapes import admin
 from mainspring.control.doctor import examine, worst
+from mainspring.control.doctor_activity import ActivityBounds
+from mainspring.control.doctor_fleet import examine_fleet
 from mainspring.control.export import Kind, export
 from mainspring.model.redact import redacted
 from mainspring.moves.jobs import existing
@@ -20,12 +23,22 @@ routes = Routes("record", "/api/v1/platforms/{platform_id}")
 
 #: The media type of JSON values, one a line.
 LINES = "application/x-ndjson"
+#: Milliseconds.
+DAY = 86_400_000
 
 
 @routes.on("GET", "/doctor", scope="metrics:read", answers=admin.Findings)
-async def get_findings(call: Reading) -> Response:
+async def get_findings(
+    call: Reading,
+    transactions_older_than_ms: Annotated[
+        int, Query(ge=1, le=DAY, description="Warn of database transactions open for so long (keys of every platform).")
+    ] = 60_000,
+) -> Response:
     """Check everything that can be checked from here; each finding names the command that mends it."""
     found = await call.read(lambda tx: examine(tx, call.state.schedules, call.platform_id))
+    if call.everywhere:  # the database's sessions and the streams are the whole fleet's
+        bounds = ActivityBounds.older_than(timedelta(milliseconds=transactions_older_than_ms))
+        found = [*await examine_fleet(call.state.store(), call.state.transport(), bounds), *found]
     return call.answer(Reply({"status": worst(found).value, "findings": [finding.to_wire() for finding in found]}))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from mainspring.cli.desk.answers.kept import answers
@@ -10,6 +11,8 @@ from mainspring.cli.desk.store import StoreDesk
 from mainspring.client.ask import Ask
 from mainspring.control import fleet
 from mainspring.control.doctor import examine, worst
+from mainspring.control.doctor_activity import ActivityBounds
+from mainspring.control.doctor_fleet import examine_fleet
 from mainspring.control.figures import last_hour
 from mainspring.control.status import collect_status
 from mainspring.control.transport import collect_transport
@@ -67,7 +70,9 @@ async def get_metrics(desk: StoreDesk, ask: Ask[Any]) -> Any:
 
 @answers
 async def get_findings(desk: StoreDesk, ask: Ask[Any]) -> Any:
-    found = await desk.read(lambda tx: examine(tx, desk.app.schedules, desk.platform_id))
+    bounds = ActivityBounds.older_than(timedelta(milliseconds=ask.query.get("transactions_older_than_ms", 60_000)))
+    fleet = await examine_fleet(desk.app.store, desk.app.transport, bounds)
+    found = [*fleet, *await desk.read(lambda tx: examine(tx, desk.app.schedules, desk.platform_id))]
     return {"status": worst(found).value, "findings": [finding.to_wire() for finding in found]}
 
 
