@@ -1,4 +1,4 @@
-"""A whole Mainspring in a thread of this process: engine and server on one SQLite file, asked over a real socket."""
+"""A whole Mainspring in a thread of this process: engine and server on one database, asked over a real socket."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from mainspring.api.server import ServerSettings, serve
 
 @dataclass(frozen=True)
 class Live:
-    """Where it is."""
+    """Where its API is, and its database: a URL, or the path of a SQLite file."""
 
     url: str
-    path: Path
+    database: str
 
 
 @contextlib.contextmanager
-def live(path: Path) -> Iterator[Live]:
-    """Run it while the block runs."""
+def live(database: str | Path) -> Iterator[Live]:
+    """Run it on a SQLite file, or a migrated PostgreSQL, while the block runs."""
     told: queue.Queue[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = queue.Queue()
-    running = threading.Thread(target=lambda: asyncio.run(_run(path, told)), name="live", daemon=True)
+    running = threading.Thread(target=lambda: asyncio.run(_run(database, told)), name="live", daemon=True)
     running.start()
     url, loop, stop = told.get(timeout=60)
     try:
-        yield Live(url, path)
+        yield Live(url, str(database))
     finally:
         loop.call_soon_threadsafe(stop.set)
         running.join(60)
         assert not running.is_alive()
 
 
-async def _run(path: Path, told: queue.Queue[Any]) -> None:
+async def _run(database: str | Path, told: queue.Queue[Any]) -> None:
     started: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     stop = asyncio.Event()
-    async with make_app(path).running():
-        server = Mainspring(f"sqlite:///{path}")
+    async with make_app(database).running():
+        server = Mainspring(database)
         serving = asyncio.create_task(serve(server, ServerSettings(port=0), started=started))
         told.put((await started, asyncio.get_running_loop(), stop))
         await stop.wait()
@@ -50,9 +50,9 @@ async def _run(path: Path, told: queue.Queue[Any]) -> None:
         await asyncio.gather(serving, return_exceptions=True)
 
 
-def make_app(path: Path) -> Mainspring:
+def make_app(database: str | Path) -> Mainspring:
     """Return an application with a handler for each way to end."""
-    app = Mainspring(f"sqlite:///{path}")
+    app = Mainspring(database)
 
     @app.handler(name="add")
     async def add(ctx: Context, a: int = 0, b: int = 0, password: str = "") -> int:

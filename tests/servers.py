@@ -225,19 +225,32 @@ def valkey(*options: str, durable: bool = False, exe: Path | None = None, oldest
 
 
 @contextlib.contextmanager
-def new_database(server_url: str) -> Iterator[str]:
-    """Make an empty database on a PostgreSQL server, give its URL, and drop it whoever is still connected."""
+def new_database(server_url: str, *, like: str | None = None) -> Iterator[str]:
+    """Make a database as `make_database` does, give its URL, and drop it whoever is still connected."""
     import psycopg
     from psycopg import sql
 
-    name = f"test_{secrets.token_hex(6)}"
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    url = make_database(server_url, like=like)
     try:
-        yield f"{server_url.rpartition('/')[0]}/{name}"
+        yield url
     finally:
         with psycopg.connect(server_url, autocommit=True) as connection:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(url.rpartition("/")[2])))
+
+
+def make_database(server_url: str, *, like: str | None = None) -> str:
+    """Make a database that stays for as long as its PostgreSQL server does; return its URL.
+
+    It is empty, or a copy of the one whose URL is ``like``, to which nobody may be connected.
+    """
+    import psycopg
+    from psycopg import sql
+
+    name, template = f"test_{secrets.token_hex(6)}", "template1" if like is None else like.rpartition("/")[2]
+    made = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(made)
+    return f"{server_url.rpartition('/')[0]}/{name}"
 
 
 def installed_postgres(major: int) -> Path | None:

@@ -25,7 +25,7 @@ _OPTIONS = """\
   --server URL       a server to ask instead; --key KEY, or better MAINSPRING_API_KEY, says who asks
   --profile NAME     a server or a database by its name in `mainspring profiles`
   --platform NAME    the tenant; "default" unless set
-  -o, --output WHAT  table, json or jsonl; data goes to stdout, messages to stderr
+  -o, --output WHAT  table, json, jsonl or yaml; data goes to stdout, messages to stderr
   -v, --verbose      show tracebacks of errors
   --help, --version"""
 
@@ -312,7 +312,12 @@ def _refuse(words: Sequence[str], error: MainspringError) -> int:
         import traceback
 
         traceback.print_exception(error)
-    if _wants_json(words):
+    output = _output(words)
+    if output == "yaml":
+        from mainspring.cli.output import print_yaml
+
+        print_yaml({"error": error_to_wire(error)})
+    elif output in ("json", "jsonl"):
         import json
 
         print(json.dumps({"error": error_to_wire(error)}, ensure_ascii=False))
@@ -325,13 +330,13 @@ def _refuse(words: Sequence[str], error: MainspringError) -> int:
     return code_of(error)
 
 
-def _wants_json(words: Sequence[str]) -> bool:
+def _output(words: Sequence[str]) -> str:
+    """Return how the answer was to be printed; "table" where nothing is said."""
     for index, word in enumerate(words):
         name, inline, value = word.partition("=")
         if name in ("-o", "--output"):
-            value = value if inline else next(iter(words[index + 1 : index + 2]), "")
-            return value in ("json", "jsonl")
-    return False
+            return value if inline else next(iter(words[index + 1 : index + 2]), "")
+    return "table"
 
 
 def _verbose(words: Sequence[str]) -> bool:

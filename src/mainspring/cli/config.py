@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from mainspring.cli.output import print_json, print_lines, say, table
+from mainspring.cli.output import print_lines, print_whole, say, table
 from mainspring.cli.target import Target, database_url
 from mainspring.settings import FILE, PREFIX, load_settings, unread
 
@@ -32,8 +32,8 @@ def config(*, target: Target | None = None) -> None:
     for variable, meant in unread().items():
         hint = f"; did you mean {meant}?" if meant is not None else ""
         say(f"warning: {variable} is no setting, and nothing reads it{hint}")
-    if target.output == "json":
-        print_json({"data": found})
+    if target.whole:
+        print_whole(target.output, {"data": found})
     elif target.output == "jsonl":
         print_lines(found)
     else:

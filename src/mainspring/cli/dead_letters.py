@@ -15,7 +15,7 @@ from mainspring.cli.exits import Exit, UsageError, code_of, error_to_wire
 from mainspring.cli.filters import compared, equals, narrowed
 from mainspring.cli.job_zones import JobZones, read_zones
 from mainspring.cli.moments import read_at
-from mainspring.cli.output import columns, print_json, print_lines, print_one, say, short, table
+from mainspring.cli.output import columns, print_lines, print_one, print_whole, say, short, table
 from mainspring.cli.pages import Listed, print_listing
 from mainspring.cli.target import Target
 from mainspring.cli.times import stamp
@@ -286,9 +286,9 @@ def _each(
         return done, failed
 
     done, failed = target.run(work)
-    if target.output == "json":
+    if target.whole:
         data: Any = done[0] if len(execution_ids) == 1 else {"data": done, "errors": [error_to_wire(e) for e in failed]}
-        print_json(data)
+        print_whole(target.output, data)
     elif target.output == "jsonl":
         print_lines(done)
     if not failed:

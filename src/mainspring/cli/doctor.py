@@ -14,7 +14,7 @@ from cyclopts import Parameter
 from mainspring.cli.config import masked
 from mainspring.cli.durations import elapsed_ms
 from mainspring.cli.exits import DatabaseMissingError, Exit
-from mainspring.cli.output import clean, print_json, print_lines
+from mainspring.cli.output import clean, print_lines, print_whole
 from mainspring.cli.target import Opened, Target, sqlite_path
 from mainspring.client import asks
 from mainspring.client.problems import ServerUnreachableError
@@ -157,8 +157,8 @@ def _sqlite() -> Finding:
 
 
 def _print(target: Target, findings: list[Finding], grade: Grade) -> None:
-    if target.output == "json":
-        print_json({"status": grade.value, "findings": [finding.to_wire() for finding in findings]})
+    if target.whole:
+        print_whole(target.output, {"status": grade.value, "findings": [finding.to_wire() for finding in findings]})
     elif target.output == "jsonl":
         print_lines(finding.to_wire() for finding in findings)
     else:

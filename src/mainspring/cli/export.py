@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from mainspring.cli.desk import Desk
-from mainspring.cli.output import print_json, print_lines
+from mainspring.cli.output import print_lines, print_whole
 from mainspring.cli.target import Target
 from mainspring.client.watching import export_record
 from mainspring.control.export import Kind
@@ -60,8 +60,8 @@ def _export(kind: Kind, job: str | None, target: Target | None) -> None:
     ask = export_record(kind.value, job=job)
 
     async def work(desk: Desk) -> None:
-        if target.output == "json":
-            print_json([row async for row in desk.lines(ask)])
+        if target.whole:
+            print_whole(target.output, [row async for row in desk.lines(ask)])
             return
         async for row in desk.lines(ask):
             print_lines([row])

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mainspring.cli.counters import Counters
+from mainspring.cli.exits import UsageError
 from mainspring.cli.narrate import Line, next_run
 from mainspring.cli.output import clean, short
 from mainspring.cli.target import Format
@@ -103,6 +104,8 @@ class View(Protocol):
 
 def view_for(output: Format, *, color: bool, live: bool = True) -> View:
     """Return the view that fits stdout: on a terminal a live one unless told not to, else lines, plain or JSON."""
+    if output == "yaml":
+        raise UsageError("-o yaml prints one document, and what happens here has no end", fix="Give -o jsonl")
     if output != "table":
         return JsonView()
     return TerminalView(color=color) if live and sys.stdout.isatty() else PlainView()

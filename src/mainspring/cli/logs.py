@@ -11,7 +11,7 @@ from mainspring.cli.desk import Desk
 from mainspring.cli.exits import Exit
 from mainspring.cli.filters import equals
 from mainspring.cli.job_zones import read_zones
-from mainspring.cli.output import clean, print_json, print_lines, say
+from mainspring.cli.output import clean, print_lines, print_whole, say
 from mainspring.cli.target import Target
 from mainspring.cli.times import stamp
 from mainspring.cli.waiting import ended
@@ -68,8 +68,8 @@ class _Reader:
                     say(f"-- execution {execution.id}")
                     continue
             await asyncio.sleep(POLL)
-        if self._target.output == "json":
-            print_json({"data": [line.wire for line in self._kept], "next_page_token": None})
+        if self._target.whole:
+            print_whole(self._target.output, {"data": [line.wire for line in self._kept], "next_page_token": None})
         return Exit.DONE
 
     async def _find(self) -> tuple[Execution | None, bool]:
@@ -109,7 +109,7 @@ class _Reader:
     def _print(self, lines: list[LogLine]) -> None:
         if self._target.output == "jsonl":
             print_lines(line.wire for line in lines)
-        elif self._target.output == "json":
+        elif self._target.whole:
             self._kept += lines
         else:
             for line in lines:

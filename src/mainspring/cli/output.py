@@ -23,12 +23,35 @@ def print_lines(values: Iterable[Any]) -> None:
         print(json.dumps(value, ensure_ascii=False, default=str))
 
 
+def print_yaml(value: Any) -> None:
+    """Print plain data as YAML: what JSON would hold, in the same order; text that YAML takes for more is quoted.
+
+    >>> print_yaml({"at": "2026-03-01T09:00:00Z", "enabled": "no", "retries": [1, None]})
+    at: '2026-03-01T09:00:00Z'
+    enabled: 'no'
+    retries:
+    - 1
+    - null
+    """
+    import yaml  # only here: it takes a while to load
+
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    plain = json.loads(json.dumps(value, default=str))
+    width = sys.maxsize >> 33  # as wide as the C library takes: nothing is wrapped
+    yaml.dump(plain, sys.stdout, Dumper=dumper, sort_keys=False, allow_unicode=True, width=width)
+
+
+def print_whole(output: Format, value: Any) -> None:
+    """Print plain data as one document: YAML where that was asked for, else JSON."""
+    (print_yaml if output == "yaml" else print_json)(value)
+
+
 def print_one(output: Format, wire: Mapping[str, Any], text: str) -> None:
     """Print one resource."""
     if output == "table":
         print(text)
-    elif output == "json":
-        print_json(wire)
+    elif output in ("json", "yaml"):
+        print_whole(output, wire)
     else:
         print_lines([wire])
 

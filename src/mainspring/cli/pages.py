@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from cyclopts import Group, Parameter
 
 from mainspring.cli.filters import narrowed
-from mainspring.cli.output import columns, page_size, print_json, print_lines, say, table
+from mainspring.cli.output import columns, page_size, print_lines, print_whole, say, table
 from mainspring.cli.times import stamp
 from mainspring.client.ask import ListQuery
 from mainspring.client.shape import Page, Shape
@@ -64,8 +64,8 @@ def print_listing(
     empty: str,
 ) -> None:
     """Print a page: as it came for programs; as a table of ``row`` for people, or of the fields they asked for."""
-    if target.output == "json":
-        print_json(page.wire)
+    if target.whole:
+        print_whole(target.output, page.wire)
         return
     if target.output == "jsonl":
         print_lines(page.wire["data"])
@@ -88,8 +88,8 @@ def print_rows(
     target: Target, found: Sequence[S], headers: Sequence[str], row: Callable[[S], Sequence[Any]], *, empty: str
 ) -> None:
     """Print a list that comes whole."""
-    if target.output == "json":
-        print_json({"data": [one.wire for one in found]})
+    if target.whole:
+        print_whole(target.output, {"data": [one.wire for one in found]})
     elif target.output == "jsonl":
         print_lines([one.wire for one in found])
     elif found:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from mainspring.cli.moments import is_date, to_instant
-from mainspring.cli.output import print_json, print_lines, say, table, warn
+from mainspring.cli.output import print_lines, print_whole, say, table, warn
 from mainspring.cli.schedule_options import ScheduleOptions
 from mainspring.cli.target import Target
 from mainspring.cli.times import span, whole
@@ -45,14 +45,15 @@ def preview(
         fix = 'Give a cron expression such as "0 9 * * 1-5", or --every, --rrule or --at.'
         raise ScheduleError("schedule", "", "nothing says when", fix)
     found = preview_of(shape, tz, _after(from_, tz), count)
-    if target.output == "json":
-        print_json(
+    if target.whole:
+        print_whole(
+            target.output,
             {
                 "instants": [_to_wire(item) for item in found],
                 "sentence": found.sentence,
                 "timezone": found.timezone,
                 "warnings": list(found.warnings),
-            }
+            },
         )
     elif target.output == "jsonl":
         print_lines(_to_wire(item) for item in found)

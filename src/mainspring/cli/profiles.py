@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from mainspring.cli.exits import UsageError
 from mainspring.cli.job_fields import read_text
-from mainspring.cli.output import print_json, print_lines, print_one, say, table
+from mainspring.cli.output import print_lines, print_one, print_whole, say, table
 from mainspring.cli.target import Target
 from mainspring.profiles import (
     Profile,
@@ -51,8 +51,8 @@ def list_profiles(*, target: Target | None = None) -> None:
     target = target or Target()
     profiles = read_profiles()
     wires = [_wire(profiles.by_name[name], profiles) for name in sorted(profiles.by_name)]
-    if target.output == "json":
-        print_json({"data": wires})
+    if target.whole:
+        print_whole(target.output, {"data": wires})
     elif target.output == "jsonl":
         print_lines(wires)
     elif wires:

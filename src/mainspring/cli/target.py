@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 GLOBAL = Group("Options of every command", sort_key=100)
-Format = Literal["table", "json", "jsonl"]
+Format = Literal["table", "json", "jsonl", "yaml"]
 
 
 @Parameter(name="*", group=GLOBAL)
@@ -54,6 +54,11 @@ class Target:
     def for_people(self) -> bool:
         """Whether the answer is a table, and so times are shown in their zones."""
         return self.output == "table"
+
+    @property
+    def whole(self) -> bool:
+        """Whether the answer is one document, in JSON or YAML."""
+        return self.output in ("json", "yaml")
 
     def place(self) -> Place:
         """Return the server or the database that is meant."""

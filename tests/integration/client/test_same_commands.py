@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from mainspring.cli.commands import run
 from mainspring.client import Client
@@ -41,7 +42,7 @@ class Both:
     """Runs a command line in one of the modes, in this process."""
 
     def __init__(self, server: Live, capsys: pytest.CaptureFixture[str]) -> None:
-        self.places = {"server": ["--server", server.url], "db": ["--db", str(server.path)]}
+        self.places = {"server": ["--server", server.url], "db": ["--db", server.database]}
         self._capsys = capsys
 
     def __call__(self, mode: str, *words: str) -> tuple[int, str, str]:
@@ -64,6 +65,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 
 @pytest.fixture
 def both(server: Live, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Both:
+    """Both modes, in an empty folder and an environment that says nothing."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     for name in ("MAINSPRING_SERVER", "MAINSPRING_API_KEY", "MAINSPRING_PROFILE", "MAINSPRING_DATABASE_URL"):
@@ -73,7 +75,11 @@ def both(server: Live, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.M
 
 @pytest.fixture(scope="module")
 def stock(server: Live) -> dict[str, str]:
-    """What the commands speak of; made once, read by all."""
+    return stocked(server)
+
+
+def stocked(server: Live) -> dict[str, str]:
+    """Make what the commands speak of; return the ids they name."""
     with Client(server.url) as client:
         client.jobs.create(
             name="nightly",
@@ -182,6 +188,11 @@ READS = [
 def test_a_question_is_answered_the_same(
     both: Both, stock: dict[str, str], words: tuple[str, ...], output: str
 ) -> None:
+    asked_alike(both, stock, words, output)
+
+
+def asked_alike(both: Both, stock: dict[str, str], words: tuple[str, ...], output: str) -> str:
+    """Ask in both modes and compare; return what was printed, as the server told it."""
     line = [
         word.format(**stock) if word.startswith("{") and word.endswith("}") and '"' not in word else word
         for word in words
@@ -191,6 +202,22 @@ def test_a_question_is_answered_the_same(
     assert told["server"] == told["db"]
     assert "Traceback" not in answers["db"][2]
     assert "defect" not in answers["db"][2] + answers["server"][2]
+    return answers["server"][1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("jobs", "list"), ("jobs", "get", "nightly"), ("executions", "logs", "{run}"), ("dead-letters", "groups"),
+        ("calendars", "list"), ("export", "executions", "--job", "sum"), ("jobs", "get", "nowhere"),
+        ("jobs", "list", "--filter", "colour = red"),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_yaml_holds_what_json_does(both: Both, stock: dict[str, str], words: tuple[str, ...]) -> None:
+    in_json, in_yaml = asked_alike(both, stock, words, "json"), asked_alike(both, stock, words, "yaml")
+    assert yaml.safe_load(in_yaml) == json.loads(in_json)
+    assert "{" not in in_yaml.replace("{}", ""), "and not merely JSON, which YAML readers take as well"
 
 
 CHANGES: list[tuple[str, ...]] = [
@@ -308,7 +335,7 @@ def test_a_profile_names_a_place_and_keeps_its_key_to_itself(both: Both, server:
     listed = both("", "profiles", "list", "-o", "json")[1]
     assert "msk_a_secret" not in listed
     assert json.loads(listed)["data"][0]["in_use"] is True
-    assert both("", "profiles", "add", "file", "--db", str(server.path))[0] == 0
+    assert both("", "profiles", "add", "file", "--db", server.database)[0] == 0
     assert both("", "jobs", "list", "--profile", "file")[0] == 0
     assert both("", "jobs", "list", "--profile", "none")[0] == 4
     assert both("", "profiles", "remove", "here")[0] == 0
