@@ -58,6 +58,16 @@ def test_every_command_line_is_accepted(page: str, line: str) -> None:
     accept(shlex.split(re.split(r" [>|] ", line)[0]))
 
 
+def test_every_test_a_page_names_is_there() -> None:
+    """In the tables of guarantees, pitfalls, requirements and faults: a test that is gone shows nothing any more."""
+    files = list(ROOT.glob("tests/**/*.py"))
+    there = {name for file in files for name in re.findall(r"def (test_\w+)\(", file.read_text())}
+    there |= {file.name for file in files}
+    for page in sorted(ROOT.glob("docs/**/*.md")):
+        for name in re.findall(r"`(?:tests/[\w/]+/)?(test_\w+(?:\.py)?)`", page.read_text()):
+            assert name in there, f"{page.relative_to(ROOT)} names {name}"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_every_link_leads_somewhere(page: Path) -> None:
     """Links, and not pictures: those of the benchmarks are drawn by `./dev bench`."""
