@@ -273,12 +273,19 @@ class CountedWakeups(InProcessWakeups):
 class Hold:
     """Work that holds the writer up until it is let go."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, wakes: str | None = None, fails: bool = False) -> None:
         self._began, self._free = threading.Event(), threading.Event()
+        self._wakes, self._fails = wakes, fails
 
     def __call__(self, tx: Tx) -> bool:
         self._began.set()
-        return self._free.wait(30)
+        if self._wakes is not None:
+            tx.wake(self._wakes)
+        free = self._free.wait(30)
+        if self._fails:
+            tx.platforms.put_note("held", "x")
+            raise LookupError("held")
+        return free
 
     async def submit(self, store: SqlStore) -> asyncio.Task[bool]:
         """Return the task that waits for it, once it has begun."""
@@ -291,14 +298,14 @@ class Hold:
 
 
 async def queue_behind_one_another(store: SqlStore, works: list[Callable[[Tx], Any]]) -> list[Any]:
-    """Submit works while the writer is held up, so that they wait together."""
+    """Submit works while the writer is held up, so that they wait together; what holds it up shares their commit."""
     hold = Hold()
     held = await hold.submit(store)
     rest = [asyncio.create_task(store.write(work)) for work in works]
     await asyncio.sleep(0)  # one turn of the loop: every task has submitted its work
     hold.let_go()
-    assert await held
-    return await asyncio.gather(*rest, return_exceptions=True)
+    _, *results = await asyncio.gather(held, *rest, return_exceptions=True)
+    return results
 
 
 async def test_one_failing_work_among_many_undoes_only_itself(make: Callable[..., SqlStore]) -> None:
@@ -332,6 +339,32 @@ async def test_works_that_are_committed_together_see_what_the_ones_before_wrote(
         return value
 
     assert await queue_behind_one_another(store, [increment] * 100) == list(range(1, 101))
+
+
+async def test_what_comes_while_the_writer_works_shares_its_commit(make: Callable[..., SqlStore]) -> None:
+    wakeups = CountedWakeups()
+    store = make(wakeups=wakeups)
+    await store.open()
+    hold = Hold(wakes="jobs")
+    first = await hold.submit(store)
+    late = asyncio.create_task(store.write(lambda tx: tx.wake("queued")))
+    await asyncio.sleep(0)  # one turn of the loop: it has submitted its work
+    hold.let_go()
+    await asyncio.gather(first, late)
+    assert wakeups.calls == [{"jobs", "queued"}]
+
+
+async def test_what_comes_while_a_work_fails_is_written_by_itself(store: SqlStore) -> None:
+    hold = Hold(fails=True)
+    first = await hold.submit(store)
+    kept = asyncio.create_task(store.write(note("kept")))
+    await asyncio.sleep(0)
+    hold.let_go()
+    await kept
+    with pytest.raises(LookupError):
+        await first
+    assert await read_note(store, "kept") == "x"
+    assert await read_note(store, "held") is None
 
 
 async def test_a_cancelled_caller_takes_nobody_with_it(store: SqlStore) -> None:

@@ -1,7 +1,8 @@
 """The threads that own SQLite connections.
 
-Writes take turns anyway, so one thread makes them all: what waits when it comes round goes into one transaction and
-one sync to disk, each work in a savepoint of its own. Reads have threads of their own, on snapshots, and wait for none.
+Writes take turns anyway, so one thread makes them all: what waits when it comes round, or comes while it works, goes
+into one transaction and one sync to disk, each work in a savepoint of its own. Reads have threads of their own, on
+snapshots, and wait for none.
 """
 
 from __future__ import annotations
@@ -119,10 +120,15 @@ class Writer(ConnectionThread):
         except sqlite3.Error as error:
             logger.warning("the write-ahead log could not be copied into the database: %s", error)
 
-    def _write(self, connection: sa.Connection, driver: sqlite3.Connection, group: Sequence[Call]) -> None:
+    def _write(self, connection: sa.Connection, driver: sqlite3.Connection, group: list[Call]) -> None:
         try:
             driver.execute("BEGIN IMMEDIATE")
-            self._run_all(connection, driver, group)
+            self._run_all(connection, driver, group, alone=len(group) == 1)
+            if driver.in_transaction:
+                # Once, so that no stream of newcomers holds up the first: what comes now waits for the next turn.
+                late = [call for call in self._line.take_more(GROUP - len(group)) if not call.future.cancelled()]
+                group += late
+                self._run_all(connection, driver, late, alone=False)
             if driver.in_transaction:
                 driver.execute("COMMIT")
             self._commits += 1
@@ -136,9 +142,13 @@ class Writer(ConnectionThread):
             self._tell(aftermath)
         deliver(group)
 
-    def _run_all(self, connection: sa.Connection, driver: sqlite3.Connection, group: Sequence[Call]) -> None:
-        """Run each work; one that raises is undone alone. Raises if SQLite has given up the transaction."""
-        alone = len(group) == 1  # and then the transaction itself does for a savepoint
+    def _run_all(
+        self, connection: sa.Connection, driver: sqlite3.Connection, group: Sequence[Call], *, alone: bool
+    ) -> None:
+        """Run each work; one that raises is undone alone. Raises if SQLite has given up the transaction.
+
+        To one that is ``alone`` the transaction itself does for a savepoint.
+        """
         for call in group:
             if not alone:
                 driver.execute("SAVEPOINT work")
