@@ -25,6 +25,9 @@ REST = {
     "outbox": "outbox_published_default",
     "decisions": "decisions_default",
 }
+#: Where a transaction on PostgreSQL keeps the instant that is its now.
+NOW = "mainspring.now"
+
 #: The parameter that carries the rows.
 ROWS = "rows_"
 

@@ -34,7 +34,7 @@ class SqlOutboxTable(SqlTable):
     """`OutboxTable` in SQL."""
 
     def add(self, events: Sequence[Event]) -> None:
-        self._insert_values(_OUT, events, conflict="one of these events is in the outbox already")
+        self._put_values(_OUT, events, conflict="one of these events is in the outbox already")
 
     def unpublished(self, limit: int) -> list[Event]:
         return _OUT.rows(self._all(_UNPUBLISHED, limit=limit))

@@ -59,7 +59,7 @@ class SqlExecutionTable(MoveTable, WaitingTable, RunningTable):
     """`ExecutionTable` in SQL."""
 
     def add(self, executions: Sequence[Execution]) -> None:
-        self._insert_values(EXECUTION, executions, conflict="one of these executions exists already")
+        self._put_values(EXECUTION, executions, conflict="one of these executions exists already")
         if self._session.record_transitions:
             self._record_new(executions)
 
@@ -95,7 +95,7 @@ class SqlExecutionTable(MoveTable, WaitingTable, RunningTable):
 
     def add_attempts(self, attempts: Sequence[Attempt]) -> None:
         first = {(attempt.execution_id, attempt.fence): attempt for attempt in reversed(attempts)}
-        self._insert_values(_ATTEMPT, list(first.values()), on_conflict="keep")
+        self._put_values(_ATTEMPT, list(first.values()), on_conflict="keep")
 
     def attempts(self, execution_id: str) -> list[Attempt]:
         return _ATTEMPT.rows(self._all(_ATTEMPTS, execution=execution_id))

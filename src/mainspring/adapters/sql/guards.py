@@ -53,15 +53,6 @@ def for_session(settings: Mapping[str, str]) -> str:
     return " ".join(f"-c {name}={value}" for name, value in settings.items())
 
 
-def for_transaction(settings: Mapping[str, str]) -> str:
-    """Return settings as the statements that make them for the transaction they begin, and for no longer.
-
-    >>> for_transaction({"jit": "off", "lock_timeout": "10000"})
-    'SET LOCAL jit = off; SET LOCAL lock_timeout = 10000; '
-    """
-    return "".join(f"SET LOCAL {name} = {value}; " for name, value in settings.items())
-
-
 def connect_arguments(settings: Mapping[str, str], *, pooled: bool) -> dict[str, Any]:
     """Return the driver's arguments for a connection. ``pooled``: nothing of ours may outlive a transaction."""
     # Replicas show commits late and in another order: of several hosts the one is taken that takes writes.

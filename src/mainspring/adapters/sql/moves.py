@@ -54,7 +54,7 @@ class MoveTable(SqlTable):
     def _record_moves(self, moves: Sequence[Move], fences: dict[str, int]) -> None:
         now = self._session.now
         rows = [(m.execution_id, m.source, m.to, m.actor, fences[m.execution_id], now) for m in moves]
-        self._insert(transitions, _TRANSITION, rows)
+        self._put(transitions, _TRANSITION, rows)
 
     def _record_new(self, executions: Sequence[Execution]) -> None:
         rows = [
@@ -68,7 +68,7 @@ class MoveTable(SqlTable):
             )
             for e in executions
         ]
-        self._insert(transitions, _TRANSITION, rows)
+        self._put(transitions, _TRANSITION, rows)
 
 
 def _grouped(moves: Sequence[Move]) -> dict[_Group, Iterable[Move]]:

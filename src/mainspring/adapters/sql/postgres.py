@@ -9,21 +9,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from random import Random
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from mainspring.adapters.sql.dialect import POSTGRES
 from mainspring.adapters.sql.failures import translated
-from mainspring.adapters.sql.guards import connect_arguments, for_transaction, server_settings
+from mainspring.adapters.sql.guards import connect_arguments, server_settings
 from mainspring.adapters.sql.line import Line
 from mainspring.adapters.sql.partitions import LAYING_OUT
 from mainspring.adapters.sql.postgres_activity import activity
+from mainspring.adapters.sql.postgres_session import PostgresSession
 from mainspring.adapters.sql.postgres_threads import PostgresThread
+from mainspring.adapters.sql.postgres_wire import Wire
 from mainspring.adapters.sql.schema import HEAD, current, upgrade
-from mainspring.adapters.sql.session import Session
 from mainspring.adapters.sql.statements import Statements
 from mainspring.adapters.sql.telegraph import Telegraph
 from mainspring.adapters.sql.tx import SqlTx
@@ -111,21 +111,21 @@ class PostgresStore:
         if version != HEAD:
             found = version or "not there"
             raise SchemaError(f"the database's schema is {found}; run `mainspring migrate` to make it {HEAD}")
-        limits = for_transaction(self._settings.on_server())
+        pooled = self._settings.pooled
+        settings = self._settings.on_server() if pooled else {}
         self._calls.start(
             [
                 PostgresThread(
                     f"mainspring-postgres-{number}",
                     self._calls,
-                    self._engine,
+                    Wire(self._engine, settings, prepares=not pooled),
                     self._run,
                     self._committed,
-                    limits=limits if self._settings.pooled else "",
                 )
                 for number in range(1, self._settings.pool_size + 1)
             ]
         )
-        if not self._settings.pooled:
+        if not pooled:
             plain = self._url.set(drivername="postgresql").render_as_string(hide_password=False)
             self._telegraph = Telegraph(plain, self._wakeups, **self._options()["connect_args"])
             self._telegraph.start()
@@ -200,8 +200,8 @@ class PostgresStore:
         result: T = self._calls.call_blocking(work, reading=True)
         return result
 
-    def _run(self, connection: sa.Connection, now: datetime, work: Work[Any]) -> tuple[Any, Aftermath]:
-        session = Session(connection, POSTGRES, self._statements, now, self._record_transitions)
+    def _run(self, wire: Wire, work: Work[Any]) -> tuple[Any, Aftermath]:
+        session = PostgresSession(wire, self._statements, record_transitions=self._record_transitions)
         tx = SqlTx(session, self._ids)
         result = work(tx)
         session.check()

@@ -85,7 +85,7 @@ class SqlDeadLetterTable(SqlTable):
     """`DeadLetterTable` in SQL."""
 
     def add(self, letters: Sequence[DeadLetter]) -> None:
-        self._insert_values(_LETTER, letters, conflict="one of these executions has a dead letter already")
+        self._put_values(_LETTER, letters, conflict="one of these executions has a dead letter already")
 
     def get(self, execution_id: str, *, lock: bool = False) -> DeadLetter | None:
         return _LETTER.row(self._first(_GET_LOCKED if lock else _GET, execution=execution_id))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from mainspring.adapters.sql.batches import Field, Shape, insert_statement, pack
-from mainspring.adapters.sql.dialect import Dialect
+from mainspring.adapters.sql.dialect import SQLITE, Dialect
 from mainspring.adapters.sql.failures import translated
-from mainspring.adapters.sql.statements import Result, Statements
+from mainspring.adapters.sql.statements import Result, Statements, by_sqlalchemy
 from mainspring.errors import ConflictError
 
 R = TypeVar("R")
@@ -24,38 +24,87 @@ def bounded_count(rows: sa.Select[Any]) -> sa.Select[Any]:
     return sa.select(sa.func.count()).select_from(rows.limit(bindparam("most")).subquery("some"))
 
 
-@dataclass(slots=True)
-class Session:
-    """What the tables of one transaction share. ``now`` is the store's clock, read once.
+class Session(ABC):
+    """What the tables of one transaction share.
 
     ``failed`` is what went wrong with the database itself, after which SQLite may have given up the transaction: what
     work that swallows it would still write would be on its own, and is refused.
     """
 
-    connection: sa.Connection
     dialect: Dialect
-    statements: Statements
-    now: datetime
-    record_transitions: bool = False
-    failed: BaseException | None = None
+
+    def __init__(self, statements: Statements, *, record_transitions: bool) -> None:
+        self.record_transitions = record_transitions
+        self._statements = statements
+        self._failed: BaseException | None = None
+
+    @property
+    @abstractmethod
+    def connection(self) -> sa.Connection:
+        """The connection the transaction is open on, for statements of another kind."""
+
+    @property
+    @abstractmethod
+    def now(self) -> datetime:
+        """The store's clock, read once."""
 
     def execute(self, statement: Any, parameters: dict[str, Any] | None = None) -> Result:
         """Run a statement. Raises `StoreError` for what the database refuses, but for a constraint's IntegrityError."""
+        return self._guarded(self._run, statement, parameters or {})
+
+    def insert(self, statement: Any, parameters: dict[str, Any], conflict: str) -> None:
+        """Run an INSERT at whose answer nobody looks. Raises `ConflictError`; at the latest when the transaction ends."""
+        try:
+            self.execute(statement, parameters)
+        except sa.exc.IntegrityError as error:
+            raise ConflictError(conflict) from error
+
+    def check(self) -> None:
+        """Raise what went wrong before, if anything did."""
+        if self._failed is not None:
+            raise self._failed
+
+    @abstractmethod
+    def _run(self, statement: Any, parameters: dict[str, Any]) -> Result:
+        """Run a statement. Raises SQLAlchemy's errors."""
+
+    def _guarded(self, step: Callable[..., R], *arguments: Any) -> R:
         self.check()
         try:
-            return self.statements.run(self.connection, statement, parameters or {})
+            return step(*arguments)
         except sa.exc.IntegrityError:
             raise
         except sa.exc.StatementError as error:
             ours = translated(error, reading=True)
             if isinstance(error, sa.exc.DBAPIError):
-                self.failed = ours
+                self._failed = ours
             raise ours from error
 
-    def check(self) -> None:
-        """Raise what went wrong before, if anything did."""
-        if self.failed is not None:
-            raise self.failed
+
+class SqliteSession(Session):
+    """A transaction in a file, open from the start."""
+
+    dialect = SQLITE
+
+    def __init__(
+        self, connection: sa.Connection, now: datetime, statements: Statements, *, record_transitions: bool
+    ) -> None:
+        super().__init__(statements, record_transitions=record_transitions)
+        self._connection, self._now = connection, now
+
+    @property
+    def connection(self) -> sa.Connection:
+        return self._connection
+
+    @property
+    def now(self) -> datetime:
+        return self._now
+
+    def _run(self, statement: Any, parameters: dict[str, Any]) -> Result:
+        known = self._statements.known(statement)
+        if known is None:
+            return by_sqlalchemy(self._connection, statement, parameters)
+        return known.run(self._connection, parameters)
 
 
 class SqlTable:
@@ -96,5 +145,23 @@ class SqlTable:
         except sa.exc.IntegrityError as error:
             raise ConflictError(conflict) from error
 
+    def _put(
+        self,
+        table: sa.Table,
+        fields: Sequence[Field],
+        rows: Sequence[Sequence[Any]],
+        *,
+        on_conflict: str = "fail",
+        conflict: str = "it exists already",
+    ) -> None:
+        """Insert rows, and do not wait to hear that they were. Raises `ConflictError`, see `Session.insert`."""
+        if rows:
+            packed = pack(fields, rows, leave_out_null=True)
+            statement = insert_statement(self._dialect, table, packed.shared, packed.varying, on_conflict)
+            self._session.insert(statement, packed.parameters, conflict)
+
     def _insert_values(self, shape: Shape[R], values: Sequence[R], **options: Any) -> int:
         return self._insert(shape.table, shape.fields, [shape.values_of(value) for value in values], **options)
+
+    def _put_values(self, shape: Shape[R], values: Sequence[R], **options: Any) -> None:
+        self._put(shape.table, shape.fields, [shape.values_of(value) for value in values], **options)

@@ -8,6 +8,7 @@ call, such as a list with filters, go SQLAlchemy's way.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from weakref import WeakKeyDictionary
 import sqlalchemy as sa
 
 Convert = Callable[[Any], Any]
+
+_PLACE = re.compile(r"%\(([^)]+)\)s|%%")
 
 
 @dataclass(slots=True)
@@ -45,21 +48,20 @@ class Statements:
         self._dialect = dialect
         self._seen: WeakKeyDictionary[Any, Compiled | None] = WeakKeyDictionary()
 
-    def run(self, connection: sa.Connection, statement: Any, parameters: Mapping[str, Any]) -> Result:
-        """Run a statement on a connection. Raises SQLAlchemy's errors, whichever way it takes."""
+    def known(self, statement: Any) -> Compiled | None:
+        """Return a statement in the words of the driver; None where it has to go SQLAlchemy's way, `by_sqlalchemy`."""
         compiled = self._seen.get(statement)
         if compiled is None:
             if statement in self._seen:  # the second time: it is no statement of one call
                 self._seen[statement] = compile_statement(statement, self._dialect)
             else:
                 self._seen[statement] = None
-            return _by_sqlalchemy(connection, statement, parameters)
-        if not compiled.direct:
-            return _by_sqlalchemy(connection, statement, parameters)
-        return compiled.run(connection, parameters)
+            return None
+        return compiled if compiled.direct else None
 
 
-def _by_sqlalchemy(connection: sa.Connection, statement: Any, parameters: Mapping[str, Any]) -> Result:
+def by_sqlalchemy(connection: sa.Connection, statement: Any, parameters: Mapping[str, Any]) -> Result:
+    """Run a statement on a connection, whatever it is. Raises SQLAlchemy's errors."""
     # The driver counts the rows of an INSERT as well, but only those who ask are told.
     found = connection.execute(statement, dict(parameters), execution_options={"preserve_rowcount": True})
     if not found.returns_rows:
@@ -70,47 +72,37 @@ def _by_sqlalchemy(connection: sa.Connection, statement: Any, parameters: Mappin
 
 @dataclass(slots=True)
 class Compiled:
-    """A statement in the words of one database. ``direct``: it can be run as it is, whatever its parameters."""
+    """A statement in the words of one database. ``direct``: it can be run as it is, whatever its parameters.
+
+    Its parameters go by their place in the text: ``?`` on SQLite, ``$1`` and so on, in ``numbered``, on PostgreSQL.
+    """
 
     direct: bool
     text: str = ""
-    #: (our name, the driver's name, its conversion, the value where none is given), in the order of the driver.
-    parameters: Sequence[tuple[str, str, Convert | None, Any]] = ()
-    positional: bool = False
+    numbered: bytes = b""
+    #: (our name, its conversion, the value where none is given), by place.
+    parameters: Sequence[tuple[str, Convert | None, Any]] = ()
     types: Sequence[Any] = ()
     #: Whether it gives rows, and (index, conversion) of the columns that need one; known once it has run on the driver,
     #: which takes long to describe what it gives.
     returns: bool | None = None
     columns: Sequence[tuple[int, Convert]] = ()
 
-    def run(self, connection: sa.Connection, parameters: Mapping[str, Any]) -> Result:
-        """Run it on the driver's connection under one of SQLAlchemy's."""
-        driver = connection.connection.dbapi_connection
-        values = self._values(parameters)
-        assert driver is not None
-        cursor: Any = driver.cursor()
-        try:
-            cursor.execute(self.text, values)
-            if self.returns is None:
-                self.columns = _conversions(self.types, cursor.description or (), connection.dialect)
-                self.returns = cursor.description is not None
-            if not self.returns:
-                return Result((), cursor.rowcount)
-            rows = cursor.fetchall()
-        except connection.dialect.loaded_dbapi.Error as error:
-            raise as_sqlalchemy(error, self.text, connection) from error
-        finally:
-            cursor.close()
-        return Result(self._converted(rows), len(rows))
-
-    def _values(self, given: Mapping[str, Any]) -> Any:
-        found = {}
-        for name, key, convert, otherwise in self.parameters:
+    def values(self, given: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Return the parameters as the driver takes them."""
+        found = []
+        for name, convert, otherwise in self.parameters:
             value = given.get(name, otherwise)
-            found[key] = value if convert is None else convert(value)
-        return tuple(found.values()) if self.positional else found
+            found.append(value if convert is None else convert(value))
+        return tuple(found)
 
-    def _converted(self, rows: Sequence[tuple[Any, ...]]) -> Sequence[tuple[Any, ...]]:
+    def describe(self, codes: Sequence[Any] | None, dialect: sa.Dialect) -> None:
+        """Take note of what it gives: columns of these types by the driver's own count of them, None for no rows."""
+        self.columns = _conversions(self.types, codes or (), dialect)
+        self.returns = codes is not None
+
+    def converted(self, rows: Sequence[tuple[Any, ...]]) -> Sequence[tuple[Any, ...]]:
+        """Return rows of the driver with our values in them."""
         if not self.columns or not rows:
             return rows
         if len(rows) == 1:
@@ -125,6 +117,26 @@ class Compiled:
                 columns[index] = list(map(convert, values))
         return list(zip(*columns, strict=True))
 
+    def run(self, connection: sa.Connection, parameters: Mapping[str, Any]) -> Result:
+        """Run it on the driver's connection under one of SQLAlchemy's."""
+        driver = connection.connection.dbapi_connection
+        values = self.values(parameters)
+        assert driver is not None
+        cursor: Any = driver.cursor()
+        try:
+            cursor.execute(self.text, values)
+            if self.returns is None:
+                found = cursor.description
+                self.describe(None if found is None else [column[1] for column in found], connection.dialect)
+            if not self.returns:
+                return Result((), cursor.rowcount)
+            rows = cursor.fetchall()
+        except connection.dialect.loaded_dbapi.Error as error:
+            raise as_sqlalchemy(error, self.text, connection) from error
+        finally:
+            cursor.close()
+        return Result(self.converted(rows), len(rows))
+
 
 _NOTHING = object()
 
@@ -134,24 +146,39 @@ def compile_statement(statement: Any, dialect: sa.Dialect) -> Compiled:
     compiled: Any = statement.compile(dialect=dialect)
     if compiled.post_compile_params or compiled.literal_execute_params or compiled.insert_prefetch:
         return Compiled(direct=False)  # its text depends on the values
-    positional = bool(compiled.positional)
-    names = list(compiled.positiontup) if positional else list(compiled.binds)
+    escaped = {key: name for name, key in compiled.escaped_bind_names.items()}
+    numbered, names = compiled.string, list(compiled.positiontup or ())
+    if not compiled.positional:
+        names, numbered = _numbered(compiled.string)
     parameters = []
-    for number, name in enumerate(names):
+    for name in (escaped.get(name, name) for name in names):
         bind = compiled.binds[name]
         otherwise = _NOTHING if bind.required else bind.effective_value
-        convert = bind.type.dialect_impl(dialect).bind_processor(dialect)
-        # One that stands in several places has a place of its own in each, where they go by position.
-        key = f"{number}" if positional else compiled.escaped_bind_names.get(name, name)
-        parameters.append((name, key, convert, otherwise))
+        parameters.append((name, bind.type.dialect_impl(dialect).bind_processor(dialect), otherwise))
     types = [column.type for column in compiled._result_columns]
-    return Compiled(True, compiled.string, parameters, positional, types)
+    return Compiled(True, compiled.string, numbered.encode(), parameters, types)
 
 
-def _conversions(types: Sequence[Any], description: Any, dialect: sa.Dialect) -> list[tuple[int, Convert]]:
+def _numbered(text: str) -> tuple[list[str], str]:
+    """Return the names of a statement's parameters, and the statement with their numbers in place of their names.
+
+    >>> _numbered("SELECT %(a)s, %(b)s, '100 %%', %(a)s")
+    (['a', 'b'], "SELECT $1, $2, '100 %', $1")
+    """
+    names: dict[str, int] = {}
+
+    def number(place: re.Match[str]) -> str:
+        name = place[1]
+        return "%" if name is None else f"${names.setdefault(name, len(names) + 1)}"
+
+    numbered = _PLACE.sub(number, text)
+    return list(names), numbered
+
+
+def _conversions(types: Sequence[Any], codes: Sequence[Any], dialect: sa.Dialect) -> list[tuple[int, Convert]]:
     found = []
-    for index, (kind, column) in enumerate(zip(types, description, strict=bool(description))):
-        convert = kind.dialect_impl(dialect).result_processor(dialect, column[1])
+    for index, (kind, code) in enumerate(zip(types, codes, strict=bool(codes))):
+        convert = kind.dialect_impl(dialect).result_processor(dialect, code)
         if convert is not None:
             found.append((index, convert))
     return found

@@ -15,12 +15,11 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from mainspring.adapters.sql.dialect import SQLITE
 from mainspring.adapters.sql.engine_lock import EngineLock
 from mainspring.adapters.sql.failures import translated
 from mainspring.adapters.sql.line import Line
 from mainspring.adapters.sql.schema import prepare_sqlite, sqlite_revision
-from mainspring.adapters.sql.session import Session
+from mainspring.adapters.sql.session import SqliteSession
 from mainspring.adapters.sql.sqlite import SqliteSettings, connections, database_path
 from mainspring.adapters.sql.sqlite_threads import Reader, Writer
 from mainspring.adapters.sql.statements import Statements
@@ -173,7 +172,8 @@ class SqlStore:
         return result
 
     def _run(self, connection: sa.Connection, work: Work[Any]) -> tuple[Any, Aftermath]:
-        session = Session(connection, SQLITE, self._statements, self._clock.now(), self._record_transitions)
+        now, recorded = self._clock.now(), self._record_transitions
+        session = SqliteSession(connection, now, self._statements, record_transitions=recorded)
         tx = SqlTx(session, self._ids)
         result = work(tx)
         session.check()

@@ -1,0 +1,154 @@
+"""Several statements sent to PostgreSQL at once, and an answer for each: libpq's pipeline, on the driver's connection.
+
+The driver's own cursors take longer to make than the server for its answer, and its pipeline longer than what it saves.
+What is sent often the server is asked to keep.
+"""
+
+from __future__ import annotations
+
+import select
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.pq import ConnStatus, ExecStatus
+from psycopg.pq.abc import PGresult
+
+#: How often a statement is sent in full before the server is asked to keep it, and how many it keeps.
+FULL, KEPT = 4, 200
+WELL = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A statement ready to be sent. ``kept``: worth keeping on the server, where it comes often.
+
+    ``conflict`` is what to say where a constraint refuses it and nobody waits for its answer; ``heard`` takes the answer.
+    """
+
+    text: bytes
+    values: Sequence[Any] = ()
+    types: tuple[int, ...] = ()
+    formats: Sequence[Any] = ()
+    kept: bool = False
+    conflict: str | None = None
+    heard: Callable[[PGresult], None] | None = None
+
+
+class Pipeline:
+    """The driver's connection under a `Wire`. ``prepares``: the server may keep statements between transactions."""
+
+    def __init__(self, driver: Any, *, prepares: bool) -> None:
+        self._driver, self._pgconn, self._prepares = driver, driver.pgconn, prepares
+        self._adapter = Transformer(driver)
+        self._poll = select.poll()
+        # By what they are: how often they were sent in full, or the name they are kept under.
+        self._sent: OrderedDict[tuple[bytes, tuple[int, ...]], int | bytes] = OrderedDict()
+        self._names = 0
+
+    def message(self, text: bytes, values: Sequence[Any], conflict: str | None = None) -> Message:
+        """Return a statement with its parameters made ready. Raises the driver's errors for what cannot be sent."""
+        adapter = self._adapter
+        sent = adapter.dump_sequence(values, [PyFormat.AUTO] * len(values))
+        return Message(text, sent, tuple(adapter.types or ()), adapter.formats or (), True, conflict)
+
+    def rows(self, answer: PGresult) -> Sequence[tuple[Any, ...]]:
+        """Return the rows of an answer as the driver reads them."""
+        self._adapter.set_pgresult(answer)
+        return self._adapter.load_rows(0, answer.ntuples, tuple)
+
+    def exchange(self, said: Sequence[Message]) -> list[PGresult]:
+        """Send messages; return an answer for each. Those after one that failed were not done, nor is it undone.
+
+        Raises ``OperationalError`` where the connection is lost: what became of them is not known then.
+        """
+        pgconn, own = self._pgconn, _Own()
+        try:
+            pgconn.enter_pipeline_mode()
+            for message in said:
+                self._send(message, own)
+            pgconn.pipeline_sync()
+            answers = self._answers()
+            pgconn.exit_pipeline_mode()
+        except BaseException:
+            self._driver.close()  # nobody knows any more whose answer would come next
+            raise
+        return self._sorted(answers, own)
+
+    def _send(self, message: Message, own: _Own) -> None:
+        name = self._name(message, own) if message.kept and self._prepares else None
+        if name is None:
+            self._pgconn.send_query_params(message.text, message.values, message.types, message.formats)
+        else:
+            self._pgconn.send_query_prepared(name, message.values, message.formats)
+        own.sent += 1
+
+    def _name(self, message: Message, own: _Own) -> bytes | None:
+        """Return the name a statement is kept under; None where it has not come often enough to be."""
+        key = message.text, message.types
+        known = self._sent.pop(key, 0)
+        if isinstance(known, int) and known < FULL:
+            self._sent[key] = known + 1
+            return None
+        if isinstance(known, int):
+            self._names += 1
+            known = b"mainspring_%d" % self._names
+            self._pgconn.send_prepare(known, message.text, message.types)
+            own.kept[own.sent] = key
+            own.sent += 1
+        self._sent[key] = known  # the newest: those are forgotten first that came longest ago
+        self._forget(own)
+        return known
+
+    def _forget(self, own: _Own) -> None:
+        while len(self._sent) > KEPT:
+            _, name = self._sent.popitem(last=False)
+            if isinstance(name, bytes):
+                self._pgconn.send_query_params(b"DEALLOCATE " + name, None)
+                own.forgotten.add(own.sent)
+                own.sent += 1
+
+    def _answers(self) -> list[PGresult]:
+        pgconn, poll, found = self._pgconn, self._poll, list[PGresult]()
+        poll.register(pgconn.socket, select.POLLIN | select.POLLOUT)
+        while pgconn.flush():
+            if poll.poll()[0][1] & ~select.POLLOUT:  # it answers before it has read everything: let it
+                pgconn.consume_input()
+        poll.modify(pgconn.socket, select.POLLIN)
+        while True:
+            while pgconn.is_busy():
+                poll.poll()
+                pgconn.consume_input()
+            answer = pgconn.get_result()
+            if answer is None:
+                if pgconn.status != ConnStatus.OK:
+                    raise psycopg.OperationalError(f"the connection was lost: {pgconn.get_error_message()}")
+            elif answer.status == ExecStatus.PIPELINE_SYNC:
+                return found
+            else:
+                found.append(answer)
+
+    def _sorted(self, answers: list[PGresult], own: _Own) -> list[PGresult]:
+        """Return the answers to what was asked for, without those to what this class sent besides."""
+        found, refused = list[PGresult](), None
+        for number, answer in enumerate(answers):
+            if number in own.kept:
+                if answer.status not in WELL:
+                    self._sent.pop(own.kept[number], None)
+                    refused = answer
+            elif number not in own.forgotten:
+                found.append(refused or answer)
+                refused = None
+        return found
+
+
+class _Own:
+    """What goes out besides the messages of one exchange, by its place in the line."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self.kept: dict[int, tuple[bytes, tuple[int, ...]]] = {}
+        self.forgotten: set[int] = set()

@@ -1,0 +1,172 @@
+"""One connection to PostgreSQL, on which a transaction takes as few round trips as its questions leave it.
+
+What nobody waits for an answer to goes out with what is asked next: BEGIN with the first question, writes whose answers
+are not looked at with the COMMIT.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from psycopg.errors import error_from_result
+from psycopg.pq.abc import PGresult
+
+from mainspring.adapters.sql.dialect import NOW
+from mainspring.adapters.sql.failures import translated
+from mainspring.adapters.sql.postgres_pipeline import WELL, Message, Pipeline
+from mainspring.adapters.sql.statements import as_sqlalchemy
+from mainspring.errors import ConflictError, StoreError
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_BEGIN, _SNAPSHOT = Message(b"BEGIN"), Message(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+_ROLLBACK = Message(b"ROLLBACK")
+# The clock and not the transaction's start; kept in it for statements that are sent before the answer is here.
+_CLOCK = f"set_config('{NOW}', ((extract(epoch FROM clock_timestamp()) * 1000000)::bigint)::text, true)"
+
+
+def _ended(answer: PGresult) -> None:
+    if answer.command_status != b"COMMIT":
+        raise StoreError("the transaction was given up after an error that its work did not pass on")
+
+
+_COMMIT = Message(b"COMMIT", heard=_ended)
+
+
+class Wire:
+    """A connection of one thread, made when it is first needed and again when it was lost.
+
+    ``settings`` are made anew in each transaction, for connections that keep none of their own; ``prepares``: whether
+    the server may keep statements between transactions.
+    """
+
+    def __init__(self, engine: sa.Engine, settings: Mapping[str, str], *, prepares: bool) -> None:
+        self._engine, self._prepares = engine, prepares
+        made = [f"set_config('{name}', '{value}', true)" for name, value in settings.items()]
+        clock = f"SELECT {', '.join([_CLOCK, *made])}".encode()
+        self._clock = Message(clock, kept=True, heard=self._set_now)
+        self._connection: sa.Connection | None = None
+        self._pipeline: Pipeline
+        self._waiting: list[Message] = []
+        self._begun = False
+        self._now: datetime | None = None
+
+    # -- one transaction -----------------------------------------------------------------------------------------
+
+    def begin(self, *, reading: bool) -> None:
+        """Begin a transaction with whatever is asked first."""
+        self._waiting, self._begun, self._now = [_SNAPSHOT if reading else _BEGIN, self._clock], False, None
+
+    @property
+    def now(self) -> datetime:
+        """The server's clock when the transaction began."""
+        if self._now is None:
+            self.open()
+        assert self._now is not None, "a clock always tells the time"
+        return self._now
+
+    def put(self, text: bytes, values: Sequence[Any], conflict: str) -> None:
+        """Send a statement with the next question, or the end; `ConflictError` then where a constraint refuses it."""
+        self._waiting.append(self._message(text, values, conflict))
+
+    def ask(self, text: bytes, values: Sequence[Any]) -> PGresult:
+        """Return the answer to a statement. Raises SQLAlchemy's errors, and ours for what was put before."""
+        self._waiting.append(self._message(text, values))
+        return self._say()[-1]
+
+    def rows(self, answer: PGresult) -> Sequence[tuple[Any, ...]]:
+        """Return the rows of an answer as the driver reads them."""
+        return self._pipeline.rows(answer)
+
+    def open(self) -> sa.Connection:
+        """Send what was put; return the connection, on which the transaction is open now."""
+        if self._waiting:
+            self._say()
+        return self.connected()
+
+    def commit(self) -> None:
+        """End the transaction. Raises `StoreError` where the server had given it up."""
+        if not self._begun:  # what may be said again, on another connection, ends nothing
+            self._say()
+        self._waiting.append(_COMMIT)
+        self._say()
+
+    def undo(self) -> None:
+        """Roll back; where that fails, the server undoes what a lost connection has begun."""
+        unsaid, self._waiting = self._waiting, []
+        if not self._begun:
+            if not unsaid:
+                self.drop()  # it could not so much as begin
+            return
+        try:
+            self._waiting = [_ROLLBACK]
+            self._say()
+        except BaseException:
+            self.drop()
+
+    def _say(self) -> list[PGresult]:
+        said, self._waiting = self._waiting, []
+        try:
+            return self._answered(said)
+        except sa.exc.DBAPIError as error:
+            if self._begun or not error.connection_invalidated:
+                raise
+            self.drop()  # it was lost while nobody used it, and nothing has begun
+            return self._answered(said)
+
+    def _answered(self, said: Sequence[Message]) -> list[PGresult]:
+        connection = self.connected()
+        try:
+            answers = self._pipeline.exchange(said)
+        except psycopg.Error as error:
+            raise as_sqlalchemy(error, "", connection) from error
+        self._begun = self._begun or answers[0].status in WELL
+        for message, answer in zip(said, answers, strict=True):
+            if answer.status not in WELL:
+                raise _refused(message, answer, connection, asked=message is said[-1])
+            if message.heard is not None:
+                message.heard(answer)
+        return answers
+
+    def _message(self, text: bytes, values: Sequence[Any], conflict: str | None = None) -> Message:
+        connection = self.connected()
+        try:
+            return self._pipeline.message(text, values, conflict)
+        except psycopg.Error as error:
+            raise as_sqlalchemy(error, text.decode(), connection) from error
+
+    def _set_now(self, answer: PGresult) -> None:
+        self._now = _EPOCH + timedelta(microseconds=int(answer.get_value(0, 0) or 0))
+
+    # -- the connection ------------------------------------------------------------------------------------------
+
+    def connected(self) -> sa.Connection:
+        """Return the connection, made if there is none."""
+        if self._connection is None:
+            connection = self._engine.connect()
+            self._pipeline = Pipeline(connection.connection.dbapi_connection, prepares=self._prepares)
+            self._connection = connection
+        return self._connection
+
+    def drop(self) -> None:
+        """Let go of the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.invalidate()
+            connection.close()
+
+
+def _refused(message: Message, answer: PGresult, connection: sa.Connection, *, asked: bool) -> BaseException:
+    """What went wrong: as SQLAlchemy tells it to who asked; as one of ours to whoever meets it in place of him."""
+    error = error_from_result(answer)
+    # Without a code of the server's the connection was lost.
+    driver = error if error.sqlstate else psycopg.OperationalError(str(error))
+    told = as_sqlalchemy(driver, message.text.decode(), connection)
+    if message.conflict is not None and isinstance(told, sa.exc.IntegrityError):
+        ours: BaseException = ConflictError(message.conflict)
+        ours.__cause__ = told
+        return ours
+    return told if asked or message.conflict is None else translated(told)
