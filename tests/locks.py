@@ -137,7 +137,7 @@ class _Rollups(_Table):
         self._table.put(rollups)
 
 
-_FREE = ("promotable", "blocked", "claimable", "claimable_of", "lease_over", "overdue", "start_expired")
+_FREE = ("promotable", "blocked", "claim", "lease_over", "overdue", "start_expired")
 
 
 class _Executions(_Table):

@@ -8,9 +8,9 @@ from datetime import datetime
 import pytest
 
 from mainspring.model.dispatch import dispatch_of
-from mainspring.model.execution import Actor, Execution, Move, Status
+from mainspring.model.execution import Actor, Execution, Move, Status, Transition
 from mainspring.moves.claim import claim
-from mainspring.ports.store import Store, Tx
+from mainspring.ports.store import Claimable, Store, Tx
 from tests.contracts.store_rows import (
     HOUR,
     MINUTE,
@@ -355,6 +355,49 @@ class QueueContract:
         assert await store.read(lambda tx: tx.executions.unclaimed("none", now, 10)) == []
         assert expected[0].trace == "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
+    async def test_of_what_is_offered_each_queue_gets_what_there_is_room_for(self, store: Store, now: datetime) -> None:
+        mail = [an_execution(now, Status.QUEUED, queue="mail", priority=priority) for priority in (9, 5, 1)]
+        rest = [an_execution(now, Status.QUEUED, priority=priority) for priority in (7, 3)]
+        await add(store, *mail, *rest)
+        ids = [execution.id for execution in (*mail, *rest)]
+        assert await claimable_of(store, *ids, mail=2) == [mail[0], rest[0], mail[1], rest[1]]
+        assert await claimable_of(store, *ids, mail=2, limit=3) == [mail[0], rest[0], mail[1]]
+        assert await claimable_of(store, *ids, mail=0) == rest
+        only_mail = Claimable({"mail": 1}, ["kb:tidy"], 10, ids)
+        assert await would_claim(store, only_mail) == mail[:1]
+
+    @pytest.mark.parametrize("offered", [False, True])
+    async def test_a_claim_writes_the_lease_and_the_deadline_by_the_stores_clock(
+        self, store: Store, now: datetime, offered: bool
+    ) -> None:
+        first = an_execution(now, Status.QUEUED, timeout=HOUR)
+        again = an_execution(now, Status.QUEUED, attempt=2, fence=7, failures=1, queue="mail")
+        await add(store, first, again)
+        for queues in ({"default": 5}, {"default": 5, "mail": 5}):
+            wanted = Claimable(queues, ["kb:tidy"], 10, [first.id, again.id] if offered else None)
+
+            def work(tx: Tx, wanted: Claimable = wanted) -> tuple[list[Execution], datetime]:
+                return tx.executions.claim("w", MINUTE, wanted), tx.now
+
+            (claimed,), at = await store.write(work)
+            row = first if len(queues) == 1 else again
+            assert (
+                claimed
+                == await fetch(store, row)
+                == replace(
+                    row,
+                    status=Status.RUNNING,
+                    worker_id="w",
+                    attempt=row.attempt + 1,
+                    fence=row.fence + 1,
+                    started_at=at,
+                    lease_until=at + MINUTE,
+                    deadline_at=at + row.timeout,
+                )
+            )
+            (_, moved) = await store.read(lambda tx, row=row: tx.executions.transitions(row.id))  # type: ignore[misc]
+            assert moved == Transition(row.id, Status.QUEUED, Status.RUNNING, Actor.WORKER, row.fence + 1, at)
+
     async def test_executions_of_every_platform_are_claimable(self, store: Store, now: datetime) -> None:
         rows = [an_execution(now, Status.QUEUED, platform_id=platform) for platform in ("a", "b")]
         await add(store, *rows)
@@ -387,10 +430,29 @@ class QueueContract:
 
 
 async def claimable(store: Store, *, limit: int = 100, **queues: int) -> list[Execution]:
-    """Ask what a worker with the two usual handlers and these slots could run."""
-    return await store.write(lambda tx: tx.executions.claimable(queues, ["kb:tidy", "other"], limit))
+    """Return, as they are stored, what a worker with the two usual handlers and these slots would claim."""
+    return await would_claim(store, Claimable(queues, ["kb:tidy", "other"], limit))
 
 
-async def claimable_of(store: Store, *ids: str) -> list[Execution]:
-    """Ask which of these executions a worker of the default queue with the usual handlers could run."""
-    return await store.write(lambda tx: tx.executions.claimable_of(ids, ["default", "mail"], ["kb:tidy", "other"]))
+async def claimable_of(store: Store, *ids: str, mail: int = 100, limit: int = 100) -> list[Execution]:
+    """Do the same of these executions, for a worker that also has slots for mail."""
+    queues = {"default": 100, "mail": mail}
+    return await would_claim(store, Claimable(queues, ["kb:tidy", "other"], limit, ids))
+
+
+class Undone(Exception):
+    """The claim is not to last."""
+
+
+async def would_claim(store: Store, wanted: Claimable) -> list[Execution]:
+    """Claim, and undo it."""
+    ids: list[str] = []
+
+    def work(tx: Tx) -> None:
+        ids[:] = [execution.id for execution in tx.executions.claim("w", MINUTE, wanted)]
+        raise Undone
+
+    with pytest.raises(Undone):
+        await store.write(work)
+    rows = [await store.read(lambda tx, one=one: tx.executions.get(one)) for one in ids]  # type: ignore[misc]
+    return [row for row in rows if row is not None]

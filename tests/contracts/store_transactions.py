@@ -18,7 +18,7 @@ from mainspring.model.execution import Actor, Attempt, LogLine, Move, Status
 from mainspring.model.ids import id_time
 from mainspring.model.job import JobCursor, JobStats
 from mainspring.model.node import DispatcherNode, HandlerRow, Limit, WorkerNode
-from mainspring.ports.store import ExecutionQuery, Store, Tx
+from mainspring.ports.store import Claimable, ExecutionQuery, Store, Tx
 from tests.contracts.store_rows import (
     HOUR,
     MINUTE,
@@ -281,8 +281,12 @@ def empty_calls(tx: Tx) -> None:
     assert tx.executions.move([]) == set()
     tx.executions.set_blocked({})
     assert tx.executions.occupying(PLATFORM, "queue", []) == {}
-    assert tx.executions.claimable({}, ["kb:tidy"], 10) == []
-    assert tx.executions.claimable({"default": 1}, [], 10) == []
+    for nothing in (
+        Claimable({}, ["kb:tidy"], 10),
+        Claimable({"default": 1}, [], 10),
+        Claimable({"default": 1}, ["kb:tidy"], 10, []),
+    ):
+        assert tx.executions.claim("w", SECOND, nothing) == []
     tx.executions.put_progress([])
     tx.executions.add_attempts([])
     tx.dead_letters.add([])
@@ -394,7 +398,6 @@ def everything(tx: Tx) -> dict[str, Any]:
         "promotable": tx.executions.promotable(10),
         "blockers": tx.executions.blockers(10),
         "blocked": tx.executions.blocked(PLATFORM, "platform", job_id=None, limit=10),
-        "claimable": tx.executions.claimable({"default": 10}, ["kb:tidy"], 10),
         "lease over": tx.executions.lease_over(10),
         "attempts": [tx.executions.attempts(e.id) for e in executions],
         "logs": [tx.logs.read(e.id) for e in executions],

@@ -20,7 +20,7 @@ from mainspring.moves.claim import claim
 from mainspring.moves.end import Ended, settle_attempts
 from mainspring.moves.enqueue import EnqueueRequest, enqueue
 from mainspring.moves.reap import reap
-from mainspring.ports.store import Tx
+from mainspring.ports.store import Claimable, Tx
 from tests.integration.postgres_rig import migrated
 
 LEASE = timedelta(minutes=10)
@@ -118,7 +118,8 @@ async def test_plans_made_on_a_small_table_stay_good_while_it_grows(store: Postg
         before = rows(tx, _READ)[0][0]
         claimed = claim_some(tx, count)
         assert len(claimed) == count
-        assert tx.executions.claimable_of([e.id for e in claimed], ["default"], ["work"]) == []
+        again = Claimable({"default": count}, ["work"], count, [e.id for e in claimed])
+        assert tx.executions.claim("w", LEASE, again) == []
         tx.executions.put_progress([(e.id, e.fence, {"n": e.payload["n"]}) for e in claimed])
         settle(tx, claimed)
         return int(rows(tx, _READ)[0][0] - before)

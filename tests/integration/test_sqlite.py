@@ -29,7 +29,7 @@ from mainspring.adapters.system import SystemClock, system_random
 from mainspring.errors import EngineBusyError, SchemaError, StoreError, StoreUnavailableError, ValidationError
 from mainspring.model.execution import Status
 from mainspring.model.job import JobCursor
-from mainspring.ports.store import ExecutionQuery, Tx
+from mainspring.ports.store import Claimable, ExecutionQuery, Tx
 from tests.contracts.store_rows import MINUTE, PLATFORM, an_execution, new_id
 
 HEADER = """
@@ -664,7 +664,8 @@ def every_step(tx: Tx) -> None:
         e.occupying(PLATFORM, scope, ["a", ""])
         e.holders(PLATFORM, scope, "a", 5)
     tx.platforms.admitted_since(PLATFORM, "a", now), e.queued_handlers(5), e.active_of(["j"])
-    e.claimable({"a": 1}, ["h"], 5), e.claimable({"a": 1, "b": 1}, ["h"], 5)
+    for queues in ({"a": 1}, {"a": 1, "b": 1}):
+        e.claim("w", MINUTE, Claimable(queues, ["h"], 5)), e.claim("w", MINUTE, Claimable(queues, ["h"], 5, ["a"]))
     e.renew("w", later), e.lease_over(5), e.lease_over(5, older_than=now), e.overdue(MINUTE, 5), e.start_expired(5)
     e.put_progress([("a", 1, {}), ("b", 1, {"n": 1})])
     e.request_cancel("a", "why"), e.delete_ended(now, 5)

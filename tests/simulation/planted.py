@@ -142,17 +142,18 @@ def forgets_keys(world: World) -> None:
 def claims_what_was_cancelled(world: World) -> None:
     """A cancel that has not reached a worker is not remembered with the execution."""
     executions = _tables(world).executions
-    get, claimable = executions.get, executions.claimable
+    get, claim = executions.get, executions.claim
 
     def unmarked(execution_id: str, *, lock: bool = False) -> Any:
         found = get(execution_id, lock=lock)
         return found if found is None else replace(found, cancel_requested_at=None)
 
-    def anything(queues: Any, handlers: Any, limit: int) -> Any:
-        marked = [e for e in executions._rows.live(Status.QUEUED) if e.cancel_requested_at is not None]
-        return marked[:limit] or claimable(queues, handlers, limit)
+    def anything(worker_id: str, lease: Any, wanted: Any) -> Any:
+        for marked in [e for e in executions._rows.live(Status.QUEUED) if e.cancel_requested_at is not None]:
+            executions._rows.change(marked, {"cancel_requested_at": None})
+        return claim(worker_id, lease, wanted)
 
-    executions.get, executions.claimable = unmarked, anything
+    executions.get, executions.claim = unmarked, anything
 
 
 def renews_what_it_does_not_run(world: World) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from mainspring.model.events import Event, EventType
 from mainspring.model.execution import Actor, Execution, Move, Status
-from mainspring.ports.store import Tx
+from mainspring.ports.store import Claimable, Tx
 
 
 def claim(
@@ -31,28 +30,18 @@ def claim(
     With ``started_events`` each claim is an event, ``scheduler:execution.started``.
     """
     if only is not None:
-        one = tx.executions.get(only, lock=True)
-        found = [one] if one is not None and one.status is Status.QUEUED else []
-    elif offered is not None:
-        found = _within(tx.executions.claimable_of(offered, list(queues), handlers), queues)[:limit]
+        mine = _claim_one(tx, worker_id, only, lease)
     else:
-        found = tx.executions.claimable(queues, handlers, limit)
-    moves = [_move(execution, worker_id, tx.now, lease) for execution in found]
-    taken = tx.executions.move(moves)
-    mine = [
-        execution.changed(status=Status.RUNNING, **move.set)
-        for execution, move in zip(found, moves, strict=True)
-        if execution.id in taken
-    ]
+        mine = tx.executions.claim(worker_id, lease, Claimable(queues, handlers, limit, offered))
     if offered is not None:
-        _tell_others(tx, set(offered) - taken, queues, handlers)
+        _tell_others(tx, set(offered) - {execution.id for execution in mine}, handlers)
     if started_events and mine:
         tx.outbox.add([_started(tx, execution) for execution in mine])
         tx.wake("outbox")
     return mine
 
 
-def _tell_others(tx: Tx, left: set[str], queues: Mapping[str, int], handlers: Sequence[str]) -> None:
+def _tell_others(tx: Tx, left: set[str], handlers: Sequence[str]) -> None:
     """Wake who has the handlers of what was offered here in vain; whoever else was offered it would leave it too."""
     if left:
         others = tx.executions.queued_handlers_of(sorted(left)) - set(handlers)
@@ -83,15 +72,12 @@ def _started(tx: Tx, execution: Execution) -> Event:
     return Event(tx.new_id(), kind, execution.platform_id, tx.now, subject=execution.id, data=data)
 
 
-def _within(found: Sequence[Execution], room: Mapping[str, int]) -> list[Execution]:
-    """Leave out what there is no room for: a queue's entries may name executions of another queue."""
-    taken: Counter[str] = Counter()
-    kept = []
-    for execution in found:
-        taken[execution.queue] += 1
-        if taken[execution.queue] <= room.get(execution.queue, 0):
-            kept.append(execution)
-    return kept
+def _claim_one(tx: Tx, worker_id: str, execution_id: str, lease: timedelta) -> list[Execution]:
+    execution = tx.executions.get(execution_id, lock=True)
+    if execution is None or execution.status is not Status.QUEUED:
+        return []
+    move = _move(execution, worker_id, tx.now, lease)
+    return [execution.changed(status=Status.RUNNING, **move.set)] if tx.executions.move([move]) else []
 
 
 def _move(execution: Execution, worker_id: str, now: datetime, lease: timedelta) -> Move:

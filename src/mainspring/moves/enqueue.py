@@ -91,6 +91,8 @@ def enqueue(tx: Tx, requests: Sequence[EnqueueRequest]) -> list[Execution]:
     A request whose idempotency key was used before gives the execution made then; with another body it raises
     `IdempotencyConflictError`. Raises `LimitExceededError` over the platform's ``max_pending``.
     """
+    for platform_id in {request.platform_id for request in requests}:
+        tx.platforms.limits(platform_id)  # asked first, they come with the store's clock: the ids are made of that
     new_ids = tx.new_ids(len(requests))
     known = _known_ids(tx, requests, new_ids)
     ids = [known.get(new_id, new_id) for new_id in new_ids]

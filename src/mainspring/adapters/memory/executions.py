@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,7 +16,7 @@ from mainspring.errors import ConflictError
 from mainspring.model.dispatch import Dispatch, dispatch_of
 from mainspring.model.execution import BY_DISPATCHER, LIVE, Actor, Attempt, Execution, Move, Status, Transition
 from mainspring.model.job import ActiveExecution, as_active
-from mainspring.ports.store import ExecutionQuery
+from mainspring.ports.store import Claimable, ExecutionQuery
 
 #: What a limit, the job or the time may still hold back from being queued.
 _UNQUEUED = (Status.PENDING, Status.RETRYING)
@@ -147,30 +147,27 @@ class MemoryExecutionTable:
     def _occupants(self, platform_id: str) -> Iterable[Execution]:
         return (e for e in self._rows.live(Status.QUEUED, Status.RUNNING) if e.platform_id == platform_id)
 
-    def claimable(self, queues: Mapping[str, int], handlers: Sequence[str], limit: int) -> list[Execution]:
-        known, room, found = frozenset(handlers), dict(queues), list[Execution]()
-        for execution in sorted(self._rows.live(Status.QUEUED), key=_turn):
-            if len(found) >= limit:
-                break
-            wanted = execution.handler in known and execution.cancel_requested_at is None
-            if wanted and room.get(execution.queue, 0) > 0 and not self._start_over(execution):
+    def claim(self, worker_id: str, lease: timedelta, wanted: Claimable) -> list[Execution]:
+        room, found = dict(wanted.queues), list[Execution]()
+        for execution in sorted(filter(self._may_start(wanted), self._rows.live(Status.QUEUED)), key=_turn):
+            if len(found) < wanted.limit and room.get(execution.queue, 0) > 0:
                 room[execution.queue] -= 1
                 found.append(execution)
-        return each_isolated(found)
+        now = self._journal.now
+        for e in found:
+            values = {"worker_id": worker_id, "attempt": e.attempt + 1, "fence": e.fence + 1, "started_at": now}
+            values |= {"lease_until": now + lease, "deadline_at": now + e.timeout}
+            self._moved(Move(e.id, Status.QUEUED, Status.RUNNING, Actor.WORKER, fence=e.fence, set=values))
+        return each_isolated([self._rows.all[execution.id] for execution in found])
 
-    def claimable_of(self, ids: Sequence[str], queues: Sequence[str], handlers: Sequence[str]) -> list[Execution]:
-        known, wanted = frozenset(handlers), frozenset(queues)
-        found = [self._rows.all[i] for i in dict.fromkeys(ids) if i in self._rows.all]
-        return each_isolated(sorted((e for e in found if self._claimable(e, wanted, known)), key=_turn))
+    def _may_start(self, wanted: Claimable) -> Callable[[Execution], bool]:
+        handlers, offered = frozenset(wanted.handlers), None if wanted.offered is None else frozenset(wanted.offered)
 
-    def _claimable(self, execution: Execution, queues: frozenset[str], handlers: frozenset[str]) -> bool:
-        return (
-            execution.status is Status.QUEUED
-            and execution.queue in queues
-            and execution.handler in handlers
-            and execution.cancel_requested_at is None
-            and not self._start_over(execution)
-        )
+        def may_start(execution: Execution) -> bool:
+            asked_for = execution.handler in handlers and (offered is None or execution.id in offered)
+            return asked_for and execution.cancel_requested_at is None and not self._start_over(execution)
+
+        return may_start
 
     def queued_handlers_of(self, ids: Sequence[str]) -> set[str]:
         found = (self._rows.all.get(execution_id) for execution_id in ids)

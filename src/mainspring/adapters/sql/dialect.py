@@ -41,6 +41,9 @@ class Dialect(ABC):
     #: The statement that confines a transaction to one platform; None where the database has no such wall.
     confine: ClassVar[Any] = None
 
+    #: The transaction's now, in a statement: on SQLite the parameter of that name.
+    now: ClassVar[Any] = sa.bindparam("now", type_=sa.BigInteger)
+
     @abstractmethod
     def insert(self, table: sa.Table) -> Any:
         """Return an INSERT that knows ``on_conflict_do_nothing`` and ``on_conflict_do_update``."""
@@ -124,6 +127,9 @@ class _Postgres(Dialect):
         .where(_ROLES.c.rolname == API_ROLE, sa.func.pg_has_role(sa.text("session_user"), _ROLES.c.oid, "MEMBER"))
         .scalar_subquery(),
     )
+
+    # Kept by the transaction itself: a statement that is its first question knows it without asking.
+    now = sa.cast(sa.func.current_setting(sa.literal_column(f"'{NOW}'")), sa.BigInteger)
 
     def insert(self, table: sa.Table) -> postgresql.Insert:
         return postgresql.insert(table)

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from mainspring.adapters.sql.batches import shape
+from mainspring.adapters.sql.claiming import ClaimingTable
 from mainspring.adapters.sql.dialect import Dialect
-from mainspring.adapters.sql.moves import MoveTable
 from mainspring.adapters.sql.running import RunningTable
 from mainspring.adapters.sql.tables import (
     attempts,
@@ -55,7 +55,7 @@ _TRANSITIONS = _TRANSITION.select.order_by(transitions.c.number)
 _UNDELIVERED = sa.select(outbox.c.subject).where(unpublished, outbox.c.subject.is_not(None))
 
 
-class SqlExecutionTable(MoveTable, WaitingTable, RunningTable):
+class SqlExecutionTable(ClaimingTable, WaitingTable, RunningTable):
     """`ExecutionTable` in SQL."""
 
     def add(self, executions: Sequence[Execution]) -> None:

@@ -26,7 +26,7 @@ WELL = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
 class Message:
     """A statement ready to be sent. ``kept``: worth keeping on the server, where it comes often.
 
-    ``conflict`` is what to say where a constraint refuses it and nobody waits for its answer; ``heard`` takes the answer.
+    ``conflict`` is what to say where a constraint refuses it and nobody waits for it; ``heard`` hears the answer.
     """
 
     text: bytes

@@ -30,9 +30,7 @@ Runner = Callable[[Wire, Work[Any]], tuple[Any, Aftermath]]
 class PostgresThread(LineThread):
     """A thread with a connection of its own."""
 
-    def __init__(
-        self, name: str, line: Line, wire: Wire, run: Runner, committed: Callable[[Aftermath], None]
-    ) -> None:
+    def __init__(self, name: str, line: Line, wire: Wire, run: Runner, committed: Callable[[Aftermath], None]) -> None:
         super().__init__(name, line)
         self._wire, self._run, self._committed = wire, run, committed
 

@@ -128,21 +128,6 @@ class RunningTable(SqlTable):
         named = {} if scope == "platform" else {"name": name}
         return [row[0] for row in self._all(_HOLDERS_OF[scope], platform=platform_id, limit=limit, **named)]
 
-    def claimable(self, queues: Mapping[str, int], handlers: Sequence[str], limit: int) -> list[Execution]:
-        rooms = [(queue, min(room, limit)) for queue, room in queues.items() if room > 0]
-        if not rooms or not handlers or limit <= 0:
-            return []
-        parameters = {"handlers": to_json(handlers), "now": self._session.now, "limit": limit}
-        for number, (queue, room) in enumerate(rooms):
-            parameters |= {f"queue_{number}": queue, f"room_{number}": room}
-        return EXECUTION.rows(self._all(_claimable(self._dialect, len(rooms)), **parameters))
-
-    def claimable_of(self, ids: Sequence[str], queues: Sequence[str], handlers: Sequence[str]) -> list[Execution]:
-        if not ids or not queues or not handlers:
-            return []
-        named = {"ids": to_json(ids), "queues": to_json(queues), "handlers": to_json(handlers)}
-        return EXECUTION.rows(self._all(_claimable_of(self._dialect), now=self._session.now, **named))
-
     def queued_handlers_of(self, ids: Sequence[str]) -> set[str]:
         if not ids:
             return set()
@@ -198,56 +183,6 @@ def _occupying(dialect: Dialect, scope: str) -> Any:
     column = _e.queue if scope == "queue" else _e.concurrency_key
     named = dialect.member(column, "names")
     return sa.select(column, sa.func.count()).where(*_OF_PLATFORM, named).group_by(column)
-
-
-@lru_cache(32)
-def _claimable(dialect: Dialect, queues: int) -> Any:
-    """Take the head of each queue's line, then the best of these: a long line is not read to its end."""
-    lines = [_line(dialect, number) for number in range(queues)]
-    if queues == 1:
-        return lines[0].limit(bindparam("room_0"))
-    heads = sa.union_all(
-        *(
-            sa.select(line.limit(bindparam(f"room_{number}")).subquery(f"line_{number}"))
-            for number, line in enumerate(lines)
-        )
-    ).subquery("heads")
-    order = (heads.c.priority.desc(), sa.func.coalesce(heads.c.scheduled_at, heads.c.created_at), heads.c.id)
-    return sa.select(heads).order_by(*order).limit(bindparam("limit"))
-
-
-def _may_start(dialect: Dialect) -> tuple[sa.ColumnElement[bool], ...]:
-    """What the worker has a handler for, and nobody has cancelled, and is not too late to start."""
-    in_time = sa.or_(_e.start_deadline_at.is_(None), _e.start_deadline_at > bindparam("now"))
-    return dialect.member(_e.handler, "handlers"), _e.cancel_requested_at.is_(None), in_time
-
-
-def _line(dialect: Dialect, number: int) -> sa.Select[Any]:
-    return (
-        EXECUTION.select.where(
-            queued,
-            _e.queue == bindparam(f"queue_{number}"),
-            *_may_start(dialect),
-        )
-        .order_by(*TURN)
-        .with_for_update(skip_locked=True)
-    )
-
-
-@lru_cache(2)
-def _claimable_of(dialect: Dialect) -> Any:
-    # By their ids, however long the queue is: its index is not to be thought of.
-    return (
-        EXECUTION.select.where(
-            unended,
-            still(_e.status, "queued"),
-            dialect.member(_e.id, "ids"),
-            dialect.member(_e.queue, "queues"),
-            *_may_start(dialect),
-        )
-        .order_by(*TURN)
-        .with_for_update(skip_locked=True)
-    )
 
 
 @lru_cache(2)

@@ -53,7 +53,7 @@ class Session(ABC):
         return self._guarded(self._run, statement, parameters or {})
 
     def insert(self, statement: Any, parameters: dict[str, Any], conflict: str) -> None:
-        """Run an INSERT at whose answer nobody looks. Raises `ConflictError`; at the latest when the transaction ends."""
+        """Run an INSERT at whose answer nobody looks. Raises `ConflictError`, at the latest at the end."""
         try:
             self.execute(statement, parameters)
         except sa.exc.IntegrityError as error:

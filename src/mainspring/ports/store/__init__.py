@@ -10,7 +10,7 @@ Every method that takes a sequence is one statement whatever its length, and doe
 
 from mainspring.ports.store.database import Store
 from mainspring.ports.store.events import ChainTable, InboxTable, OutboxTable
-from mainspring.ports.store.executions import ExecutionQuery, ExecutionTable, LogTable
+from mainspring.ports.store.executions import Claimable, ExecutionQuery, ExecutionTable, LogTable
 from mainspring.ports.store.fleet import NodeTable, PlatformTable
 from mainspring.ports.store.history import Dropped, HistoryTable, KeptSince
 from mainspring.ports.store.jobs import DecisionTable, JobTable
@@ -21,6 +21,7 @@ from mainspring.ports.store.webhooks import WebhookTable
 
 __all__ = [
     "ChainTable",
+    "Claimable",
     "DeadLetterTable",
     "DecisionTable",
     "Dropped",

@@ -27,6 +27,20 @@ class ExecutionQuery:
     limit: int = 50
 
 
+@dataclass(frozen=True, slots=True)
+class Claimable:
+    """What a worker could run: of each queue as many as it has room for, and ``limit`` in all, of handlers it has.
+
+    Left out is what is to be cancelled, or too late to start. ``offered``: only executions with these ids, which may be
+    unknown, or of another queue; None for whatever is queued.
+    """
+
+    queues: Mapping[str, int]
+    handlers: Sequence[str]
+    limit: int
+    offered: Sequence[str] | None = None
+
+
 class ExecutionTable(Protocol):
     """Executions and the ended attempts that are kept."""
 
@@ -80,15 +94,12 @@ class ExecutionTable(Protocol):
     def pending_count(self, platform_id: str, most: int) -> int:
         """Count executions pending, up to ``most``."""
 
-    def claimable(self, queues: Mapping[str, int], handlers: Sequence[str], limit: int) -> list[Execution]:
-        """Lock and return queued executions a worker could run: at most the given number per queue, and ``limit``.
+    def claim(self, worker_id: str, lease: timedelta, wanted: Claimable) -> list[Execution]:
+        """Let a worker have queued executions it could run: move them to running; return them as they are then.
 
-        ``handlers`` are the names the worker has. Left out: cancel requested, start deadline over. Ordered by
-        priority (9 first), then by ``scheduled_at`` (or creation), then by id.
+        Attempt and fence are one higher, the lease and the timeout count from ``now``. Rows that others have locked are
+        passed over. Taken, and ordered, by priority (9 first), then ``scheduled_at`` (or creation), then id.
         """
-
-    def claimable_of(self, ids: Sequence[str], queues: Sequence[str], handlers: Sequence[str]) -> list[Execution]:
-        """Do the same among the executions with these ids, in whatever number; unknown ids are left out."""
 
     def queued_handlers_of(self, ids: Sequence[str]) -> set[str]:
         """Return the handlers of those executions with these ids that are queued."""
