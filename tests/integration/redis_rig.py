@@ -40,6 +40,10 @@ class Announcing:
         """Announce, unless told to lose everything."""
         return () if self.losing else self.transport.announce(announcements)
 
+    def wakes(self, announcements: Sequence[Announcement]) -> Iterable[str]:
+        """Promise nothing."""
+        return ()
+
 
 class Rig:
     """Everything of one test."""

@@ -80,6 +80,9 @@ class Streams:
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
+    def wakes(self, announcements: Sequence[Announcement]) -> Iterable[str]:
+        return ()
+
     def announce(self, announcements: Sequence[Announcement]) -> Iterable[str]:
         dispatches = [one for one in announcements if isinstance(one, Dispatch)]
         if self.away:
@@ -192,6 +195,9 @@ class StreamTransport:
 
     async def close(self) -> None:
         """Nothing to do."""
+
+    def wakes(self, announcements: Sequence[Announcement]) -> Iterable[str]:
+        return ()
 
     def announce(self, announcements: Sequence[Announcement]) -> Iterable[str]:
         return self._streams.announce(announcements)

@@ -25,6 +25,9 @@ class Announcer(Protocol):
         cannot be passed on is dropped and counted.
         """
 
+    def wakes(self, announcements: Sequence[Announcement]) -> Iterable[str]:
+        """Return topics that `announce` is sure to return for these: they may be told with the commit itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Offer:
@@ -130,6 +133,10 @@ class DatabaseTransport:
 
     def announce(self, announcements: Sequence[Announcement]) -> Iterable[str]:
         """Have the workers woken if anything was queued."""
+        return self.wakes(announcements)
+
+    def wakes(self, announcements: Sequence[Announcement]) -> Iterable[str]:
+        """Have the workers woken if anything is queued."""
         return ("queued",) if any(isinstance(one, Dispatch) for one in announcements) else ()
 
     async def deliveries(self, worker_id: str, queues: Mapping[str, int], *, poll: float) -> Deliveries:
@@ -186,6 +193,10 @@ class Aftermath:
         """Take in what another transaction of the same commit leaves to do."""
         self.topics.update(other.topics)
         self.announcements += other.announcements
+
+    def sure(self, announcer: Announcer) -> list[str]:
+        """Return topics that are woken whatever happens, once it has committed."""
+        return list(self.topics | dict.fromkeys(announcer.wakes(self.announcements)))
 
     def pass_on(self, announcer: Announcer) -> list[str]:
         """Pass the announcements on; return every topic to wake."""

@@ -102,6 +102,9 @@ class RedisTransport:
             home.sender.wake()
         return _woken(announcements) if dropped else ()
 
+    def wakes(self, announcements: Sequence[Announcement]) -> Iterable[str]:
+        return ()  # not while the streams carry them
+
     async def announce_again(self, dispatches: Sequence[Dispatch]) -> int:
         """Announce what streams may have lost: those that hold less than ``enough`` entries."""
         home = self._home

@@ -120,6 +120,7 @@ class PostgresStore:
                     self._calls,
                     Wire(self._engine, settings, prepares=not pooled),
                     self._run,
+                    self._words,
                     self._committed,
                 )
                 for number in range(1, self._settings.pool_size + 1)
@@ -207,14 +208,20 @@ class PostgresStore:
         session.check()
         return result, tx.aftermath
 
-    def _committed(self, aftermath: Aftermath) -> None:
+    def _words(self, aftermath: Aftermath) -> str | None:
+        """What other processes are told along with the commit."""
+        topics = aftermath.sure(self._announcer) if self._telegraph is not None and aftermath else ()
+        return self._telegraph.words(topics) if self._telegraph is not None and topics else None
+
+    def _committed(self, aftermath: Aftermath, told: bool) -> None:
+        sure = aftermath.sure(self._announcer) if told else ()
         topics = aftermath.pass_on(self._announcer)
         if not topics:
             return
         if self._wakeups is not None:
             self._wakeups.notify(*topics)
-        if self._telegraph is not None:
-            self._telegraph.send(topics)
+        if self._telegraph is not None and (left := [topic for topic in topics if topic not in sure]):
+            self._telegraph.send(left)
 
 
 def driver_url(url: str) -> sa.URL:

@@ -26,7 +26,8 @@ WELL = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
 class Message:
     """A statement ready to be sent. ``kept``: worth keeping on the server, where it comes often.
 
-    ``conflict`` is what to say where a constraint refuses it and nobody waits for it; ``heard`` hears the answer.
+    ``conflict`` is what to say where a constraint refuses it and nobody waits for it; ``heard`` hears the answer. A
+    ``hint`` may fail.
     """
 
     text: bytes
@@ -36,6 +37,7 @@ class Message:
     kept: bool = False
     conflict: str | None = None
     heard: Callable[[PGresult], None] | None = None
+    hint: bool = False
 
 
 class Pipeline:

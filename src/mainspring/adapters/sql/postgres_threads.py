@@ -28,11 +28,22 @@ Runner = Callable[[Wire, Work[Any]], tuple[Any, Aftermath]]
 
 
 class PostgresThread(LineThread):
-    """A thread with a connection of its own."""
+    """A thread with a connection of its own.
 
-    def __init__(self, name: str, line: Line, wire: Wire, run: Runner, committed: Callable[[Aftermath], None]) -> None:
+    ``words`` says what others are to be told along with a commit; ``committed`` tells the rest, once that is done.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        line: Line,
+        wire: Wire,
+        run: Runner,
+        words: Callable[[Aftermath], str | None],
+        committed: Callable[[Aftermath, bool], None],
+    ) -> None:
         super().__init__(name, line)
-        self._wire, self._run, self._committed = wire, run, committed
+        self._wire, self._run, self._words, self._committed = wire, run, words, committed
 
     def run(self) -> None:
         self.ready.set_result(None)
@@ -48,9 +59,10 @@ class PostgresThread(LineThread):
         except BaseException as error:
             self._refuse([call, *self._line.take_more(REFUSED)], translated(error))
             return
+        told = False
         for number in range(1, TRIES + 1):
             try:
-                call.result, call.aftermath = self._transaction(call)
+                told = self._transaction(call)
                 break
             except BaseException as error:
                 self._wire.undo()
@@ -58,12 +70,12 @@ class PostgresThread(LineThread):
                     call.error = translated(error, reading=call.reading)
                     break
         if call.error is None and call.aftermath:
-            self._tell(call.aftermath)
+            self._tell(call.aftermath, told)
         deliver([call])
 
-    def _tell(self, aftermath: Aftermath) -> None:
+    def _tell(self, aftermath: Aftermath, told: bool) -> None:
         try:
-            self._committed(aftermath)
+            self._committed(aftermath, told)
         except Exception:
             logger.exception("waking others failed; polling will find the work")
 
@@ -73,8 +85,10 @@ class PostgresThread(LineThread):
             call.error = error
         deliver(calls)
 
-    def _transaction(self, call: Call) -> tuple[Any, Aftermath]:
+    def _transaction(self, call: Call) -> bool:
+        """Do a call's work; return whether other processes were told along with the commit."""
         self._wire.begin(reading=call.reading)
-        result, aftermath = self._run(self._wire, call.work)
-        self._wire.commit()
-        return result, aftermath
+        call.result, aftermath = self._run(self._wire, call.work)
+        told = self._wire.commit(self._words(aftermath))
+        call.aftermath = aftermath
+        return told

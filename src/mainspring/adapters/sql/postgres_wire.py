@@ -7,6 +7,7 @@ are not looked at with the COMMIT.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from mainspring.adapters.sql.dialect import NOW
 from mainspring.adapters.sql.failures import translated
 from mainspring.adapters.sql.postgres_pipeline import WELL, Message, Pipeline
 from mainspring.adapters.sql.statements import as_sqlalchemy
+from mainspring.adapters.sql.telegraph import CHANNEL
 from mainspring.errors import ConflictError, StoreError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -33,6 +35,7 @@ def _ended(answer: PGresult) -> None:
         raise StoreError("the transaction was given up after an error that its work did not pass on")
 
 
+_TELL = f"SELECT pg_notify('{CHANNEL}', $1)".encode()
 _COMMIT = Message(b"COMMIT", heard=_ended)
 
 
@@ -87,12 +90,17 @@ class Wire:
             self._say()
         return self.connected()
 
-    def commit(self) -> None:
-        """End the transaction. Raises `StoreError` where the server had given it up."""
+    def commit(self, words: str | None = None) -> bool:
+        """End the transaction, and tell who listens these words. Raises `StoreError` where the server had given it up.
+
+        Returns whether they were told: that may fail, and changes nothing about what was committed.
+        """
         if not self._begun:  # what may be said again, on another connection, ends nothing
             self._say()
         self._waiting.append(_COMMIT)
-        self._say()
+        if words is not None:
+            self._waiting.append(replace(self._message(_TELL, (words,)), hint=True))
+        return self._say()[-1].status in WELL and words is not None
 
     def undo(self) -> None:
         """Roll back; where that fails, the server undoes what a lost connection has begun."""
@@ -125,7 +133,7 @@ class Wire:
             raise as_sqlalchemy(error, "", connection) from error
         self._begun = self._begun or answers[0].status in WELL
         for message, answer in zip(said, answers, strict=True):
-            if answer.status not in WELL:
+            if answer.status not in WELL and not message.hint:
                 raise _refused(message, answer, connection, asked=message is said[-1])
             if message.heard is not None:
                 message.heard(answer)

@@ -1,17 +1,19 @@
 """NOTIFY and LISTEN: what one process woke, told to the others. A hint; whoever misses it polls.
 
-One thread and one connection of a process do both. Topics are sent at once where it was quiet, and gathered while it
-is not, so that a busy store takes the server's one notification lock some hundred times a second and not once a commit.
+One thread and one connection of a process do both; where it was quiet, a commit takes the notification along. While it
+is not quiet topics are gathered, so that a busy store takes the server's one notification lock some hundred times a
+second and not once a commit.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import secrets
 import select
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import psycopg
@@ -21,6 +23,7 @@ from mainspring.ports.clock import Wakeups
 logger = logging.getLogger("mainspring")
 
 CHANNEL = "mainspring"
+_TELL = f"SELECT pg_notify('{CHANNEL}', %s)"
 #: Seconds over which topics are gathered into one notification.
 GATHER = 0.005
 #: Seconds before a lost connection is made again.
@@ -37,6 +40,9 @@ class Telegraph:
     def __init__(self, url: str, wakeups: Wakeups | None, **options: Any) -> None:
         self._url, self._wakeups, self._options = url, wakeups, options
         self._topics: set[str] = set()
+        self._free_at = 0.0
+        # Also told, by which a process knows its own words; to others it is a topic that nobody listens to.
+        self._mark = f"from:{secrets.token_hex(6)}"
         self._lock = threading.Lock()
         self._closed = False
         self._ear, self._bell = os.pipe()
@@ -55,6 +61,21 @@ class Telegraph:
             self._topics.update(topics)
         if quiet:
             self._ring()
+
+    def words(self, topics: Sequence[str]) -> str | None:
+        """Return what to tell the others of these topics, along with the commit that wakes them.
+
+        None while topics are gathered: then they are for `send`, once it has committed.
+        """
+        with self._lock:
+            now = _time()
+            if self._topics or now < self._free_at:
+                return None
+            self._free_at = now + GATHER
+        return self._told(topics)
+
+    def _told(self, topics: Sequence[str]) -> str:
+        return ",".join([*topics, self._mark])
 
     def close(self) -> None:
         """Tell what is left to tell, and end."""
@@ -86,36 +107,36 @@ class Telegraph:
     def listen(self, connection: psycopg.Connection[Any]) -> None:
         """Hear what others tell on a connection, also what arrives while a statement of our own runs on it."""
         # The driver takes those out of the line itself, and keeps them for ever where nobody asked for them.
-        connection.add_notify_handler(lambda heard: self._heard(connection, heard.pid, heard.payload))
+        connection.add_notify_handler(lambda heard: self._heard(heard.payload))
         connection.execute(f"LISTEN {CHANNEL}")
 
     def _serve(self, connection: psycopg.Connection[Any]) -> None:
-        free_at = 0.0
         while True:
             # It goes on hearing while it gathers: what others tell is not to wait for what there is to tell them.
-            self._wait([connection.fileno()], max(free_at - _time(), 0.0) if self._topics else None)
+            self._wait([connection.fileno()], max(self._free_at - _time(), 0.0) if self._topics else None)
             connection.pgconn.consume_input()
             self._hear(connection)
             closed = self._closed  # asked once: what is still to be told is told in the last round
-            if (closed or _time() >= free_at) and self.tell(connection):
-                free_at = _time() + GATHER
+            if (closed or _time() >= self._free_at) and self.tell(connection):
+                self._free_at = _time() + GATHER
             if closed:
                 return
 
     def _hear(self, connection: psycopg.Connection[Any]) -> None:
         while (heard := connection.pgconn.notifies()) is not None:
-            self._heard(connection, heard.be_pid, heard.extra.decode())
+            self._heard(heard.extra.decode())
 
-    def _heard(self, connection: psycopg.Connection[Any], sender: int, topics: str) -> None:
-        if sender != connection.info.backend_pid and self._wakeups is not None:
-            self._wakeups.notify(*topics.split(","))
+    def _heard(self, topics: str) -> None:
+        words = topics.split(",")
+        if self._mark not in words and self._wakeups is not None:
+            self._wakeups.notify(*words)
 
     def tell(self, connection: psycopg.Connection[Any]) -> bool:
         """Send what there is to send, in one notification; return whether there was anything."""
         with self._lock:
             topics, self._topics = sorted(self._topics), set()
         if topics:
-            connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, ",".join(topics)))
+            connection.execute(_TELL, (self._told(topics),))
             self._hear(connection)
         return bool(topics)
 

@@ -1,0 +1,159 @@
+"""What goes over a connection to PostgreSQL: how often, how much of it, and what becomes of what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from mainspring.adapters.sql import postgres_pipeline as module
+from mainspring.adapters.sql.postgres import PostgresSettings, PostgresStore
+from mainspring.adapters.sql.postgres_pipeline import Pipeline
+from mainspring.errors import ConflictError, MainspringError, StoreError
+from mainspring.model.execution import Execution
+from mainspring.moves.claim import claim
+from mainspring.moves.enqueue import EnqueueRequest, enqueue
+from mainspring.ports.store import ExecutionQuery, Tx
+from tests.contracts.store_rows import an_execution
+from tests.integration.postgres_rig import store, url
+
+__all__ = ["store", "url"]
+
+pytestmark = pytest.mark.servers
+
+ONE = [EnqueueRequest("work", {"n": 1})]
+
+
+def claim_one(tx: Tx) -> list[Execution]:
+    return claim(tx, "w", queues={"default": 1}, handlers=["work"], limit=1, lease=timedelta(seconds=15))
+
+
+async def trips(store: PostgresStore, work: Callable[[Tx], Any], monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Run work three times; return of the last time how many statements went with each round trip."""
+    sent: list[int] = []
+    exchange = Pipeline.exchange
+
+    def counted(self: Pipeline, said: Any) -> Any:
+        sent.append(len(said))
+        return exchange(self, said)
+
+    for _ in range(2):  # what is asked for the first time goes SQLAlchemy's way
+        await store.write(work)
+    with monkeypatch.context() as patched:
+        patched.setattr(Pipeline, "exchange", counted)
+        await store.write(work)
+    return sent
+
+
+async def test_an_enqueue_takes_two_round_trips_and_so_does_a_claim(store: PostgresStore, monkeypatch: Any) -> None:
+    begin, end = await trips(store, lambda tx: enqueue(tx, ONE), monkeypatch)
+    assert begin == 3, "BEGIN, the clock and the limits"
+    assert end in (2, 3), "the INSERT and COMMIT, and what others are told"
+    assert await trips(store, claim_one, monkeypatch) == [3, 1]
+    claimed = await store.read(lambda tx: tx.executions.find(ExecutionQuery(handler="work")))
+    assert [execution.attempt for execution in claimed] == [1, 1, 1]
+
+
+async def test_a_write_that_is_refused_when_nobody_waits_for_it_undoes_all(store: PostgresStore) -> None:
+    there, other = an_execution(await store.read(lambda tx: tx.now)), an_execution(await store.read(lambda tx: tx.now))
+
+    def twice(tx: Tx) -> str:
+        tx.executions.add([other])
+        tx.executions.add([there])
+        return "not told"
+
+    for _ in range(3):  # before statements are prepared, and after
+        await store.write(lambda tx: tx.executions.add([an_execution(tx.now)]))
+    await store.write(lambda tx: tx.executions.add([there]))
+    with pytest.raises(ConflictError, match="exists already"):
+        await store.write(twice)
+    assert await store.read(lambda tx: tx.executions.get(other.id)) is None
+    assert await store.read(lambda tx: tx.executions.get(there.id)) == there
+
+
+async def test_a_refused_write_is_told_by_the_next_question_and_by_the_end_where_work_swallows_it(
+    store: PostgresStore,
+) -> None:
+    there = an_execution(await store.read(lambda tx: tx.now))
+    seen: list[str] = []
+
+    def swallowing(tx: Tx) -> None:
+        tx.executions.add([there])
+        try:
+            tx.executions.counts("default", 5)
+        except MainspringError as error:
+            seen.append(type(error).__name__)
+
+    for _ in range(3):
+        await store.write(lambda tx: (tx.executions.add([an_execution(tx.now)]), tx.executions.counts("default", 5)))
+    await store.write(swallowing)
+    with pytest.raises(StoreError, match="given up"):
+        await store.write(swallowing)
+    assert seen == ["ConflictError"]
+    assert await store.read(lambda tx: tx.executions.get(there.id)) == there, "and the connection goes on"
+
+
+async def test_more_than_fits_into_a_socket_goes_over_it(store: PostgresStore) -> None:
+    requests = [EnqueueRequest("work", {"n": number, "text": "x" * 8_000}) for number in range(1_000)]
+    for _ in range(2):
+        made = await store.write(lambda tx: enqueue(tx, requests))
+    assert len({execution.id for execution in made}) == 1_000
+    found = await store.read(lambda tx: tx.executions.find(ExecutionQuery(handler="work", limit=5_000)))
+    assert len(found) == 2_000
+
+
+async def test_the_server_keeps_only_what_came_lately(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "KEPT", 3)
+    monkeypatch.setattr(module, "FULL", 1)
+    store = PostgresStore(url, random=Random(1), settings=PostgresSettings(pool_size=1))
+    await store.open()
+    asked = [
+        lambda tx: tx.executions.counts("default", 5),
+        lambda tx: tx.executions.depths(),
+        lambda tx: tx.executions.queues_waiting(5),
+        lambda tx: tx.executions.queued_handlers(5),
+        lambda tx: tx.outbox.unpublished(5),
+    ]
+    for _ in range(3):
+        for one in asked:
+            for _ in range(4):
+                await store.read(one)
+
+    def kept(tx: Tx) -> int:
+        connection: sa.Connection = tx.executions._session.connection  # type: ignore[attr-defined]
+        names = "SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'mainspring%'"
+        return int(connection.execute(sa.text(names)).scalar_one())
+
+    assert 1 <= await store.read(kept) <= 3
+    await store.close()
+
+
+async def test_a_connection_lost_while_nobody_used_it_is_made_again_unseen(url: str) -> None:
+    store = PostgresStore(url, random=Random(1), settings=PostgresSettings(pool_size=1))
+    await store.open()
+    for _ in range(6):
+        await store.write(lambda tx: enqueue(tx, ONE))
+    pid = await store.read(
+        lambda tx: tx.executions._session.connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()
+    )  # type: ignore[attr-defined]
+    await terminated(url, pid)
+    assert len(await store.write(lambda tx: enqueue(tx, ONE))) == 1
+    assert len(await store.read(lambda tx: tx.executions.find(ExecutionQuery(handler="work")))) == 7
+    await store.close()
+
+
+async def terminated(url: str, pid: int) -> None:
+    """End a server's process, and wait until it is gone."""
+    other = PostgresStore(url, random=Random(2), settings=PostgresSettings(pool_size=1))
+    await other.open()
+
+    def work(tx: Tx) -> Any:
+        connection: sa.Connection = tx.executions._session.connection  # type: ignore[attr-defined]
+        return connection.exec_driver_sql(f"SELECT pg_terminate_backend({pid}, 10000)").scalar()
+
+    assert await other.write(work)
+    await other.close()
