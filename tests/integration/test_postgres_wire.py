@@ -81,6 +81,10 @@ async def test_a_refused_write_is_told_by_the_next_question_and_by_the_end_where
     there = an_execution(await store.read(lambda tx: tx.now))
     seen: list[str] = []
 
+    def counting(tx: Tx) -> None:
+        tx.executions.add([an_execution(tx.now)])
+        tx.executions.counts("default", 5)
+
     def swallowing(tx: Tx) -> None:
         tx.executions.add([there])
         try:
@@ -89,7 +93,7 @@ async def test_a_refused_write_is_told_by_the_next_question_and_by_the_end_where
             seen.append(type(error).__name__)
 
     for _ in range(3):
-        await store.write(lambda tx: (tx.executions.add([an_execution(tx.now)]), tx.executions.counts("default", 5)))
+        await store.write(counting)
     await store.write(swallowing)
     with pytest.raises(StoreError, match="given up"):
         await store.write(swallowing)
@@ -101,7 +105,7 @@ async def test_more_than_fits_into_a_socket_goes_over_it(store: PostgresStore) -
     requests = [EnqueueRequest("work", {"n": number, "text": "x" * 8_000}) for number in range(1_000)]
     for _ in range(2):
         made = await store.write(lambda tx: enqueue(tx, requests))
-    assert len({execution.id for execution in made}) == 1_000
+        assert len({execution.id for execution in made}) == 1_000
     found = await store.read(lambda tx: tx.executions.find(ExecutionQuery(handler="work", limit=5_000)))
     assert len(found) == 2_000
 
@@ -137,13 +141,17 @@ async def test_a_connection_lost_while_nobody_used_it_is_made_again_unseen(url: 
     await store.open()
     for _ in range(6):
         await store.write(lambda tx: enqueue(tx, ONE))
-    pid = await store.read(
-        lambda tx: tx.executions._session.connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()
-    )  # type: ignore[attr-defined]
+    pid = await store.read(backend_pid)
     await terminated(url, pid)
     assert len(await store.write(lambda tx: enqueue(tx, ONE))) == 1
     assert len(await store.read(lambda tx: tx.executions.find(ExecutionQuery(handler="work")))) == 7
     await store.close()
+
+
+def backend_pid(tx: Tx) -> Any:
+    """Ask which of the server's processes serves this transaction."""
+    connection: sa.Connection = tx.executions._session.connection  # type: ignore[attr-defined]
+    return connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()
 
 
 async def terminated(url: str, pid: int) -> None:

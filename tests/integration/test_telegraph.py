@@ -3,6 +3,7 @@
 import select
 import threading
 from random import Random
+from typing import Any
 
 import psycopg
 import pytest
@@ -10,11 +11,15 @@ import pytest
 from mainspring.adapters.sql import telegraph as module
 from mainspring.adapters.sql.postgres import PostgresSettings, PostgresStore
 from mainspring.adapters.sql.telegraph import CHANNEL, Telegraph
+from mainspring.ports.store import Tx
 from tests.integration.postgres_rig import url
 
 __all__ = ["url"]
 
-PID = "SELECT pg_backend_pid()"
+
+def backend_pid(tx: Tx) -> Any:
+    """Ask which of the server's processes serves this transaction."""
+    return tx.executions._session.connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()  # type: ignore[attr-defined]
 
 
 class Ears:
@@ -99,14 +104,14 @@ async def test_a_commit_takes_the_notification_along_unless_notifications_are_ga
     ears = Ears()
     store = PostgresStore(url, random=Random(1), wakeups=ears, settings=PostgresSettings(pool_size=1))
     await store.open()
-    writer = await store.write(lambda tx: tx.executions._session.connection.exec_driver_sql(PID).scalar())
+    writer = await store.write(backend_pid)
     with psycopg.connect(url, autocommit=True) as other:
         other.execute(f"LISTEN {CHANNEL}")
         await store.write(lambda tx: tx.wake("queued"))
         (first,) = other.notifies(timeout=30, stop_after=1)
         monkeypatch.setattr(module, "GATHER", 3_600.0)
         for topic in ("outbox", "ended"):  # from the first on it gathers, and tells at the end what is left to tell
-            await store.write(lambda tx, topic=topic: tx.wake(topic))
+            await store.write(lambda tx, topic=topic: tx.wake(topic))  # type: ignore[misc]
         await store.close()
         rest = list(other.notifies(timeout=30, stop_after=1))
         rest += [] if len(rest) == 2 else other.notifies(timeout=30, stop_after=1)
