@@ -60,7 +60,9 @@ class Pipeline:
     def rows(self, answer: PGresult) -> Sequence[tuple[Any, ...]]:
         """Return the rows of an answer as the driver reads them."""
         self._adapter.set_pgresult(answer)
-        return self._adapter.load_rows(0, answer.ntuples, tuple)
+        rows = self._adapter.load_rows(0, answer.ntuples, tuple)
+        self._adapter.set_pgresult(None)  # it would keep the answer until the next
+        return rows
 
     def exchange(self, said: Sequence[Message]) -> list[PGresult]:
         """Send messages; return an answer for each. Those after one that failed were not done, nor is it undone.
