@@ -181,9 +181,9 @@ def decides_by_its_own_clock(world: World) -> None:
     journal = _tables(world)._journal
     due = jobs.due
 
-    def early(limit: int) -> Any:
+    def early(limit: int, **more: Any) -> Any:
         journal.now += timedelta(seconds=5)
-        return due(limit)
+        return due(limit, **more)
 
     jobs.due = early
 
