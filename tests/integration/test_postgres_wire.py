@@ -136,6 +136,23 @@ async def test_the_server_keeps_only_what_came_lately(url: str, monkeypatch: pyt
     await store.close()
 
 
+@pytest.mark.parametrize("forget", ["DEALLOCATE ALL", "ALTER TABLE notes SET (fillfactor = 90)"])
+async def test_work_goes_on_where_the_server_was_told_to_forget(url: str, forget: str) -> None:
+    store = PostgresStore(url, random=Random(1), settings=PostgresSettings(pool_size=1))
+    await store.open()
+    for _ in range(6):
+        await store.write(lambda tx: enqueue(tx, ONE))
+
+    def forgetting(tx: Tx) -> None:
+        connection: sa.Connection = tx.executions._session.connection  # type: ignore[attr-defined]
+        connection.exec_driver_sql(forget)
+
+    await store.write(forgetting)
+    assert len(await store.write(lambda tx: enqueue(tx, ONE))) == 1
+    assert len(await store.read(lambda tx: tx.executions.find(ExecutionQuery(handler="work")))) == 7
+    await store.close()
+
+
 async def test_a_connection_lost_while_nobody_used_it_is_made_again_unseen(url: str) -> None:
     store = PostgresStore(url, random=Random(1), settings=PostgresSettings(pool_size=1))
     await store.open()

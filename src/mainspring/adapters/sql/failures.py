@@ -71,8 +71,9 @@ def _of_sqlite(error: sqlite3.Error, reading: bool) -> StoreError:
 #: Classes and codes of SQLSTATE that pass by themselves: no connection, no resources, shutting down, a limit of time.
 _AWAY = ("08", "53", "57P", "57014", "55P03", "25P03", "40")
 _READ_ONLY = "25006"
-#: A failed serialisation, which is also what a row moved to another partition fails with; a deadlock.
-_AGAIN = ("40001", "40P01")
+#: A failed serialisation, which is also what a row moved to another partition fails with; a deadlock; a statement the
+#: server was to keep and has forgotten.
+_AGAIN = ("40001", "40P01", "26000")
 
 
 def repeatable(error: BaseException) -> bool:

@@ -57,5 +57,6 @@ def connect_arguments(settings: Mapping[str, str], *, pooled: bool) -> dict[str,
     """Return the driver's arguments for a connection. ``pooled``: nothing of ours may outlive a transaction."""
     # Replicas show commits late and in another order: of several hosts the one is taken that takes writes.
     found: dict[str, Any] = {"application_name": "mainspring", "target_session_attrs": "read-write"}
-    found |= {"connect_timeout": 5, **KEEPALIVES}
-    return found | ({"prepare_threshold": None} if pooled else {"options": for_session(settings)})
+    # What is kept on the server we keep ourselves: after some statements the driver would have all of it forgotten.
+    found |= {"connect_timeout": 5, **KEEPALIVES, "prepare_threshold": None}
+    return found if pooled else found | {"options": for_session(settings)}

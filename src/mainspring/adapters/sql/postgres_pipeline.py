@@ -14,11 +14,12 @@ from typing import Any
 
 import psycopg
 from psycopg.adapt import PyFormat, Transformer
-from psycopg.pq import ConnStatus, ExecStatus
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
 from psycopg.pq.abc import PGresult
 
 #: How often a statement is sent in full before the server is asked to keep it, and how many it keeps.
 FULL, KEPT = 4, 200
+_UNKNOWN = b"26000"  # no prepared statement of this name
 WELL = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
 
 
@@ -139,6 +140,8 @@ class Pipeline:
         """Return the answers to what was asked for, without those to what this class sent besides."""
         found, refused = list[PGresult](), None
         for number, answer in enumerate(answers):
+            if answer.status not in WELL and answer.error_field(DiagnosticField.SQLSTATE) == _UNKNOWN:
+                self._sent.clear()  # somebody had the server forget: what is done again is sent in full
             if number in own.kept:
                 if answer.status not in WELL:
                     self._sent.pop(own.kept[number], None)
