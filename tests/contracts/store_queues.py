@@ -427,6 +427,8 @@ class QueueContract:
             ("mail", "kb:tidy", now),
         ]
         assert len(await store.read(lambda tx: tx.executions.queued_handlers(2))) == 2
+        assert await store.read(lambda tx: tx.executions.queued_handlers(10, platform_id=PLATFORM)) == found
+        assert await store.read(lambda tx: tx.executions.queued_handlers(10, platform_id="another")) == []
 
 
 async def claimable(store: Store, *, limit: int = 100, **queues: int) -> list[Execution]:

@@ -664,6 +664,7 @@ def every_step(tx: Tx) -> None:
         e.occupying(PLATFORM, scope, ["a", ""])
         e.holders(PLATFORM, scope, "a", 5)
     tx.platforms.admitted_since(PLATFORM, "a", now), e.queued_handlers(5), e.active_of(["j"])
+    e.queued_handlers(5, platform_id=PLATFORM)
     for queues in ({"a": 1}, {"a": 1, "b": 1}):
         e.claim("w", MINUTE, Claimable(queues, ["h"], 5)), e.claim("w", MINUTE, Claimable(queues, ["h"], 5, ["a"]))
     e.renew("w", later), e.lease_over(5), e.lease_over(5, older_than=now), e.overdue(MINUTE, 5), e.start_expired(5)

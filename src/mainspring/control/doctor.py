@@ -86,10 +86,10 @@ def examine(tx: Tx, schedules: Schedules, platform_id: str) -> list[Finding]:
         _dispatchers(tx, dispatchers),
         _workers(tx, workers),
         _lag("decisions", metrics["decision_lag_s"], "the oldest undecided instant is {} late", dispatchers),
-        _queues(tx, workers),
+        _queues(tx, platform_id, workers),
         _lag("claims", metrics["queue_lag_s"], "the oldest queued execution has waited for {}", workers),
         _lag("events", metrics["outbox_lag_s"], "the oldest unpublished event has waited for {}", dispatchers),
-        _handlers(tx, active, workers),
+        _handlers(tx, platform_id, active, workers),
         _dead_letters(tx, platform_id),
         _webhooks(tx, platform_id),
         _paused([job for job in jobs if job.status is JobStatus.PAUSED]),
@@ -148,10 +148,10 @@ def _lag(check: str, seconds: float, told: str, alive: Sequence[Any]) -> Finding
     return Finding(check, grade, told.format(span(lag)), evidence, fix)
 
 
-def _queues(tx: Tx, workers: Sequence[WorkerNode]) -> Finding:
+def _queues(tx: Tx, platform_id: str, workers: Sequence[WorkerNode]) -> Finding:
     served = {queue for worker in workers for queue in worker.queues}
     waiting: dict[str, datetime] = {}
-    for queue, _, at in tx.executions.queued_handlers(1000):
+    for queue, _, at in tx.executions.queued_handlers(1000, platform_id=platform_id):
         if queue not in served:
             waiting[queue] = min(at, waiting.get(queue, at))
     if not waiting:
@@ -163,7 +163,7 @@ def _queues(tx: Tx, workers: Sequence[WorkerNode]) -> Finding:
     return Finding("queues", Grade.ERROR, f"work waits in queues no live worker serves: {told}", evidence, fix)
 
 
-def _handlers(tx: Tx, active: Sequence[Job], workers: Sequence[WorkerNode]) -> Finding:
+def _handlers(tx: Tx, platform_id: str, active: Sequence[Job], workers: Sequence[WorkerNode]) -> Finding:
     """Find active jobs and queued work whose handler nobody alive has: often what a removed decorator leaves behind."""
     if not workers:
         return Finding("handlers", Grade.NOTE, "not checked, as no worker is alive to have them")
@@ -172,7 +172,7 @@ def _handlers(tx: Tx, active: Sequence[Job], workers: Sequence[WorkerNode]) -> F
     for job in active:
         if job.definition.handler not in known:
             missing[job.definition.handler].append(job.name)
-    for _, handler, _ in tx.executions.queued_handlers(1000):
+    for _, handler, _ in tx.executions.queued_handlers(1000, platform_id=platform_id):
         if handler not in known:
             missing.setdefault(handler, [])
     if not missing:

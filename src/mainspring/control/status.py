@@ -164,7 +164,7 @@ def _failing(tx: Tx, jobs: Sequence[Job], timezone: str) -> list[Failing]:
 
 def _queues(tx: Tx, platform_id: str, workers: Sequence[WorkerNode]) -> list[QueueState]:
     oldest: dict[str, datetime] = {}
-    for queue, _, at in tx.executions.queued_handlers(1000):
+    for queue, _, at in tx.executions.queued_handlers(1000, platform_id=platform_id):
         oldest[queue] = min(at, oldest.get(queue, at))
     slots: dict[str, int] = {}
     for worker in workers:

@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 
 from mainspring import Mainspring
+from mainspring.model.node import WorkerNode
 from tests.integration.api.conftest import Api, serving
 from tests.waiting import auntil
 
@@ -29,6 +30,26 @@ async def test_a_platform_is_told_nothing_of_what_the_whole_fleet_shares(api: Ap
     assert not SHARED & platform.keys()
     assert host.keys() - platform.keys() == shared
     assert host["transport"]["detail"] == "the database wakes the workers itself"
+
+
+async def test_a_platform_is_not_told_what_is_queued_on_another(api: Api) -> None:
+    """It was, in an embedded file: handlers and queues of others that nobody alive has."""
+    mine, other = await api.key("admin"), await api.key("admin", all_platforms=True)
+    await api.call("POST", "/api/v1/platforms", key=other, json={"id": "acme"})
+    body = {"handler": "secret-handler", "queue": "secret-queue"}
+    made = await api.call("POST", "/api/v1/platforms/acme/executions", key=other, json=body)
+    assert made.status_code == 201, made.text
+    worker = WorkerNode(
+        "w-1", "host", 1, *2 * (await api.app.store.read(lambda tx: tx.now),), "0", {"default": 1}, ("a",)
+    )
+    await api.app.store.write(lambda tx: tx.nodes.put_worker(worker))
+    for path in ("doctor", "overview", "queues"):
+        told = await api.get(path, key=mine)
+        assert told.status_code == 200
+        assert "secret" not in told.text, path
+    theirs = await api.get("/api/v1/platforms/acme/doctor", key=other)
+    assert "secret-handler" in theirs.text
+    assert "secret-queue" in theirs.text
 
 
 async def test_a_transaction_somebody_forgot_is_named_to_the_host_alone(postgres_database: str) -> None:

@@ -184,9 +184,11 @@ class MemoryExecutionTable:
         ]
         return [dispatch_of(execution) for execution in sorted(found, key=_turn)[:limit]]
 
-    def queued_handlers(self, limit: int) -> list[tuple[str, str, datetime]]:
+    def queued_handlers(self, limit: int, *, platform_id: str | None = None) -> list[tuple[str, str, datetime]]:
         oldest: dict[tuple[str, str], datetime] = {}
         for execution in self._rows.live(Status.QUEUED):
+            if platform_id not in (None, execution.platform_id):
+                continue
             key, at = (execution.queue, execution.handler), execution.queued_at or execution.created_at
             oldest[key] = min(at, oldest.get(key, at))
         rows = [(queue, handler, at) for (queue, handler), at in oldest.items()]

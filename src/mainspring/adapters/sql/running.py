@@ -40,6 +40,7 @@ _QUEUED_HANDLERS = (
     .order_by(sa.literal_column("oldest"), _e.queue, _e.handler)
     .limit(bindparam("limit"))
 )
+_QUEUED_HANDLERS_OF = _QUEUED_HANDLERS.where(_e.platform_id == bindparam("platform"))
 _SOME_QUEUED = sa.select(_e.queue).where(queued).limit(bindparam("limit")).subquery("some_queued")
 _DEPTHS = sa.select(_SOME_QUEUED.c.queue, sa.func.count()).group_by(_SOME_QUEUED.c.queue)
 _UNCLAIMED = (
@@ -143,8 +144,12 @@ class RunningTable(SqlTable):
             for execution_id, platform_id, priority, trace_id, span_id in rows
         ]
 
-    def queued_handlers(self, limit: int) -> list[tuple[str, str, datetime]]:
-        return [(queue, handler, oldest) for queue, handler, oldest in self._all(_QUEUED_HANDLERS, limit=limit)]
+    def queued_handlers(self, limit: int, *, platform_id: str | None = None) -> list[tuple[str, str, datetime]]:
+        if platform_id is None:
+            rows = self._all(_QUEUED_HANDLERS, limit=limit)
+        else:
+            rows = self._all(_QUEUED_HANDLERS_OF, limit=limit, platform=platform_id)
+        return [(queue, handler, oldest) for queue, handler, oldest in rows]
 
     def depths(self, limit: int = 100_000) -> dict[str, int]:
         return {queue: int(count) for queue, count in self._all(_DEPTHS, limit=limit)}

@@ -110,8 +110,8 @@ class ExecutionTable(Protocol):
     def unclaimed(self, queue: str, queued_before: datetime, limit: int) -> list[Dispatch]:
         """Return what was queued in a queue at or before an instant; first what is claimed first."""
 
-    def queued_handlers(self, limit: int) -> list[tuple[str, str, datetime]]:
-        """Return (queue, handler, oldest ``queued_at``) of what is queued."""
+    def queued_handlers(self, limit: int, *, platform_id: str | None = None) -> list[tuple[str, str, datetime]]:
+        """Return (queue, handler, oldest ``queued_at``) of what is queued, of all platforms unless one is named."""
 
     def renew(self, worker_id: str, lease_until: datetime) -> list[tuple[str, int, bool]]:
         """Extend every lease of a worker; return (id, fence, cancel requested) of what it still holds."""
