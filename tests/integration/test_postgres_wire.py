@@ -7,10 +7,12 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
 from mainspring.adapters.sql import postgres_pipeline as module
+from mainspring.adapters.sql import telegraph
 from mainspring.adapters.sql.postgres import PostgresSettings, PostgresStore
 from mainspring.adapters.sql.postgres_pipeline import Pipeline
 from mainspring.errors import ConflictError, MainspringError, StoreError
@@ -163,6 +165,22 @@ async def test_a_connection_lost_while_nobody_used_it_is_made_again_unseen(url: 
     assert len(await store.write(lambda tx: enqueue(tx, ONE))) == 1
     assert len(await store.read(lambda tx: tx.executions.find(ExecutionQuery(handler="work")))) == 7
     await store.close()
+
+
+async def test_only_what_others_are_told_does_not_wait_for_the_disk(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(telegraph, "GATHER", 0.0)
+    with psycopg.connect(url, autocommit=True) as durable:
+        durable.execute(f'ALTER DATABASE "{durable.info.dbname}" SET synchronous_commit = on')
+    store = PostgresStore(url, random=Random(1), settings=PostgresSettings(pool_size=1))
+    await store.open()
+    assert (await trips(store, lambda tx: enqueue(tx, ONE), monkeypatch))[-1] == 3, "the INSERT, COMMIT, and the hint"
+    assert await store.write(waits_for_the_disk) == "on"
+    await store.close()
+
+
+def waits_for_the_disk(tx: Tx) -> Any:
+    connection: sa.Connection = tx.executions._session.connection  # type: ignore[attr-defined]
+    return connection.exec_driver_sql("SHOW synchronous_commit").scalar()
 
 
 def backend_pid(tx: Tx) -> Any:

@@ -20,7 +20,7 @@ from mainspring.adapters.sql.dialect import NOW
 from mainspring.adapters.sql.failures import translated
 from mainspring.adapters.sql.postgres_pipeline import WELL, Message, Pipeline
 from mainspring.adapters.sql.statements import as_sqlalchemy
-from mainspring.adapters.sql.telegraph import CHANNEL
+from mainspring.adapters.sql.telegraph import TELL
 from mainspring.errors import ConflictError, StoreError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -35,7 +35,7 @@ def _ended(answer: PGresult) -> None:
         raise StoreError("the transaction was given up after an error that its work did not pass on")
 
 
-_TELL = f"SELECT pg_notify('{CHANNEL}', $1)".encode()
+_TELL = TELL.encode()
 _COMMIT = Message(b"COMMIT", heard=_ended)
 
 

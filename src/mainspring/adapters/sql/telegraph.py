@@ -23,7 +23,9 @@ from mainspring.ports.clock import Wakeups
 logger = logging.getLogger("mainspring")
 
 CHANNEL = "mainspring"
-_TELL = f"SELECT pg_notify('{CHANNEL}', %s)"
+# A transaction of its own, which need not outlive anything: it is not to wait for the disk.
+TELL = f"SELECT set_config('synchronous_commit', 'off', true), pg_notify('{CHANNEL}', $1)"
+_TELL = TELL.replace("$1", "%s")
 #: Seconds over which topics are gathered into one notification.
 GATHER = 0.005
 #: Seconds before a lost connection is made again.
