@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -105,7 +104,9 @@ async def test_limits_hold_and_every_event_is_decided_once_whoever_publishes(sto
     of_debounced = await ledger(stores[0], debounced)
     assert {d.key for d in of_debounced} == every
     assert len(of_debounced) == len(every)
-    ran = sorted(d.scheduled_at for d in of_debounced if d.decision is Verdict.DISPATCHED)
+    ran = [d for d in of_debounced if d.decision is Verdict.DISPATCHED]
     assert ran
-    assert all(b - a >= timedelta(milliseconds=50) for a, b in pairwise(ran))
+    # By itself, and not from one to the next: an event whose transaction began before that run and waited for the job
+    # until after it was not there to be seen, and is a burst of its own.
+    assert all(d.decided_at - d.scheduled_at >= timedelta(milliseconds=50) for d in ran)
     assert {d.key for d in await ledger(stores[0], filtered)} == {k for k in every if int(k.split("-")[1]) < 10}
