@@ -95,7 +95,8 @@ def health_to_wire(health: Health, *, version: str, at: str | None) -> dict[str,
 
 
 def _progress(tx: Tx, platform_id: str | None) -> dict[str, Any]:
-    undecided, queued = tx.jobs.undecided_at(platform_id), tx.executions.queued_handlers(1000)
+    undecided = tx.jobs.undecided_at(platform_id)
+    queued = tx.executions.queued_handlers(1000, platform_id=platform_id)
     return {
         "decision_lag_s": _age(tx, undecided),
         "queue_lag_s": _age(tx, min((at for _, _, at in queued), default=None)),
