@@ -216,7 +216,7 @@ async def _store(adapter: Adapter, schedules: int) -> dict[str, Any]:
 
 async def _due(adapter: Adapter, schedules: int, seconds: int) -> dict[str, Any]:
     """Have schedules due at one whole second, at least some seconds after the last of them has been stored."""
-    instant = float(int(time.time()) + seconds + schedules // 100)
+    instant = float(int(time.time()) + seconds + schedules // 1000)
     await adapter.due_at(instant, schedules)
     if time.time() > instant - 2:
         raise RuntimeError(f"storing {schedules} schedules took too long: none is due in the future any more")

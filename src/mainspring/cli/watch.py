@@ -39,6 +39,8 @@ logger = logging.getLogger("mainspring")
 
 #: Seconds between two looks at the database: for what moves on a terminal, and for lines of progress elsewhere.
 LOOK, LOOK_PLAIN = 1.0, 5.0
+#: Seconds between two looks at the jobs where no list of them is shown: of them only their zones are told.
+LOOK_JOBS = 60.0
 #: The most jobs looked at, and the least between two lines of progress.
 JOBS, PROGRESS = 500, timedelta(seconds=5)
 #: What is left untold first when much happens.
@@ -61,6 +63,7 @@ class Watch:
         self._began: dict[str, float] = {}
         self._early: list[Line] | None = []
         self._hinted = False
+        self._jobs_at = 0.0
 
     def begin(self, node: Node) -> None:
         """Listen, so that nothing is missed from the first moment on."""
@@ -202,13 +205,16 @@ class Watch:
     # -- how it stands -------------------------------------------------------------------------------------------
 
     async def _look(self, node: Node) -> None:
+        time = asyncio.get_running_loop().time()
+        at_jobs = self._view.live or time >= self._jobs_at
+
         def work(tx: Tx) -> tuple[Any, ...]:
             platform_id = self._app.platform_id
             running = tx.executions.find(ExecutionQuery(platform_id=platform_id, statuses=(Status.RUNNING,), limit=50))
             return (
                 tx.now,
                 JobZones(tx.platforms.timezone(platform_id) or "UTC"),
-                tx.jobs.find(platform_id, status=JobStatus.ACTIVE, limit=JOBS),
+                tx.jobs.find(platform_id, status=JobStatus.ACTIVE, limit=JOBS) if at_jobs else None,
                 running,
                 tx.executions.counts(platform_id, BOUND + 1),
             )
@@ -219,16 +225,22 @@ class Watch:
             logger.debug("the view could not look: %s", error)
             return
         self._zones = zones
-        self._zone_of = {job.name: job.definition.timezone or zones.default for job in jobs}
+        if jobs is not None:
+            self._jobs_at = time + LOOK_JOBS
+            self._know(jobs)
         if node.worker is not None:
             self._standing.counters.keep({attempt.execution.id for attempt in node.worker.running})
         self._standing.now, self._standing.live = now, counts
-        self._standing.upcoming = [
-            Upcoming(job.name, job.next_run_at, job.definition.timezone or zones.default) for job in _by_next_run(jobs)
-        ]
         self._standing.under = [_under(execution) for execution in running if execution.progress]
         self._tell_progress(running)
         self._view.stand(self._standing)
+
+    def _know(self, jobs: Sequence[Job]) -> None:
+        zone = self._zones.default
+        self._zone_of = {job.name: job.definition.timezone or zone for job in jobs}
+        self._standing.upcoming = [
+            Upcoming(job.name, job.next_run_at, self._zone_of[job.name]) for job in _by_next_run(jobs)
+        ]
 
     def _tell_progress(self, running: Sequence[Execution]) -> None:
         """Tell progress as lines too, now and then: a log file has no lower part."""
