@@ -14,9 +14,10 @@ import sys
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from benchmarks import tally
+from benchmarks.errors import BenchmarkError
 
 #: A hundred bytes of JSON.
 PAYLOAD = {"text": "x" * 89}
@@ -52,14 +53,14 @@ class Adapter:
 
     async def open_embedded(self) -> None:
         """Connect, and start the engine in this process; `close` ends it as well."""
-        raise NotImplementedError
+        self._lacks("an engine inside the client's process")
 
     async def close(self) -> None:
         """Let go of what `open` took."""
 
     async def enqueue(self) -> None:
         """Enqueue one job; return when the engine's own call says that it has it."""
-        raise NotImplementedError
+        self._lacks("a call for one job")
 
     async def enqueue_many(self, jobs: int) -> None:
         """Enqueue jobs by the engine's fastest public way."""
@@ -68,31 +69,31 @@ class Adapter:
 
     async def schedule(self, schedules: int) -> None:
         """Have that many schedules run the job at each whole second from now on."""
-        raise NotImplementedError
+        self._lacks("schedules")
 
     async def create(self, schedules: int) -> None:
         """Create schedules that are far from due, by the engine's fastest public way."""
-        raise NotImplementedError
+        self._lacks("schedules")
 
     async def store(self, schedules: int) -> None:
         """Have schedules that are far from due lie in the database, however they get there."""
-        raise NotImplementedError
+        self._lacks("schedules in a database")
 
     async def due_at(self, instant: float, schedules: int) -> None:
         """Have schedules that are due once, all at the same instant (Unix time)."""
-        raise NotImplementedError
+        self._lacks("schedules for one instant")
 
     async def planning_ms(self) -> float:
         """Return how long one look for what is due takes."""
-        raise NotImplementedError
+        self._lacks("a look for what is due to time")
 
     async def history(self, executions: int) -> None:
         """Have executions that have ended lie in the database, however they get there."""
-        raise NotImplementedError
+        self._lacks("a history")
 
     async def succeeded(self) -> int:
         """Return how many executions have ended well."""
-        raise NotImplementedError
+        self._lacks("a count of what ended well")
 
     async def outstanding(self) -> int:
         """Return how many jobs have no final record yet; raise where one ended other than well."""
@@ -104,7 +105,10 @@ class Adapter:
         Where the queue dies with the process, first put ``fill`` jobs into it, say the seconds that took, and wait for
         the word.
         """
-        raise NotImplementedError
+        self._lacks("a worker of its own")
+
+    def _lacks(self, what: str) -> NoReturn:
+        raise BenchmarkError(f"{type(self).__name__} has not {what}: the catalogue is not to ask it for that")
 
 
 def main(adapter: Adapter) -> None:

@@ -213,7 +213,7 @@ class StreamTransport:
         return len(lost)
 
     async def figures(self, queues: Sequence[str]) -> TransportFigures:
-        raise NotImplementedError("nobody in a simulation looks")
+        raise AssertionError("nobody in a simulation looks")
 
     def counters(self) -> Mapping[str, int]:
         return {}

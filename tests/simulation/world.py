@@ -124,7 +124,7 @@ class World:
                 self.loop.call_later(self.faults.uniform(0, 3), ears.notify, *topics, context=NOBODY)
 
     def listen(self, *topics: str) -> Any:
-        raise NotImplementedError
+        raise AssertionError("nobody listens by this: each process has ears of its own")
 
     # -- transactions ------------------------------------------------------------------------------------------------
 
@@ -179,10 +179,10 @@ class NodeStore:
         return await self._call(work, writing=False)
 
     def write_blocking(self, work: Work[T]) -> T:
-        raise NotImplementedError("nothing in a simulation has a thread to block")
+        raise AssertionError("nothing in a simulation has a thread to block")
 
     def read_blocking(self, work: Work[T]) -> T:
-        raise NotImplementedError("nothing in a simulation has a thread to block")
+        raise AssertionError("nothing in a simulation has a thread to block")
 
     async def _call(self, work: Work[T], *, writing: bool) -> T:
         world, rates, draw = self._world, self._world.rates, self._faults.random
@@ -233,7 +233,7 @@ class SimBus:
             raise BusUnavailableError("the bus is away")
 
     def subscribe(self, pattern: str, subscriber: Any) -> Callable[[], None]:
-        raise NotImplementedError
+        raise AssertionError("nobody in a simulation subscribes")
 
     async def close(self) -> None:
         """Nothing to close."""

@@ -7,8 +7,7 @@ import logging
 import os
 import random
 import socket
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 
@@ -20,6 +19,7 @@ from mainspring.engine.heartbeat import Held, renew
 from mainspring.engine.registry import JobHandlerRegistry
 from mainspring.engine.service import Loop
 from mainspring.engine.settler import Settler
+from mainspring.engine.slots import free_slots, is_short
 from mainspring.engine.threads import Threads
 from mainspring.engine.worker_settings import WorkerSettings, WorkerStats
 from mainspring.errors import NotFoundError, StoreUnavailableError
@@ -163,8 +163,7 @@ class Worker:
     def _room(self) -> dict[str, int]:
         # A slot is free once the handler has ended; its outcome may still wait to be recorded.
         busy = [attempt for attempt in self._attempts.values() if attempt.outcome is None]
-        used = Counter(attempt.execution.queue for attempt in [*busy, *self._stuck])
-        return {queue: slots - used[queue] for queue, slots in self.settings.queues.items() if slots > used[queue]}
+        return free_slots(self.settings.queues, [attempt.execution for attempt in [*busy, *self._stuck]])
 
     async def _claim(self) -> float | None:
         self._hungry = True  # also while this lasts: a slot that becomes free meanwhile was not counted
@@ -206,7 +205,7 @@ class Worker:
         except BaseException:
             self._deliveries.failed(offer)
             raise
-        self._hungry = _is_short(room, claimed, limit, self.settings.queues)
+        self._hungry = is_short(room, claimed, limit, self.settings.queues)
         return 0.0 if self._deliveries.tried(offer, len(claimed), limit) else None
 
     async def _look_for_left(self) -> None:
@@ -391,11 +390,3 @@ class Worker:
             await self._store.write(lambda tx: work(tx, held))
         except StoreUnavailableError as error:
             logger.warning("could not say goodbye: %s", error)
-
-
-def _is_short(room: Mapping[str, int], claimed: list[Execution], limit: int, queues: Mapping[str, int]) -> bool:
-    """Whether a claim took all it had room for, in all or in one of the queues, or there is a queue it had none for."""
-    if len(claimed) >= limit or len(room) < len(queues):
-        return True
-    taken = Counter(execution.queue for execution in claimed)
-    return any(taken[queue] >= slots for queue, slots in room.items())

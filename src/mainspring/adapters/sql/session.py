@@ -138,10 +138,8 @@ class SqlTable:
         """Insert rows in one statement; return how many were. Raises `ConflictError` with ``conflict``."""
         if not rows:
             return 0
-        packed = pack(fields, rows, leave_out_null=True)
-        statement = insert_statement(self._dialect, table, packed.shared, packed.varying, on_conflict)
         try:
-            return self._run(statement, packed.parameters).rowcount
+            return self._run(*self._inserting(table, fields, rows, on_conflict)).rowcount
         except sa.exc.IntegrityError as error:
             raise ConflictError(conflict) from error
 
@@ -156,9 +154,14 @@ class SqlTable:
     ) -> None:
         """Insert rows, and do not wait to hear that they were. Raises `ConflictError`, see `Session.insert`."""
         if rows:
-            packed = pack(fields, rows, leave_out_null=True)
-            statement = insert_statement(self._dialect, table, packed.shared, packed.varying, on_conflict)
-            self._session.insert(statement, packed.parameters, conflict)
+            self._session.insert(*self._inserting(table, fields, rows, on_conflict), conflict)
+
+    def _inserting(
+        self, table: sa.Table, fields: Sequence[Field], rows: Sequence[Sequence[Any]], on_conflict: str
+    ) -> tuple[Any, dict[str, Any]]:
+        packed = pack(fields, rows, leave_out_null=True)
+        statement = insert_statement(self._dialect, table, packed.shared, packed.varying, on_conflict)
+        return statement, packed.parameters
 
     def _insert_values(self, shape: Shape[R], values: Sequence[R], **options: Any) -> int:
         return self._insert(shape.table, shape.fields, [shape.values_of(value) for value in values], **options)

@@ -6,6 +6,7 @@ written comes back letter by letter, which PostgreSQL's own JSON types do not pr
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
@@ -86,7 +87,7 @@ ID = key(36)
 NAME = key(300)
 
 
-class Coded(sa.TypeDecorator[Any]):
+class Coded(sa.TypeDecorator[Any], ABC):
     """A type that is stored as another: ``encode`` on the way in, ``decode`` on the way out, None is NULL."""
 
     impl: Any = sa.Text
@@ -98,13 +99,13 @@ class Coded(sa.TypeDecorator[Any]):
     #: Whether None is stored as a value of its own.
     never_null = False
 
+    @abstractmethod
     def encode(self, value: Any) -> Any:
         """Return what is stored."""
-        raise NotImplementedError
 
+    @abstractmethod
     def decode(self, value: Any) -> Any:
         """Return what was meant."""
-        raise NotImplementedError
 
     def process_bind_param(self, value: Any, dialect: sa.Dialect) -> Any:
         return None if value is None else self.encode(value)
