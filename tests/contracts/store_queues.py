@@ -231,9 +231,9 @@ class QueueContract:
         assert await counted(at - HOUR) == 2, "what is older than the rate looks back is forgotten"
 
     async def test_the_clock_of_a_transaction_goes_on_while_its_now_stands_still(self, store: Store) -> None:
-        first, now, second = await store.write(lambda tx: (tx.platforms.clock(), tx.now, tx.platforms.clock()))
+        first, now, second = await store.write(lambda tx: (tx.clock(), tx.now, tx.clock()))
         assert now <= first <= second
-        assert await store.read(lambda tx: tx.platforms.clock()) >= second
+        assert await store.read(lambda tx: tx.clock()) >= second
 
     # -- claiming --------------------------------------------------------------------------------------------------
 

@@ -28,7 +28,7 @@ class Customer:
     ) -> None:
         self._url, self._rate, self._batch, self._platform = url, rate, batch, platform
         self._seconds, self._settings = seconds, settings
-        self._stopping = threading.Event()
+        self._opened, self._stopping = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="customer", daemon=True)
         #: Execution id by key.
         self.acknowledged: dict[str, str] = {}
@@ -40,7 +40,11 @@ class Customer:
         self._given_up = False
 
     def start(self) -> Customer:
+        """Return once it can ask: what goes wrong from here on is the trial's own doing, and asked for again."""
         self._thread.start()
+        assert self._opened.wait(60), "the customer found no way in"
+        if self._problem is not None:
+            raise self._problem
         return self
 
     def stop(self, within: float = 60.0) -> None:
@@ -63,10 +67,13 @@ class Customer:
             asyncio.run(self._ask())
         except BaseException as error:
             self._problem = error
+        finally:
+            self._opened.set()
 
     async def _ask(self) -> None:
         app = Mainspring(self._url, platform=self._platform, **self._settings)
         await app.open()
+        self._opened.set()
         service, number = app.scheduler(actor="customer"), 0
         try:
             while not self._stopping.is_set():

@@ -24,7 +24,7 @@ from tests.faults.ledger import Ledger, Line
 from tests.faults.oracle import Spec
 from tests.faults.proxy import Proxy
 from tests.faults.record import ALWAYS, LIVE, ONE_AT_A_TIME, AwayError, PostgresRecord, Record, Rows, SqliteRecord
-from tests.waiting import until
+from tests.waiting import NotInTimeError, until
 
 T = TypeVar("T")
 
@@ -215,7 +215,10 @@ class Trial:
         for customer in self.customers:
             customer.stop()
         self._pause_all()
-        until("everything asked for is done", lambda: self._unfinished() == [], within)
+        try:
+            until("everything asked for is done", lambda: self._unfinished() == [], within)
+        except NotInTimeError as error:
+            raise NotInTimeError(f"{error}; left: {(self._unfinished() or [])[:10]}") from error
         return time.monotonic() - began
 
     def _pause_all(self) -> None:
@@ -322,5 +325,5 @@ class Sampler:
 _NODES = """
     SELECT pid FROM workers WHERE status = 'running' UNION ALL SELECT pid FROM dispatchers WHERE status = 'running'"""
 _UNFINISHED = f"""
-    SELECT id FROM executions WHERE status IN {LIVE}
-    UNION ALL SELECT id FROM outbox WHERE published_at IS NULL"""
+    SELECT id, status, available_at, lease_until, worker_id FROM executions WHERE status IN {LIVE}
+    UNION ALL SELECT id, 'unpublished', at, NULL, NULL FROM outbox WHERE published_at IS NULL"""

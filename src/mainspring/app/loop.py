@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import gc
 import os
+import sys
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
@@ -65,6 +66,8 @@ def _share_one_heap() -> None:
     is memory: of what a worker grew by over many jobs that was half. ``MALLOC_ARENA_MAX`` in the environment decides
     otherwise, and other C libraries have nothing to decide.
     """
+    if sys.platform != "linux":
+        return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None and "MALLOC_ARENA_MAX" not in os.environ:  # noqa: TID251 - glibc's variable, not a setting
         mallopt(_M_ARENA_MAX, 1)

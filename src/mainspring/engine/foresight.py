@@ -48,6 +48,7 @@ class Foresight:
         """Look at the next few jobs; return how soon to go on."""
         now = asyncio.get_running_loop().time()
         if self._next_at > now + self._ahead.horizon.total_seconds():
+            self._after, self._waits_since = None, None
             return PAUSE  # planning has looked: nothing is due so soon
         wait = self._wait(now)
         if wait > 0:

@@ -97,7 +97,7 @@ class Admission:
         come later by its time and have gone before. A span of time would then hold more than the rate.
         """
         if self._at is None:
-            self._at = self._tx.platforms.clock()
+            self._at = self._tx.clock()
         return self._at
 
 

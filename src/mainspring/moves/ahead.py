@@ -30,7 +30,8 @@ class Ahead:
         self.horizon = horizon
         self._schedules, self._dispatcher_id, self._size = schedules, dispatcher_id, size
         self._jobs: dict[str, Job] = {}
-        self._foreseen: dict[str, Foreseen] = {}
+        #: None for a job that was looked at and is no case to foresee.
+        self._foreseen: dict[str, Foreseen | None] = {}
 
     @property
     def jobs(self) -> Mapping[str, Job]:
@@ -55,12 +56,9 @@ class Ahead:
             found = foresee(job, schedule, zone=zone, tzdb_version=tzdb_version(), dispatcher_id=self._dispatcher_id)
         except (MainspringError, ValueError, OverflowError):
             found = None  # planning will meet it again, and say so
-        if found is None:
-            self._drop(job.id)
-        else:
-            # The plan first: whoever finds the job looks for what was foreseen of that very object.
-            self._foreseen[job.id] = found
-            self._jobs[job.id] = job
+        # The plan first: whoever finds the job looks for what was foreseen of that very object.
+        self._foreseen[job.id] = found
+        self._jobs[job.id] = job
 
     def plan(self, tx: Tx, job: Job) -> Plan | None:
         """Return the plan of a due job of which nothing is active, where it was foreseen and still holds."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from mainspring.model.events import Event, EventType
-from mainspring.model.execution import Actor, Execution, Move, Status
+from mainspring.model.execution import Execution
 from mainspring.ports.store import Claimable, Tx
 
 
@@ -73,20 +73,7 @@ def _started(tx: Tx, execution: Execution) -> Event:
 
 
 def _claim_one(tx: Tx, worker_id: str, execution_id: str, lease: timedelta) -> list[Execution]:
-    execution = tx.executions.get(execution_id, lock=True)
-    if execution is None or execution.status is not Status.QUEUED:
+    one = tx.executions.get(execution_id, lock=True)  # waited for: a claim passes over what others have locked
+    if one is None:
         return []
-    move = _move(execution, worker_id, tx.now, lease)
-    return [execution.changed(status=Status.RUNNING, **move.set)] if tx.executions.move([move]) else []
-
-
-def _move(execution: Execution, worker_id: str, now: datetime, lease: timedelta) -> Move:
-    values = {
-        "worker_id": worker_id,
-        "attempt": execution.attempt + 1,
-        "fence": execution.fence + 1,
-        "started_at": now,
-        "lease_until": now + lease,
-        "deadline_at": now + execution.timeout,
-    }
-    return Move(execution.id, Status.QUEUED, Status.RUNNING, Actor.WORKER, fence=execution.fence, set=values)
+    return tx.executions.claim(worker_id, lease, Claimable({one.queue: 1}, [one.handler], 1, [one.id]))

@@ -96,9 +96,6 @@ class MemoryPlatformTable:
     def admitted_since(self, platform_id: str, queue: str, since: datetime) -> int:
         return sum(count for at, count in self._admitted.get((platform_id, queue), ()) if at >= since)
 
-    def clock(self) -> datetime:
-        return self._journal.now  # there is one writer, who has waited for nobody
-
     def record_admitted(
         self, platform_id: str, queue: str, count: int, *, at: datetime, forget_before: datetime
     ) -> None:

@@ -103,6 +103,9 @@ class MemoryTx:
     def now(self) -> datetime:
         return self._journal.now
 
+    def clock(self) -> datetime:
+        return self._journal.now  # there is one writer, who has waited for nobody
+
     def new_id(self) -> str:
         return self._ids.new(self.now)
 

@@ -28,6 +28,9 @@ REST = {
 #: Where a transaction on PostgreSQL keeps the instant that is its now.
 NOW = "mainspring.now"
 
+#: PostgreSQL's clock as it is, and not as the transaction began, in microseconds since the epoch.
+MICROS = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+
 #: The parameter that carries the rows.
 ROWS = "rows_"
 
@@ -43,6 +46,9 @@ class Dialect(ABC):
 
     #: The transaction's now, in a statement: on SQLite the parameter of that name.
     now: ClassVar[Any] = sa.bindparam("now", type_=sa.BigInteger)
+
+    #: The question for the clock; None where there is one writer, who has waited for nobody since it began.
+    clock: ClassVar[Any] = None
 
     @abstractmethod
     def insert(self, table: sa.Table) -> Any:
@@ -129,6 +135,7 @@ class _Postgres(Dialect):
     )
 
     # Kept by the transaction itself: a statement that is its first question knows it without asking.
+    clock = sa.select(sa.literal_column(MICROS, sa.BigInteger))
     now = sa.cast(sa.func.current_setting(sa.literal_column(f"'{NOW}'")), sa.BigInteger)
 
     def insert(self, table: sa.Table) -> postgresql.Insert:

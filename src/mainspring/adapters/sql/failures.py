@@ -72,8 +72,8 @@ def _of_sqlite(error: sqlite3.Error, reading: bool) -> StoreError:
 _AWAY = ("08", "53", "57P", "57014", "55P03", "25P03", "40")
 _READ_ONLY = "25006"
 #: A failed serialisation, which is also what a row moved to another partition fails with; a deadlock; a statement the
-#: server was to keep and has forgotten.
-_AGAIN = ("40001", "40P01", "26000")
+#: server was to keep and has forgotten, or whose columns are of other types by now.
+_AGAIN = ("40001", "40P01", "26000", "0A000")
 
 
 def repeatable(error: BaseException) -> bool:

@@ -44,9 +44,6 @@ _SET_TIMEZONE = (
     .where(platforms.c.id == bindparam("platform"))
     .values(timezone=bindparam("zone", type_=sa.String))
 )
-_CLOCK = sa.select(
-    sa.type_coerce(sa.cast(sa.func.extract("epoch", sa.func.clock_timestamp()) * 1_000_000, sa.BigInteger), Instant)
-)
 _LIMITS = _LIMIT.select.order_by(_l.platform_id, _l.scope, _l.name)
 _LIMITS_OF = _LIMITS.where(_l.platform_id == bindparam("platform"))
 _NO_LIMIT = sa.delete(limits).where(
@@ -131,11 +128,6 @@ class SqlPlatformTable(SqlTable):
     ) -> None:
         self._run(_DELETE_ADMISSIONS, {"platform": platform_id, "queue": queue, "before": forget_before})
         self._insert(admissions, _ADMISSION, [(platform_id, queue, at, count)])
-
-    def clock(self) -> datetime:
-        # With one writer nothing was waited for since the transaction began.
-        found: datetime = self._session.now if self._dialect.one_writer else self._scalar(_CLOCK)
-        return found
 
     def calendars(self, platform_id: str) -> dict[str, frozenset[date]]:
         found: dict[str, set[date]] = defaultdict(set)

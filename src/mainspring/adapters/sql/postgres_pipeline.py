@@ -19,7 +19,8 @@ from psycopg.pq.abc import PGresult
 
 #: How often a statement is sent in full before the server is asked to keep it, and how many it keeps.
 FULL, KEPT = 4, 200
-_UNKNOWN = b"26000"  # no prepared statement of this name
+# No prepared statement of this name; one whose columns are of other types by now.
+_STALE = (b"26000", b"0A000")
 WELL = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
 
 
@@ -139,9 +140,11 @@ class Pipeline:
     def _sorted(self, answers: list[PGresult], own: _Own) -> list[PGresult]:
         """Return the answers to what was asked for, without those to what this class sent besides."""
         found, refused = list[PGresult](), None
+        if len(answers) > own.sent:  # what goes out after a COMMIT is kept, or refused, at the very end
+            answers[own.sent - 1] = answers.pop()
         for number, answer in enumerate(answers):
-            if answer.status not in WELL and answer.error_field(DiagnosticField.SQLSTATE) == _UNKNOWN:
-                self._sent.clear()  # somebody had the server forget: what is done again is sent in full
+            if answer.status not in WELL and answer.error_field(DiagnosticField.SQLSTATE) in _STALE:
+                self._sent.clear()  # what is done again is sent in full
             if number in own.kept:
                 if answer.status not in WELL:
                     self._sent.pop(own.kept[number], None)

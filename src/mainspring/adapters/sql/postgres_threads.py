@@ -18,7 +18,7 @@ from mainspring.ports.transport import Aftermath
 
 logger = logging.getLogger("mainspring")
 
-#: Times a transaction is run again after a deadlock or a failed serialisation.
+#: Times a transaction is tried in all, where a deadlock or a failed serialisation ends it.
 TRIES = 5
 #: Most calls that hear at once that there is no connection: they would each wait for the same answer.
 REFUSED = 10_000

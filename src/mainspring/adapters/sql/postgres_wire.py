@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from psycopg.errors import error_from_result
 from psycopg.pq.abc import PGresult
 
-from mainspring.adapters.sql.dialect import NOW
+from mainspring.adapters.sql.dialect import MICROS, NOW
 from mainspring.adapters.sql.failures import translated
 from mainspring.adapters.sql.postgres_pipeline import WELL, Message, Pipeline
 from mainspring.adapters.sql.statements import as_sqlalchemy
@@ -26,8 +26,8 @@ from mainspring.errors import ConflictError, StoreError
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BEGIN, _SNAPSHOT = Message(b"BEGIN"), Message(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 _ROLLBACK = Message(b"ROLLBACK")
-# The clock and not the transaction's start; kept in it for statements that are sent before the answer is here.
-_CLOCK = f"set_config('{NOW}', ((extract(epoch FROM clock_timestamp()) * 1000000)::bigint)::text, true)"
+# Kept in the transaction for statements that are sent before the answer is here.
+_CLOCK = f"set_config('{NOW}', ({MICROS})::text, true)"
 
 
 def _ended(answer: PGresult) -> None:
@@ -177,4 +177,4 @@ def _refused(message: Message, answer: PGresult, connection: sa.Connection, *, a
         ours: BaseException = ConflictError(message.conflict)
         ours.__cause__ = told
         return ours
-    return told if asked or message.conflict is None else translated(told)
+    return told if asked or message.conflict is None else translated(told, reading=True)

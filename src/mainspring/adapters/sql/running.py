@@ -1,4 +1,4 @@
-"""Executions that are queued or under way: what workers claim and hold, what limits count, what the reaper takes."""
+"""Executions that are queued or under way: what workers hold, what limits count, what the reaper takes."""
 
 from __future__ import annotations
 

@@ -25,17 +25,15 @@ def bounded_count(rows: sa.Select[Any]) -> sa.Select[Any]:
 
 
 class Session(ABC):
-    """What the tables of one transaction share.
-
-    ``failed`` is what went wrong with the database itself, after which SQLite may have given up the transaction: what
-    work that swallows it would still write would be on its own, and is refused.
-    """
+    """What the tables of one transaction share."""
 
     dialect: Dialect
 
     def __init__(self, statements: Statements, *, record_transitions: bool) -> None:
         self.record_transitions = record_transitions
         self._statements = statements
+        # What went wrong with the database itself, after which SQLite may have given up the transaction: what work that
+        # swallows it would still write would be on its own, and is refused.
         self._failed: BaseException | None = None
 
     @property

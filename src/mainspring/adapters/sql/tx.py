@@ -18,6 +18,7 @@ from mainspring.adapters.sql.records import SqlChainTable, SqlDeadLetterTable, S
 from mainspring.adapters.sql.rollups import SqlRollupTable
 from mainspring.adapters.sql.search import SqlSearchTable
 from mainspring.adapters.sql.session import Session
+from mainspring.adapters.sql.types import from_micros
 from mainspring.adapters.sql.webhooks import SqlWebhookTable
 from mainspring.model.dispatch import Announcement
 from mainspring.model.ids import Ids
@@ -71,6 +72,10 @@ class SqlTx:
     @property
     def now(self) -> datetime:
         return self._session.now
+
+    def clock(self) -> datetime:
+        asked = self._session.dialect.clock
+        return self._session.now if asked is None else from_micros(self._session.execute(asked).scalar())
 
     def new_id(self) -> str:
         return self._ids.new(self._session.now)

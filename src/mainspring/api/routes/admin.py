@@ -76,14 +76,14 @@ async def revoke_key(call: Changing, key_id: KeyId) -> Response:
 
 
 async def _change_key(call: Call, act: Any, present: Any, *, keep: bool = True) -> Response:
-    call.walled = call.principal.platform_id is not None
+    call.walled = not call.everywhere
     answer = await call.change(KeyService, lambda service: act(_everywhere(call, service)), present, keep=keep)
     call.state.guard.forget()
     return answer
 
 
 def _everywhere(call: Call, service: KeyService) -> KeyService:
-    service.everywhere = call.principal.platform_id is None
+    service.everywhere = call.everywhere
     service.granted = call.principal.scopes
     return service
 

@@ -23,15 +23,20 @@ routes = Routes("record", "/api/v1/platforms/{platform_id}")
 
 #: The media type of JSON values, one a line.
 LINES = "application/x-ndjson"
-#: Milliseconds.
-DAY = 86_400_000
+#: Milliseconds of ten years: longer than anybody means, and shorter than what overflows.
+LONGEST = 315_360_000_000
 
 
 @routes.on("GET", "/doctor", scope="metrics:read", answers=admin.Findings)
 async def get_findings(
     call: Reading,
     transactions_older_than_ms: Annotated[
-        int, Query(ge=1, le=DAY, description="Warn of database transactions open for so long (keys of every platform).")
+        int,
+        Query(
+            ge=1,
+            le=LONGEST,
+            description="Warn of database transactions open for longer than this (keys of every platform).",
+        ),
     ] = 60_000,
 ) -> Response:
     """Check everything that can be checked from here; each finding names the command that mends it."""

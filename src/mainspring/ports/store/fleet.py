@@ -60,9 +60,6 @@ class PlatformTable(Protocol):
     ) -> None:
         """Record that a queue's rate let ``count`` executions through; forget what it did before an instant."""
 
-    def clock(self) -> datetime:
-        """Return the store's clock as it is now. ``Tx.now`` stands still, for however long the transaction waits."""
-
     def calendars(self, platform_id: str) -> dict[str, frozenset[date]]:
         """Return the named calendars of a platform."""
 

@@ -50,6 +50,9 @@ class Tx(Protocol):
     def now(self) -> datetime:
         """The store's clock, read once per transaction; the only clock that decides."""
 
+    def clock(self) -> datetime:
+        """Return the store's clock as it is now. ``now`` stands still, for however long the transaction waits."""
+
     def new_id(self) -> str:
         """Return a new UUIDv7 of ``now``; later ones of this process sort after earlier ones."""
 

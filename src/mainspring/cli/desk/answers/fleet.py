@@ -70,9 +70,10 @@ async def get_metrics(desk: StoreDesk, ask: Ask[Any]) -> Any:
 
 @answers
 async def get_findings(desk: StoreDesk, ask: Ask[Any]) -> Any:
-    bounds = ActivityBounds.older_than(timedelta(milliseconds=ask.query.get("transactions_older_than_ms", 60_000)))
-    fleet = await examine_fleet(desk.app.store, desk.app.transport, bounds)
-    found = [*fleet, *await desk.read(lambda tx: examine(tx, desk.app.schedules, desk.platform_id))]
+    milliseconds = ask.query.get("transactions_older_than_ms")
+    bounds = None if milliseconds is None else ActivityBounds.older_than(timedelta(milliseconds=milliseconds))
+    shared = await examine_fleet(desk.app.store, desk.app.transport, bounds)
+    found = [*shared, *await desk.read(lambda tx: examine(tx, desk.app.schedules, desk.platform_id))]
     return {"status": worst(found).value, "findings": [finding.to_wire() for finding in found]}
 
 
