@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from mainspring.adapters.sql import postgres_pipeline as module
-from mainspring.adapters.sql import telegraph
+from mainspring.adapters.sql import postgres_wire, telegraph
 from mainspring.adapters.sql.postgres import PostgresSettings, PostgresStore
 from mainspring.adapters.sql.postgres_pipeline import Pipeline
 from mainspring.errors import ConflictError, MainspringError, StoreError
@@ -176,6 +176,58 @@ async def test_only_what_others_are_told_does_not_wait_for_the_disk(url: str, mo
     assert (await trips(store, lambda tx: enqueue(tx, ONE), monkeypatch))[-1] == 3, "the INSERT, COMMIT, and the hint"
     assert await store.write(waits_for_the_disk) == "on"
     await store.close()
+
+
+async def test_what_is_committed_is_told_as_done_where_only_the_hint_is_refused(url: str, monkeypatch: Any) -> None:
+    """A deferred check stands in for a full queue of notifications: both refuse when the hint itself is committed."""
+    monkeypatch.setattr(telegraph, "GATHER", 0.0)
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as admin:
+        admin.execute(REFUSED_IN_THE_END)
+    store = PostgresStore(url, random=Random(1), settings=PostgresSettings(pool_size=1))
+    await store.open()
+    for _ in range(6):
+        await store.write(lambda tx: enqueue(tx, ONE))
+    with monkeypatch.context() as patched:
+        patched.setattr(postgres_wire, "_TELL", b"SELECT tell($1)")
+        for _ in range(3):
+            assert len(await store.write(lambda tx: enqueue(tx, ONE))) == 1
+    assert len(await store.write(lambda tx: enqueue(tx, ONE))) == 1
+    assert len(await store.read(lambda tx: tx.executions.find(ExecutionQuery(handler="work")))) == 10
+    await store.close()
+
+
+REFUSED_IN_THE_END = """
+    CREATE TABLE told (n int);
+    CREATE FUNCTION deny() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'too many notifications in the NOTIFY queue'; END $$;
+    CREATE CONSTRAINT TRIGGER late AFTER INSERT ON told
+        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION deny();
+    CREATE FUNCTION tell(text) RETURNS text LANGUAGE plpgsql AS $$
+        BEGIN INSERT INTO told VALUES (1); RETURN $1; END $$
+"""
+
+
+async def test_work_goes_on_where_a_column_has_become_wider(url: str) -> None:
+    store = PostgresStore(url, random=Random(1), settings=PostgresSettings(pool_size=1))
+    await store.open()
+    (made,) = await store.write(lambda tx: enqueue(tx, ONE))
+    for _ in range(8):
+        await store.read(lambda tx: tx.executions.get(made.id))
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as admin:
+        admin.execute("ALTER TABLE executions ALTER COLUMN losses TYPE bigint")
+    for _ in range(3):
+        assert await store.read(lambda tx: tx.executions.get(made.id)) == made
+        assert len(await store.write(lambda tx: tx.executions.find(ExecutionQuery(handler="work")))) == 1
+    await store.close()
+
+
+async def test_a_write_where_it_was_to_be_read_is_refused_in_the_same_words_each_time(store: PostgresStore) -> None:
+    told = set()
+    for _ in range(6):  # before statements are prepared, and after
+        with pytest.raises(StoreError) as refused:
+            await store.read(lambda tx: tx.executions.add([an_execution(tx.now)]))
+        told.add((type(refused.value), str(refused.value)))
+    assert len(told) == 1
 
 
 def waits_for_the_disk(tx: Tx) -> Any:

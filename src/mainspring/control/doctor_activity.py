@@ -42,13 +42,16 @@ class ActivityBounds:
         return cls(open=bound, idle=bound / 2)
 
 
-def judge_activity(found: Activity, bounds: ActivityBounds | None = None) -> list[Finding]:
+#: From where on it is a warning, where nobody says otherwise.
+USUAL = ActivityBounds()
+
+
+def judge_activity(found: Activity, bounds: ActivityBounds = USUAL) -> list[Finding]:
     """Return the findings, one on transactions and one on dead rows.
 
     >>> [finding.grade.value for finding in judge_activity(Activity())]
     ['ok', 'ok']
     """
-    bounds = bounds or ActivityBounds()
     return [_transactions(found, bounds), _dead_rows(found, bounds)]
 
 

@@ -88,3 +88,10 @@ def test_what_runs_an_engine_goes_by_the_settings_whatever_profile_is_in_use(
             target.app()
     with pytest.raises(UsageError, match="the profile in use"):
         Target().app("migrating")
+
+
+def test_a_databases_desk_checks_by_the_usual_bounds_where_none_are_asked_for(tmp_path: Path) -> None:
+    target = Target(db=str(tmp_path / "jobs.db"))
+    found = target.run(lambda desk: desk.ask(asks.get_findings()), create=True)
+    assert {one.check for one in found.findings if one.status == "error"} == {"dispatcher", "worker"}
+    assert {one.check for one in found.findings} >= {"transport", "zone_data"}

@@ -95,6 +95,19 @@ async def test_no_more_is_kept_than_there_is_room_for() -> None:
     assert bench.plan().dispatched == 6
 
 
+async def test_what_cannot_be_foreseen_is_looked_at_once_and_takes_up_its_room(monkeypatch: Any) -> None:
+    bench = Seeing()
+    await bench.store.open()
+    bench.ahead = Ahead(bench.schedules, "dispatcher", size=3)
+    for number in range(6):
+        bench.job(f"job-{number}", **EACH_SECOND)
+    asked: list[str] = []
+    monkeypatch.setattr("mainspring.moves.ahead.foresee", lambda job, *more, **named: asked.append(job.name))
+    for _ in range(3):
+        bench.look(limit=1)
+    assert asked == ["job-0", "job-1", "job-2"]
+
+
 Step = tuple[str, int]
 steps = st.lists(
     st.one_of(

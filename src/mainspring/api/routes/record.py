@@ -13,10 +13,11 @@ from mainspring.api.call import Reading, Reply, encoded
 from mainspring.api.routing import Routes
 from mainspring.api.shapes import admin
 from mainspring.control.doctor import examine, worst
-from mainspring.control.doctor_activity import ActivityBounds
+from mainspring.control.doctor_activity import USUAL, ActivityBounds
 from mainspring.control.doctor_fleet import examine_fleet
 from mainspring.control.export import Kind, export
 from mainspring.model.redact import redacted
+from mainspring.model.wire import milliseconds
 from mainspring.moves.jobs import existing
 
 routes = Routes("record", "/api/v1/platforms/{platform_id}")
@@ -37,7 +38,7 @@ async def get_findings(
             le=LONGEST,
             description="Warn of database transactions open for longer than this (keys of every platform).",
         ),
-    ] = 60_000,
+    ] = milliseconds(USUAL.open),
 ) -> Response:
     """Check everything that can be checked from here; each finding names the command that mends it."""
     found = await call.read(lambda tx: examine(tx, call.state.schedules, call.platform_id))

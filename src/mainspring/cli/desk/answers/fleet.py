@@ -11,7 +11,7 @@ from mainspring.cli.desk.store import StoreDesk
 from mainspring.client.ask import Ask
 from mainspring.control import fleet
 from mainspring.control.doctor import examine, worst
-from mainspring.control.doctor_activity import ActivityBounds
+from mainspring.control.doctor_activity import USUAL, ActivityBounds
 from mainspring.control.doctor_fleet import examine_fleet
 from mainspring.control.figures import last_hour
 from mainspring.control.status import collect_status
@@ -71,7 +71,7 @@ async def get_metrics(desk: StoreDesk, ask: Ask[Any]) -> Any:
 @answers
 async def get_findings(desk: StoreDesk, ask: Ask[Any]) -> Any:
     milliseconds = ask.query.get("transactions_older_than_ms")
-    bounds = None if milliseconds is None else ActivityBounds.older_than(timedelta(milliseconds=milliseconds))
+    bounds = USUAL if milliseconds is None else ActivityBounds.older_than(timedelta(milliseconds=milliseconds))
     shared = await examine_fleet(desk.app.store, desk.app.transport, bounds)
     found = [*shared, *await desk.read(lambda tx: examine(tx, desk.app.schedules, desk.platform_id))]
     return {"status": worst(found).value, "findings": [finding.to_wire() for finding in found]}
