@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 from functools import cache
+from typing import TYPE_CHECKING
 
 from mainspring.adapters.memory.bus import InProcessBus
 from mainspring.adapters.memory.wakeups import InProcessWakeups
@@ -20,6 +21,9 @@ from mainspring.ports.tracing import Tracing
 from mainspring.ports.transport import Announcer, DatabaseTransport, Transport
 from mainspring.ports.webhooks import WebhookSender
 from mainspring.settings import Settings
+
+if TYPE_CHECKING:
+    from mainspring.adapters.http import HttpLimits
 
 
 @dataclass(frozen=True)
@@ -111,15 +115,21 @@ def webhook_sender(settings: Settings, parts: SystemParts) -> WebhookSender:
 
     @cache  # made at the first post: it loads the client and reads the certificate authorities
     def http() -> HttpClient:
-        from mainspring.adapters.http import AddressPolicy, HttpLimits, OutboundHttp
+        from mainspring.adapters.http import AddressPolicy, OutboundHttp
 
-        return OutboundHttp(
-            AddressPolicy.allowing(allowed), limits=HttpLimits(total=settings.webhook_timeout_ms / 1000)
-        )
+        return OutboundHttp(AddressPolicy.allowing(allowed), limits=webhook_limits(settings))
 
     if allowed:
         _check_allowed(settings, allowed)
     return SignedSender(http, parts.clock, open_sealer(settings))
+
+
+def webhook_limits(settings: Settings) -> HttpLimits:
+    """Return what one post may take: ``webhook_timeout_ms``, all of which a receiver may spend in silence."""
+    from mainspring.adapters.http import HttpLimits
+
+    seconds = settings.webhook_timeout_ms / 1000
+    return HttpLimits(silence=seconds, total=seconds)
 
 
 def open_sealer(settings: Settings) -> Sealer:
