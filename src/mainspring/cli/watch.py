@@ -148,7 +148,8 @@ class Watch:
         """Once, say what can be done about a dead letter."""
         if not self._hinted:
             self._hinted = True
-            self._note(f"mainspring explain {execution_id} says why; mainspring dead redrive runs it again")
+            again = f"mainspring dead-letters redrive {execution_id} runs it again"
+            self._note(f"mainspring explain {execution_id} says why; {again}")
 
     def _on_attempt(self, attempt: Attempt) -> None:
         self._standing.counters.start(attempt.execution)
@@ -266,10 +267,11 @@ class Watch:
             ("bright_black", f"  database    {masked(settings.database_url)}{_hint(app)}"),
         ]
         if self._where is not None or app.jobs:
-            has = f"{len(app.registry.list_handlers())} handlers, {len(app.jobs)} jobs"
+            has = f"{_many(len(app.registry.list_handlers()), 'handler')}, {_many(len(app.jobs), 'job')}"
             lines.append(("bright_black", f"  app         {self._where or '-'}: {has}"))
         else:
-            none = "none given; mainspring dev module:app runs the handlers of your code"
+            role = "dev" if settings.on_sqlite else "worker"  # beside a fleet's dispatcher, not a second one
+            none = f"none given; mainspring {role} module:app runs the handlers of your code"
             lines.append(("yellow", f"  app         {none}"))
         if self._roles.worker:
             lines.append(("bright_black", f"  queues      {settings.queues}"))
@@ -294,6 +296,10 @@ def _hint(app: Mainspring) -> str:
         return ""
     path = sqlite_path(app.settings.database_url)
     return f"   (other commands: --db {path or masked(app.settings.database_url)})"
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
 def _by_next_run(jobs: Sequence[Job]) -> list[Any]:
