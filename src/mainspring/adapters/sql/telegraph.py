@@ -1,7 +1,7 @@
 """NOTIFY and LISTEN: what one process woke, told to the others. A hint; whoever misses it polls.
 
 One thread and one connection of a process do both; where it was quiet, a commit takes the notification along. While it
-is not quiet topics are gathered, so that a busy store takes the server's one notification lock some hundred times a
+is not quiet topics are gathered, so that a busy process takes the server's one notification lock at most 200 times a
 second and not once a commit.
 """
 
