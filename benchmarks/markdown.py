@@ -101,7 +101,8 @@ def _machine() -> str:
     system, python = f"{platform.system()} {platform.machine()}", platform.python_version()
     return (
         f"{cores} cores, {memory:.0f} GiB, {system}, Python {python}. "
-        "Clients, workers and servers share these cores. Median, with the range of the rounds in brackets."
+        "Clients, workers and servers share these cores. Median, with the range of the rounds in brackets; "
+        "what has none was measured once."
     )
 
 
