@@ -173,16 +173,47 @@ class ExecutionContract:
 
         assert await store.write(work) == [live, ended]
 
-    async def test_leases_that_end_later_than_an_instant_end_then_and_no_other_is_touched(
-        self, store: Store, now: datetime
+    async def test_after_a_step_back_leases_and_timeouts_last_no_longer_than_they_may_and_retries_come_in_time(
+        self, store: Store
     ) -> None:
-        long, short = (an_execution(now, Status.RUNNING, lease_until=now + n * MINUTE) for n in (60, 1))
-        waiting = an_execution(now, Status.WAITING)
-        await add(store, long, short, waiting)
-        assert await store.write(lambda tx: tx.executions.shorten_leases(now + 2 * MINUTE)) == 1
-        assert (await fetch(store, long)).lease_until == now + 2 * MINUTE
-        assert await fetch(store, short) == short
-        assert await fetch(store, waiting) == waiting
+        now = await store.read(lambda tx: tx.now)
+
+        def running(lease: timedelta, rest: timedelta) -> Execution:
+            return an_execution(now, Status.RUNNING, lease_until=now + lease, deadline_at=now + rest)
+
+        def retrying(rest: timedelta) -> Execution:
+            return an_execution(now, Status.RETRYING, available_at=now + rest)
+
+        long, short = running(HOUR, HOUR + MINUTE), running(SECOND, MINUTE)
+        planned, due, later = retrying(HOUR + MINUTE), retrying(-SECOND), retrying(MINUTE)
+        untouched = [short, due, later, an_execution(now, Status.PENDING, available_at=now + 2 * HOUR)]
+        await add(store, long, planned, *untouched)
+
+        def make_up(tx: Tx) -> datetime:
+            tx.executions.make_up_for(-HOUR, 2 * MINUTE, now + HOUR)
+            return tx.now
+
+        at, _ = [await store.write(make_up) for _ in range(2)]  # each of two dispatchers sees the step
+        found = await fetch(store, long)
+        assert (found.lease_until, found.deadline_at) == (at + 2 * MINUTE, at + long.timeout)
+        assert (await fetch(store, planned)).available_at == now + MINUTE
+        assert [await fetch(store, one) for one in untouched] == untouched
+
+    async def test_after_a_step_forward_an_attempt_whose_time_seems_over_has_it_once_more(self, store: Store) -> None:
+        now = await store.read(lambda tx: tx.now)
+        over = an_execution(now, Status.RUNNING, lease_until=now - MINUTE, deadline_at=now - MINUTE)
+        other = an_execution(now, Status.RUNNING, lease_until=now + MINUTE, deadline_at=now + MINUTE)
+        waiting = an_execution(now, Status.WAITING, deadline_at=now - MINUTE)
+        await add(store, over, other, waiting)
+
+        def make_up(tx: Tx) -> datetime:
+            tx.executions.make_up_for(HOUR, MINUTE, now - HOUR)
+            return tx.now
+
+        at = await store.write(make_up)
+        found = await fetch(store, over)
+        assert (found.lease_until, found.deadline_at) == (over.lease_until, at + over.timeout)
+        assert [await fetch(store, one) for one in (other, waiting)] == [other, waiting]
 
     # -- attempts and retention ------------------------------------------------------------------------------------
 

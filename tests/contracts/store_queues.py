@@ -230,6 +230,24 @@ class QueueContract:
         await store.write(lambda tx: tx.platforms.record_admitted(PLATFORM, "mail", 2, at=at, forget_before=at + HOUR))
         assert await counted(at - HOUR) == 2, "what is older than the rate looks back is forgotten"
 
+    async def test_after_a_step_back_what_a_rate_let_through_is_as_long_ago_as_it_was(self, store: Store) -> None:
+        now = await store.read(lambda tx: tx.now)
+
+        def record(tx: Tx) -> None:
+            for at, count in ((now, 1), (now + HOUR - MINUTE, 2)):
+                tx.platforms.record_admitted(PLATFORM, "mail", count, at=at, forget_before=now)
+
+        async def counted(since: datetime) -> int:
+            return await store.read(lambda tx: tx.platforms.admitted_since(PLATFORM, "mail", since))
+
+        await store.write(record)
+        for _ in range(2):  # each of two dispatchers sees the step
+            await store.write(lambda tx: tx.platforms.make_up_for(-HOUR))
+        assert await counted(now - MINUTE) == 3
+        assert await counted(now) == 1
+        await store.write(lambda tx: tx.platforms.make_up_for(HOUR))
+        assert await counted(now - MINUTE) == 3
+
     async def test_the_clock_of_a_transaction_goes_on_while_its_now_stands_still(self, store: Store) -> None:
         first, now, second = await store.write(lambda tx: (tx.clock(), tx.now, tx.clock()))
         assert now <= first <= second

@@ -21,7 +21,7 @@ def test_f26_the_databases_clock_steps_forward_and_back_and_each_instant_is_deci
     # Not every job: an hour of each second's work would be another trial.
     some = [spec for spec in USUAL if spec.name in ("one-skip", "late-once", "late-never")]
     trial.up(dispatchers=2, workers=2, specs=[*some, Spec("all-late", 60, fields={"overlap": "allow_all"})])
-    trial.customer(rate=10)
+    trial.customer(rate=10, seconds=1.0)  # some of it is under way at each step
     held = [trial.ask("wait_at", {"name": "gate"}, timeout=timedelta(hours=3)) for _ in range(6)]
     for one in held:
         trial.await_start(one)
@@ -34,6 +34,7 @@ def test_f26_the_databases_clock_steps_forward_and_back_and_each_instant_is_deci
     took = time.time() - stepped_at
     trial.await_work(20)
     lost = trial.rows("SELECT count(*) FROM executions WHERE losses > 0")[0][0]
+    assert trial.rows("SELECT count(*) FROM attempts WHERE outcome = 'timeout'") == [(0,)], "a step is no timeout"
 
     doomed = trial.of("worker")[0]
     lines = [trial.await_start(one) for one in held]

@@ -1,7 +1,7 @@
 """Notice when the store's clock steps: it is measured against this process's own count of seconds, which never does.
 
-The store's clock decides everything, so a step is nothing to correct. But leases were promised for so many seconds,
-not until so-and-so late by a clock that was set since: for them alone a step has to be made up for.
+The store's clock decides everything, so a step is nothing to correct. But a lease, a timeout and a retry's delay were
+meant as so many seconds, not until so-and-so late by a clock that was set since: for these a step is made up for.
 """
 
 from __future__ import annotations
@@ -38,6 +38,11 @@ class ClockWatch:
         at, then = self._last
         step = (now - at) - timedelta(seconds=seconds - then)
         return step if abs(step) > TOLERANCE else timedelta(0)
+
+    @property
+    def seen(self) -> datetime | None:
+        """The store's clock at the look kept last."""
+        return None if self._last is None else self._last[0]
 
     def keep(self, now: datetime, seconds: float) -> None:
         """Keep a look for the next one to be compared with."""

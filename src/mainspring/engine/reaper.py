@@ -1,4 +1,4 @@
-"""Take back what is over by the store's clock, and keep leases to their seconds when that clock steps."""
+"""Take back what is over by the store's clock, and keep to their seconds what was meant so when that clock steps."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ class Reaper:
 
     After a step forward every lease seems to be over: they are left alone for one lease, in which whoever is alive
     renews. After a step back the leases of the dead would last as long as the step: those that end later than a lease
-    from now are shortened to that.
+    from now are shortened to that. What else was meant as so many seconds is put right with them: timeouts, delays of
+    retries, and what a queue's rate has let through.
     """
 
     def __init__(
@@ -53,9 +54,9 @@ class Reaper:
     def _look(self, tx: Tx, draws: Sequence[float], seconds: float) -> _Looked:
         # Nothing is kept here: the transaction may be run again.
         step = self._watch.step(tx.now, seconds)
-        if step < timedelta(0):
-            tx.executions.shorten_leases(tx.now + self._lease)
-        if step:
+        if step and (seen := self._watch.seen) is not None:
+            tx.executions.make_up_for(step, self._lease, seen)
+            tx.platforms.make_up_for(step)
             told = {"at": instant(tx.now), "step_ms": milliseconds(step), "seen_by": self._who}
             tx.platforms.put_note(CLOCK_STEP, json.dumps(told))
         spared = step > timedelta(0) or seconds < self._spared_until

@@ -13,8 +13,10 @@ from mainspring.adapters.memory.store import MemoryStore
 from mainspring.control.doctor import Grade, examine
 from mainspring.engine.clock_watch import TOLERANCE, ClockWatch
 from mainspring.engine.reaper import Reaper
-from mainspring.model.execution import Execution, Status
+from mainspring.model.execution import Actor, Execution, Status
+from mainspring.model.outcome import Failed
 from mainspring.moves.claim import claim
+from mainspring.moves.end import Ended, settle_attempts
 from mainspring.moves.enqueue import EnqueueRequest, enqueue
 from mainspring.moves.schedules import Schedules
 from mainspring.testing.clock import ManualClock
@@ -33,9 +35,9 @@ class Ward:
             self.store, grace=timedelta(seconds=10), lease=LEASE, draws=lambda: [0.5], who="dispatcher-1"
         )
 
-    async def claimed(self) -> Execution:
+    async def claimed(self, timeout: timedelta = timedelta(days=1)) -> Execution:
         await self.store.open()
-        requests = [EnqueueRequest("h", timeout=timedelta(days=1))]
+        requests = [EnqueueRequest("h", timeout=timeout)]
         await self.store.write(lambda tx: enqueue(tx, requests))
         (one,) = await self.store.write(
             lambda tx: claim(tx, "w", queues={"default": 1}, handlers=["h"], limit=1, lease=LEASE)
@@ -86,6 +88,37 @@ async def test_after_a_step_back_the_leases_of_the_dead_last_one_lease(monkeypat
     assert await ward.status(dead) is Status.RUNNING
     ward.pass_by(15, monkeypatch)
     assert (await ward.reaper.step()).lost == 1
+
+
+async def test_a_step_forward_is_no_timeout(monkeypatch):
+    ward = Ward()
+    held = await ward.claimed(timeout=timedelta(seconds=60))
+    await ward.reaper.step()
+    ward.clock.advance(HOUR)
+    assert not await ward.reaper.step()
+    for seconds in range(5, 70, 5):
+        await ward.renew()
+        ward.pass_by(5, monkeypatch)
+        assert not await ward.reaper.step(), seconds
+    await ward.renew()
+    ward.pass_by(5, monkeypatch)
+    assert (await ward.reaper.step()).overdue == 1, "a minute, and the grace"
+    assert await ward.status(held) is Status.RETRYING
+
+
+async def test_a_retry_does_not_wait_until_a_clock_that_stepped_back_has_come_round_again(monkeypatch):
+    ward = Ward()
+    ward.clock.advance(HOUR)
+    held = await ward.claimed()
+    await ward.reaper.step()
+    ended = Ended(held, Failed({"type": "E", "message": "no", "traceback": ""}), 0.5)
+    await ward.store.write(lambda tx: settle_attempts(tx, [ended], Actor.WORKER))
+    ward.clock.advance(-HOUR)
+    await ward.reaper.step()
+    found = await ward.store.read(lambda tx: tx.executions.get(held.id))
+    assert found is not None
+    assert found.status is Status.RETRYING
+    assert timedelta(0) < found.available_at - ward.clock.now() < timedelta(minutes=1)
 
 
 async def test_the_doctor_warns_of_a_step_for_a_day():

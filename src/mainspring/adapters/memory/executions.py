@@ -208,11 +208,19 @@ class MemoryExecutionTable:
 
         return self._oldest(filter(over, self._rows.live(Status.RUNNING)), limit)
 
-    def shorten_leases(self, latest: datetime) -> int:
-        longer = [e for e in self._rows.live(Status.RUNNING) if e.lease_until is not None and e.lease_until > latest]
-        for execution in longer:
-            self._rows.change(execution, {"lease_until": latest})
-        return len(longer)
+    def make_up_for(self, step: timedelta, lease: timedelta, seen: datetime) -> None:
+        now = self._journal.now
+        for e in list(self._rows.live(Status.RUNNING)):
+            if step > timedelta(0):
+                over = e.deadline_at is not None and e.deadline_at <= now
+                values = {"deadline_at": now + e.timeout if over else e.deadline_at}
+            else:
+                latest = {"lease_until": now + lease, "deadline_at": now + e.timeout}
+                values = {name: min(getattr(e, name) or at, at) for name, at in latest.items()}
+            self._rows.change(e, values)
+        for e in list(self._rows.live(Status.RETRYING)) if step < timedelta(0) else ():
+            if e.available_at > max(seen, now):
+                self._rows.change(e, {"available_at": e.available_at + step})
 
     def overdue(self, grace: timedelta, limit: int) -> list[Execution]:
         before = self._journal.now - grace

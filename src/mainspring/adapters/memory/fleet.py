@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TypeVar
 
 from mainspring.adapters.memory.journal import Journal
@@ -101,6 +101,11 @@ class MemoryPlatformTable:
     ) -> None:
         kept = [row for row in self._admitted.get((platform_id, queue), ()) if row[0] >= forget_before]
         self._journal.put(self._admitted, (platform_id, queue), (*kept, (at, count)))
+
+    def make_up_for(self, step: timedelta) -> None:
+        for key, rows in list(self._admitted.items()) if step < timedelta(0) else ():
+            moved = tuple((at + step if at > self._journal.now else at, count) for at, count in rows)
+            self._journal.put(self._admitted, key, moved)
 
     def calendars(self, platform_id: str) -> dict[str, frozenset[date]]:
         return {name: dates for (platform, name), dates in self._calendars.items() if platform == platform_id}

@@ -16,13 +16,12 @@ from sqlalchemy import bindparam
 from mainspring.adapters.sql.dialect import Dialect
 from mainspring.adapters.sql.moves import MoveTable
 from mainspring.adapters.sql.tables import TURN, executions, queued, still, unended
-from mainspring.adapters.sql.types import micros, to_json
+from mainspring.adapters.sql.types import MICROSECOND, micros, to_json
 from mainspring.adapters.sql.waiting import EXECUTION
 from mainspring.model.execution import Actor, Execution, Move, Status
 from mainspring.ports.store import Claimable
 
 _e = executions.c
-_MICROSECOND = timedelta(microseconds=1)
 
 
 class ClaimingTable(MoveTable):
@@ -44,7 +43,7 @@ class ClaimingTable(MoveTable):
     def _parameters(
         self, worker_id: str, lease: timedelta, rooms: Sequence[tuple[str, int]], wanted: Claimable
     ) -> Mapping[str, Any]:
-        found = {"worker": worker_id, "lease": lease // _MICROSECOND, "limit": wanted.limit}
+        found = {"worker": worker_id, "lease": lease // MICROSECOND, "limit": wanted.limit}
         found |= {"handlers": to_json(wanted.handlers), "ids": to_json(wanted.offered)}
         for number, (queue, room) in enumerate(rooms):
             found |= {f"queue_{number}": queue, f"room_{number}": room}

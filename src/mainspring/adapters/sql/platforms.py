@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from mainspring.adapters.sql.batches import Field, shape
+from mainspring.adapters.sql.clock_steps import ADMISSIONS_BACK
 from mainspring.adapters.sql.dialect import Dialect
 from mainspring.adapters.sql.session import Session, SqlTable
 from mainspring.adapters.sql.tables import (
@@ -24,7 +25,7 @@ from mainspring.adapters.sql.tables import (
     notes,
     platforms,
 )
-from mainspring.adapters.sql.types import Instant, to_json
+from mainspring.adapters.sql.types import MICROSECOND, Instant, to_json
 from mainspring.model.node import Limit
 
 _LIMIT = shape(Limit, limits)
@@ -128,6 +129,10 @@ class SqlPlatformTable(SqlTable):
     ) -> None:
         self._run(_DELETE_ADMISSIONS, {"platform": platform_id, "queue": queue, "before": forget_before})
         self._insert(admissions, _ADMISSION, [(platform_id, queue, at, count)])
+
+    def make_up_for(self, step: timedelta) -> None:
+        if step < timedelta(0):
+            self._run(ADMISSIONS_BACK, {"by": -step // MICROSECOND, "now": self._session.now})
 
     def calendars(self, platform_id: str) -> dict[str, frozenset[date]]:
         found: dict[str, set[date]] = defaultdict(set)

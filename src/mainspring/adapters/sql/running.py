@@ -11,10 +11,11 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from mainspring.adapters.sql.batches import Field, Packed, cells, pack
+from mainspring.adapters.sql.clock_steps import ATTEMPTS_BACK, ATTEMPTS_FORWARD, RETRIES_BACK
 from mainspring.adapters.sql.dialect import Dialect
 from mainspring.adapters.sql.session import SqlTable, bounded_count
 from mainspring.adapters.sql.tables import TURN, executions, is_, occupying, queued, still, under_way, unended
-from mainspring.adapters.sql.types import to_json
+from mainspring.adapters.sql.types import MICROSECOND, micros, to_json
 from mainspring.adapters.sql.waiting import EXECUTION
 from mainspring.model.dispatch import Dispatch, traceparent
 from mainspring.model.execution import Execution, Status
@@ -64,12 +65,6 @@ def _walk_queues() -> sa.Select[Any]:
 
 _QUEUES_WAITING = _walk_queues()
 _HELD = sa.select(_e.id, _e.fence, _e.cancel_requested_at).where(_running, _e.worker_id == bindparam("worker"))
-_TOO_LONG = sa.select(_e.id).where(_running, _e.lease_until > bindparam("latest")).order_by(_e.id).with_for_update()
-_SHORTEN = (
-    executions.update()
-    .where(_e.id.in_(_TOO_LONG), unended, still(_e.status, "running"))
-    .values(lease_until=bindparam("latest", type_=_e.lease_until.type))
-)
 _LEASE_OVER = (
     EXECUTION.select.where(
         _running,
@@ -162,8 +157,13 @@ class RunningTable(SqlTable):
     def lease_over(self, limit: int, *, older_than: datetime | None = None) -> list[Execution]:
         return EXECUTION.rows(self._all(_LEASE_OVER, now=self._session.now, older_than=older_than, limit=limit))
 
-    def shorten_leases(self, latest: datetime) -> int:
-        return self._run(_SHORTEN, {"latest": latest}).rowcount
+    def make_up_for(self, step: timedelta, lease: timedelta, seen: datetime) -> None:
+        now = self._session.now
+        if step > timedelta(0):
+            self._run(ATTEMPTS_FORWARD, {"now": micros(now)})
+            return
+        self._run(ATTEMPTS_BACK, {"now": micros(now), "latest": now + lease})
+        self._run(RETRIES_BACK, {"by": -step // MICROSECOND, "later": max(seen, now)})
 
     def overdue(self, grace: timedelta, limit: int) -> list[Execution]:
         return EXECUTION.rows(self._all(_OVERDUE, before=self._session.now - grace, limit=limit))

@@ -31,6 +31,8 @@ from mainspring.model.wire import (
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FOLDED = "/2"
 
+MICROSECOND = timedelta(microseconds=1)
+
 
 def micros(at: datetime) -> int:
     """Return an instant as microseconds since the epoch.

@@ -119,8 +119,14 @@ class ExecutionTable(Protocol):
     def lease_over(self, limit: int, *, older_than: datetime | None = None) -> list[Execution]:
         """Lock and return running executions whose lease is over, or, if given, that started before ``older_than``."""
 
-    def shorten_leases(self, latest: datetime) -> int:
-        """Let leases that end after ``latest`` end then; return how many."""
+    def make_up_for(self, step: timedelta, lease: timedelta, seen: datetime) -> None:
+        """Put right what was meant as so many seconds and is stored as an instant, after the clock has stepped.
+
+        Forward: attempts past their ``deadline_at`` have their timeout once more, from now. Back (``step`` is
+        negative): no lease lasts longer than ``lease`` from now and no attempt longer than its timeout, and retries
+        that were to come after ``seen``, the clock as it was looked at last, come earlier by the step. Said twice it
+        is done once, except for retries planned further ahead than the step is long.
+        """
 
     def overdue(self, grace: timedelta, limit: int) -> list[Execution]:
         """Lock and return running and waiting ones past ``deadline_at`` + grace, or cancel requested before grace."""

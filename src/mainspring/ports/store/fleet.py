@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Protocol
 
 from mainspring.model.node import DispatcherNode, HandlerRow, Limit, WorkerNode
@@ -59,6 +59,9 @@ class PlatformTable(Protocol):
         self, platform_id: str, queue: str, count: int, *, at: datetime, forget_before: datetime
     ) -> None:
         """Record that a queue's rate let ``count`` executions through; forget what it did before an instant."""
+
+    def make_up_for(self, step: timedelta) -> None:
+        """Let what rates have let through count as before, after the clock has stepped back by that much."""
 
     def calendars(self, platform_id: str) -> dict[str, frozenset[date]]:
         """Return the named calendars of a platform."""
