@@ -30,6 +30,8 @@ from mainspring.ports.store import Tx
 from mainspring.schedule.decide import Plan, blank, dispatch, new_execution
 from mainspring.schedule.overlap import Slots
 
+_as_json = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
+
 
 @dataclass(frozen=True, slots=True)
 class EnqueueRequest:
@@ -77,7 +79,7 @@ def _check(handler: str, queue: str, priority: int, key: str | None, limit: int 
 def encoded_size(payload: Mapping[str, Any], field_name: str = "payload") -> int:
     """Return a payload's size as JSON in bytes; raises `ValidationError` for what is no plain JSON, or too large."""
     try:
-        size = len(json.dumps(payload, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode())
+        size = len(_as_json(payload).encode())
     except (TypeError, ValueError, RecursionError, UnicodeEncodeError) as error:
         raise ValidationError(f"is not plain JSON data: {error}", field=field_name) from error
     if size > PAYLOAD_LIMIT:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from mainspring.errors import ValidationError
+from mainspring.model.job import JobDefinition, JobType
 from mainspring.model.wire import definition_from_record, definition_from_wire, definition_to_wire
 
 WHOLE = {
@@ -43,3 +44,20 @@ def test_an_older_version_s_record_has_the_defaults_of_what_it_lacks() -> None:
 def test_a_newer_version_s_record_is_refused_with_the_field(field: str, value: str) -> None:
     with pytest.raises(ValidationError, match=field):
         definition_from_record({**definition_to_wire(definition_from_wire(WHOLE)), field: value})
+
+
+def test_a_definition_in_plain_data_shares_nothing_with_it_that_can_be_changed() -> None:
+    definition = definition_from_wire(WHOLE)
+    wire = definition_to_wire(definition)
+    for field in ("labels", "payload", "schedule", "retry"):
+        wire[field].clear()
+    wire["on_success"].append("more")
+    assert definition == definition_from_wire(WHOLE)
+
+
+def test_what_is_not_said_has_the_defaults_of_a_definition_and_objects_of_its_own() -> None:
+    least = {"name": "tidy", "type": "manual", "handler": "tidy"}
+    one, other = definition_from_wire(least), definition_from_wire(least)
+    assert one == JobDefinition("tidy", JobType.MANUAL, "tidy")
+    assert one.payload is not other.payload
+    assert one.labels is not other.labels

@@ -1,6 +1,7 @@
 """Creating, changing, pausing, resuming and archiving jobs."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -66,6 +67,54 @@ def test_of_several_jobs_none_is_created_where_one_cannot_be(bench):
     with pytest.raises(LimitExceededError):
         create(bench, "new", "newer")
     assert bench.do(lambda tx: tx.jobs.count("default", 100)) == 1
+
+
+_SCHEDULES: list[dict[str, Any]] = [
+    {"type": "cron", "schedule": {"cron": "0 9 * * *", "jitter_ms": 60_000}},
+    {"type": "cron", "schedule": {"cron": "0 9 * * *", "jitter_ms": 60_000}, "timezone": "Europe/Berlin"},
+    {"type": "cron", "schedule": {"cron": "*/40 * 1 * MON"}, "misfire": "fire_all"},
+    {"type": "recurring", "schedule": {"every_ms": 90_000}},
+    {"type": "recurring", "schedule": {"every": {"months": 1}, "anchor_at": "2026-01-31T09:00:00"}},
+    {"type": "one_time", "schedule": {"run_at": "2030-01-01T00:00:00"}, "timezone": "Asia/Tokyo"},
+    {"type": "event", "schedule": {"events": ["order.*"]}},
+    {"type": "manual"},
+]
+
+
+def test_jobs_created_together_begin_as_each_would_alone(bench):
+    wires = [{"name": f"{n}-{k}", "handler": "h", **one} for k in "ab" for n, one in enumerate(_SCHEDULES)]
+    definitions = [definition_from_wire(wire) for wire in wires]
+
+    def work(tx):
+        together = create_jobs(tx, "default", definitions)
+        apart = [create_jobs(tx, "default", [one.changed(name=f"{one.name}-alone")])[0] for one in definitions]
+        return together, apart
+
+    together, apart = bench.do(work)
+    for one, alone in zip(together, apart, strict=True):
+        assert one.warnings == alone.warnings
+        # The jitter goes by the id, so each has its own.
+        schedule = bench.do(lambda tx, job=one.job: bench.schedules.of(tx, job) if job.definition.type.timed else None)
+        first = schedule.next(START) if schedule is not None else None
+        assert one.job.next_run_at == (schedule.fire_at(first.at, key=one.job.id) if first is not None else None)
+        alike = one.job.changed(id=alone.job.id, next_run_at=alone.job.next_run_at)
+        assert alike.changed(definition=alone.job.definition) == alone.job
+    assert together[0].job.next_run_at != together[len(_SCHEDULES)].job.next_run_at
+
+
+def test_a_schedule_that_only_equals_a_good_one_is_refused_beside_it(bench):
+    good = {"name": "good", "type": "cron", "handler": "h", "schedule": {"cron": "0 0 * * * *", "seconds": True}}
+    bad = {**good, "name": "bad", "schedule": {"cron": "0 0 * * * *", "seconds": 1}}
+    assert good["schedule"] == bad["schedule"]
+    with pytest.raises(ScheduleError, match="seconds"):
+        bench.do(lambda tx: create_jobs(tx, "default", [definition_from_wire(good), definition_from_wire(bad)]))
+
+
+def test_a_schedule_of_another_type_is_refused_beside_one_of_its_own(bench):
+    good = {"name": "good", "type": "cron", "handler": "h", "schedule": {"cron": "0 * * * *"}}
+    bad = {**good, "name": "bad", "type": "recurring"}
+    with pytest.raises(ValidationError, match="shape of a cron job"):
+        bench.do(lambda tx: create_jobs(tx, "default", [definition_from_wire(good), definition_from_wire(bad)]))
 
 
 def test_what_was_due_is_decided_under_the_old_definition_and_the_past_never_fires_by_an_edit(bench):

@@ -34,7 +34,6 @@ _JOB, _STATS = shape(Job, jobs), shape(JobStats, job_stats)
 _j, _r = jobs.c, job_revisions.c
 
 _FIELDS = (*_JOB.fields, *(Field(name, _j[name].type) for name in ("name", "type", "handler")))
-_REVISION = tuple(Field(name, _r[name].type) for name in ("job_id", "revision", "at", "actor", "definition"))
 _CURSOR = ("cursor_at", "next_run_at", "cursor_wall", "tzdb_version")
 
 _BY_ID = _JOB.select.where(_j.id == bindparam("job"), _j.platform_id == bindparam("platform"))
@@ -118,9 +117,9 @@ class SqlJobTable(SqlTable):
         return True
 
     def _keep_revisions(self, changed: Sequence[Job], actor: str) -> None:
-        rows = [(job.id, job.revision, job.updated_at, actor, job.definition) for job in changed]
         what = ", ".join(f"{job.name!r} has a revision {job.revision}" for job in changed[:3])
-        self._insert(job_revisions, _REVISION, rows, conflict=f"job {what} already")
+        parameters = {"ids": to_json([job.id for job in changed]), "actor": actor}
+        self._session.insert(_keep(self._dialect), parameters, f"job {what} already")
 
     def get(self, platform_id: str, name_or_id: str, *, lock: bool = False) -> Job | None:
         where = {"platform": platform_id, "job": name_or_id, "name": name_or_id}
@@ -258,6 +257,15 @@ def _values(job: Job) -> tuple[Any, ...]:
 @lru_cache(2)
 def _by_ids(dialect: Dialect) -> Any:
     return _JOB.select.where(dialect.member(_j.id, "ids"))
+
+
+@lru_cache(2)
+def _keep(dialect: Dialect) -> Any:
+    # From the rows just written: the definitions need not be sent a second time.
+    stored = sa.select(_j.id, _j.revision, _j.updated_at, bindparam("actor", type_=sa.Text), _j.definition)
+    return job_revisions.insert().from_select(
+        [_r.job_id, _r.revision, _r.at, _r.actor, _r.definition], stored.where(dialect.member(_j.id, "ids"))
+    )
 
 
 @lru_cache(2)

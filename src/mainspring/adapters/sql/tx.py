@@ -81,7 +81,8 @@ class SqlTx:
         return self._ids.new(self._session.now)
 
     def new_ids(self, count: int) -> list[str]:
-        return [self._ids.new(self._session.now) for _ in range(count)]
+        now = self._session.now
+        return [self._ids.new(now) for _ in range(count)]
 
     def wake(self, *topics: str) -> None:
         self.aftermath.topics.update(dict.fromkeys(topics))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
+from dataclasses import MISSING
 from datetime import timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -101,6 +103,7 @@ _DEFINITION: Mapping[str, tuple[str, Callable[[Any, str], Any]]] = {
     "dead_letter": ("dead_letter", boolean),
 }
 DEFINITION_FIELDS = tuple(_DEFINITION)
+_DEFAULTS = {field.name: field.default for field in dataclasses.fields(JobDefinition) if field.default is not MISSING}
 
 
 def check_policies(fields: Mapping[str, Any]) -> None:
@@ -130,9 +133,8 @@ def definition_from_wire(fields: Mapping[str, Any]) -> JobDefinition:
     for needed in ("name", "type", "handler"):
         if needed not in fields:
             raise ValidationError("is missing", field=needed)
-    definition = JobDefinition(
-        **{_DEFINITION[key][0]: _DEFINITION[key][1](value, key) for key, value in fields.items()}
-    )
+    read = {_DEFINITION[key][0]: _DEFINITION[key][1](value, key) for key, value in fields.items()}
+    definition = JobDefinition.holding({**_DEFAULTS, "labels": {}, "payload": {}, **read})
     if (definition.schedule is None) != (definition.type is JobType.MANUAL):
         problem = "a manual job has no schedule" if definition.schedule else f"a {definition.type} job needs one"
         raise ValidationError(problem, field="schedule")
@@ -145,20 +147,31 @@ def _members(kind: type[StrEnum]) -> Callable[[Any], Any]:
     return {member.value: member for member in kind}.__getitem__
 
 
-#: Fields that are not the same on the wire: wire name, attribute, and how a value that was checked once is read.
-_RECORDED: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
-    ("type", "type", _members(JobType)),
-    ("overlap", "overlap", _members(Overlap)),
-    ("misfire", "misfire", _members(Misfire)),
-    ("misfire_grace_ms", "misfire_grace", from_milliseconds),
-    ("catch_up_window_ms", "catch_up_window", from_milliseconds),
-    ("timeout_ms", "timeout", from_milliseconds),
-    ("start_deadline_ms", "start_deadline", from_milliseconds),
-    ("retry", "retry", lambda fields: _recorded_retry(*map(fields.__getitem__, _RETRY))),
-    ("isolation", "isolation", _members(Isolation)),
-    ("on_success", "on_success", tuple),
-    ("on_failure", "on_failure", tuple),
+def _retry(fields: Mapping[str, Any]) -> RetryPolicy:
+    return _recorded_retry(*map(fields.__getitem__, _RETRY))
+
+
+#: Fields that are not the same on the wire: wire name, attribute, how a value that was checked once is read, and how it
+#: is written.
+_RECORDED: tuple[tuple[str, str, Callable[[Any], Any], Callable[[Any], Any]], ...] = (
+    ("type", "type", _members(JobType), str),
+    ("overlap", "overlap", _members(Overlap), str),
+    ("misfire", "misfire", _members(Misfire), str),
+    ("misfire_grace_ms", "misfire_grace", from_milliseconds, milliseconds),
+    ("catch_up_window_ms", "catch_up_window", from_milliseconds, milliseconds),
+    ("timeout_ms", "timeout", from_milliseconds, milliseconds),
+    ("start_deadline_ms", "start_deadline", from_milliseconds, milliseconds),
+    ("retry", "retry", _retry, retry_to_wire),
+    ("isolation", "isolation", _members(Isolation), str),
+    ("on_success", "on_success", tuple, list),
+    ("on_failure", "on_failure", tuple, list),
 )
+#: How each field that is not the same is written; of an object, each side has its own.
+_WRITTEN: tuple[tuple[str, Callable[[Any], Any]], ...] = (
+    *((key, write) for key, _, _, write in _RECORDED),
+    *((key, dict) for key in ("labels", "payload", "schedule")),
+)
+_ATTRIBUTES = tuple((key, attribute) for key, (attribute, _) in _DEFINITION.items())
 
 
 def definition_from_record(fields: Mapping[str, Any]) -> JobDefinition:
@@ -175,7 +188,7 @@ def definition_from_record(fields: Mapping[str, Any]) -> JobDefinition:
         return definition_from_wire(fields)
     values = dict(fields)
     try:
-        for key, attribute, read in _RECORDED:
+        for key, attribute, read, _ in _RECORDED:
             value = values.pop(key)
             values[attribute] = None if value is None else read(value)
     except KeyError:
@@ -189,10 +202,12 @@ def definition_to_wire(definition: JobDefinition) -> dict[str, Any]:
     >>> definition_to_wire(definition_from_wire({"name": "a", "type": "manual", "handler": "h"}))["timeout_ms"]
     300000
     """
-    wire: dict[str, Any] = {}
-    for key, (attribute, _) in _DEFINITION.items():
-        value = getattr(definition, attribute)
-        wire[key] = plain(value)
+    held = vars(definition)
+    wire = {key: held[attribute] for key, attribute in _ATTRIBUTES}
+    for key, write in _WRITTEN:
+        value = wire[key]
+        if value is not None:
+            wire[key] = write(value)
     return wire
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from datetime import datetime, timedelta
 
 from mainspring.errors import LimitExceededError
-from mainspring.model.job import Job
+from mainspring.model.job import Job, JobDefinition
 from mainspring.model.policy import Misfire, Overlap
 from mainspring.moves.enqueue import encoded_size
 from mainspring.moves.schedules import Schedules, check_shape
@@ -16,19 +16,27 @@ from mainspring.schedule import CompiledSchedule
 
 def check(tx: Tx, schedules: Schedules, job: Job, known: Container[str]) -> tuple[str, ...]:
     """Refuse what can never work and return warnings about what may surprise; ``known`` are the announced handlers."""
-    definition = job.definition
-    encoded_size(definition.payload)
-    check_shape(definition)
-    warnings: list[str] = []
-    if definition.type.timed:
-        schedule = schedules.of(tx, job)
-        _check_least_interval(tx, job.platform_id, schedule)
-        warnings.extend(schedule.warnings)
+    encoded_size(job.definition.payload)
+    schedule = check_schedule(tx, schedules, job)
+    return (*(schedule.warnings if schedule is not None else ()), *surprises(job.definition, known))
+
+
+def check_schedule(tx: Tx, schedules: Schedules, job: Job) -> CompiledSchedule | None:
+    """Refuse a schedule that cannot be used or runs too often; return it, None where the job has no instants."""
+    check_shape(job.definition)
+    if not job.definition.type.timed:
+        return None
+    schedule = schedules.of(tx, job)
+    _check_least_interval(tx, job.platform_id, schedule)
+    return schedule
+
+
+def surprises(definition: JobDefinition, known: Container[str]) -> Iterator[str]:
+    """Yield what may surprise about all but the schedule; ``known`` are the announced handlers."""
     if definition.handler not in known:
-        warnings.append(f"no node has announced the handler {definition.handler!r}: its executions will wait for one")
+        yield f"no node has announced the handler {definition.handler!r}: its executions will wait for one"
     if definition.misfire is Misfire.FIRE_ALL and definition.overlap_policy is Overlap.SKIP:
-        warnings.append("misfire fire_all with overlap skip runs only the first missed instant; use buffer_all")
-    return tuple(warnings)
+        yield "misfire fire_all with overlap skip runs only the first missed instant; use buffer_all"
 
 
 def known_handlers(tx: Tx, platform_id: str) -> frozenset[str]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
+from datetime import datetime
 
 from mainspring.errors import ConflictError, NothingToComeError
 from mainspring.model.events import EventType
 from mainspring.model.job import Job, JobDefinition, JobStatus
-from mainspring.moves.jobs.checking import check, check_room, known_handlers
-from mainspring.moves.jobs.stored import Changed, announce, scheduled
-from mainspring.moves.schedules import Schedules
+from mainspring.moves.enqueue import encoded_size
+from mainspring.moves.jobs.beginning import Beginnings
+from mainspring.moves.jobs.checking import check_room, known_handlers, surprises
+from mainspring.moves.jobs.stored import Changed, announce, due_at
 from mainspring.ports.store import Tx
 
 
@@ -26,12 +28,9 @@ def create_jobs(tx: Tx, platform_id: str, definitions: Sequence[JobDefinition], 
     """
     _refuse_taken(tx, platform_id, [definition.name for definition in definitions])
     check_room(tx, platform_id, len(definitions))
-    # Not the process's memory of schedules: these jobs may yet be rolled back.
-    schedules, known = Schedules(len(definitions)), known_handlers(tx, platform_id)
-    created = [
-        _created(tx, schedules, _new_job(tx, new_id, platform_id, definition), known)
-        for new_id, definition in zip(tx.new_ids(len(definitions)), definitions, strict=True)
-    ]
+    beginnings, known = Beginnings(tx), known_handlers(tx, platform_id)
+    new_ids = tx.new_ids(len(definitions))
+    created = [_created(beginnings, job, known) for job in _new_jobs(tx.now, platform_id, new_ids, definitions)]
     new = [one.job for one in created]
     # By name: of two that add the same ones, none may wait for a name while the other waits for one of its own.
     tx.jobs.add(sorted(new, key=lambda job: job.name), actor=actor)
@@ -48,23 +47,21 @@ def _refuse_taken(tx: Tx, platform_id: str, names: Sequence[str]) -> None:
             raise ConflictError(f"{count} of the new jobs are named {name!r}")
 
 
-def _new_job(tx: Tx, new_id: str, platform_id: str, definition: JobDefinition) -> Job:
-    return Job(
-        id=new_id,
-        platform_id=platform_id,
-        definition=definition,
-        status=JobStatus.ACTIVE,
-        revision=1,
-        # Cut to the second: `every` anchors here, and a grid on the whole second is the one people expect.
-        created_at=tx.now.replace(microsecond=0),
-        updated_at=tx.now,
-        cursor_at=tx.now,
-    )
+def _new_jobs(
+    now: datetime, platform_id: str, new_ids: Sequence[str], definitions: Sequence[JobDefinition]
+) -> Iterator[Job]:
+    # Cut to the second: `every` anchors here, and a grid on the whole second is the one people expect.
+    created_at = now.replace(microsecond=0)
+    for new_id, definition in zip(new_ids, definitions, strict=True):
+        yield Job(new_id, platform_id, definition, JobStatus.ACTIVE, 1, created_at, updated_at=now, cursor_at=now)
 
 
-def _created(tx: Tx, schedules: Schedules, job: Job, known: Container[str]) -> Changed:
-    warnings = check(tx, schedules, job, known)
-    job = scheduled(tx, schedules, job)
-    if job.definition.type.timed and job.next_run_at is None:
-        raise NothingToComeError
+def _created(beginnings: Beginnings, job: Job, known: Container[str]) -> Changed:
+    encoded_size(job.definition.payload)
+    beginning = beginnings.of(job)
+    warnings = (*beginning.warnings, *surprises(job.definition, known))
+    if beginning.schedule is not None:
+        if beginning.first is None:
+            raise NothingToComeError
+        job = due_at(job, beginning.schedule, beginning.first)
     return Changed(job, created=True, warnings=warnings)

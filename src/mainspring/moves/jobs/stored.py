@@ -11,7 +11,7 @@ from mainspring.model.job import Job, JobStatus, JobType
 from mainspring.moves.pending import due_when_quiet
 from mainspring.moves.schedules import Schedules
 from mainspring.ports.store import Tx
-from mainspring.schedule import tzdb_version
+from mainspring.schedule import CompiledSchedule, Occurrence, tzdb_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +39,22 @@ def scheduled(tx: Tx, schedules: Schedules, job: Job) -> Job:
     if job.definition.type is JobType.EVENT:
         return due_when_quiet(tx, job)
     schedule = schedules.of(tx, job)
-    following = schedule.next(job.cursor_at)
+    return due_at(job, schedule, schedule.next(job.cursor_at))
+
+
+def due_at(job: Job, schedule: CompiledSchedule, following: Occurrence | None) -> Job:
+    """Return the job as due at an occurrence of its schedule; None: it has no more."""
     next_run_at = schedule.fire_at(following.at, key=job.id) if following else None
     return job.changed(next_run_at=next_run_at, tzdb_version=tzdb_version())
 
 
 def announce(tx: Tx, jobs: Sequence[Job], kind: EventType, actor: str) -> None:
     """Write the events that say what became of these jobs."""
-    tx.outbox.add([_change_event(tx, job, kind, actor) for job in jobs])
+    new_ids = tx.new_ids(len(jobs))
+    tx.outbox.add([_change_event(tx, new_id, job, kind, actor) for new_id, job in zip(new_ids, jobs, strict=True)])
     tx.wake("outbox")
 
 
-def _change_event(tx: Tx, job: Job, kind: EventType, actor: str) -> Event:
+def _change_event(tx: Tx, new_id: str, job: Job, kind: EventType, actor: str) -> Event:
     data = {"job": job.name, "job_id": job.id, "revision": job.revision, "actor": actor, "reason": job.status_reason}
-    return Event(tx.new_id(), kind, job.platform_id, tx.now, subject=job.id, data=data)
+    return Event(new_id, kind, job.platform_id, tx.now, subject=job.id, data=data)
