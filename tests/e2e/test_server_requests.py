@@ -103,6 +103,24 @@ def test_a_stop_ends_open_streams_within_a_second(server: Running) -> None:
     assert took < 5, took  # a second on a machine at rest; this one may be busy
 
 
+def test_a_stop_answers_whoever_still_sends_and_leaves_no_traceback(server: Running) -> None:
+    sending = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+    head = f"POST /api/v1/platforms/default/jobs HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
+    sending.sendall(
+        f"{head}Content-Type: application/json\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n".encode()
+    )
+    assert sending.recv(25) == b"HTTP/1.1 100 Continue\r\n\r\n"  # it waits for the body now
+    sending.sendall(b"{")
+    server.process.send_signal(signal.SIGTERM)
+    told = b""
+    while chunk := sending.recv(65536):
+        told += chunk
+    sending.close()
+    _, log = server.process.communicate(timeout=20)
+    assert told.startswith(b"HTTP/1.1 503 "), told
+    assert (server.process.returncode, "Traceback" in log) == (0, False), log
+
+
 def test_an_address_others_reach_needs_a_key_first(tmp_path: Path) -> None:
     refused = run("server", "--host", "0.0.0.0", "--port", "0", db=tmp_path / "a.db")
     assert refused.returncode != 0

@@ -104,7 +104,12 @@ def create_app(app: Application, settings: ApiSettings | None = None) -> FastAPI
         # As they stand, and not by `include_router`: that makes every route again for each application, at its first
         # request, which takes most of a second; and an application adds nothing to them.
         api.router.routes.extend(module.routes.routes)
-    api.add_middleware(Border, settings=settings.border, requests=api.state.requests)
+    api.add_middleware(
+        Border,
+        settings=settings.border,
+        requests=api.state.requests,
+        stopping=api.state.streams.stopping.is_set,
+    )
     api.add_exception_handler(RequestValidationError, _invalid)
     api.add_exception_handler(MainspringError, _ours)
     api.add_exception_handler(HTTPException, _http)

@@ -7,6 +7,7 @@ import re
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,8 +17,8 @@ from mainspring.api.requests import Requests
 from mainspring.api.strict import BODY_LIMIT
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-#: Longest query and most headers; names in paths have limits of their own.
-QUERY_LIMIT, HEADERS_LIMIT = 16_384, 100
+#: Longest path and query, and most headers.
+PATH_LIMIT, QUERY_LIMIT, HEADERS_LIMIT = 4_096, 16_384, 100
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
@@ -54,8 +55,10 @@ class Border:
         *,
         new_id: Callable[[], str] | None = None,
         requests: Requests | None = None,
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._app, self._settings, self._requests = app, settings or BorderSettings(), requests
+        self._stopping = stopping
         self._new_id = new_id or (lambda: uuid.uuid4().hex)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,7 +84,8 @@ class Border:
         refused = self._refusal(scope, headers)
         if refused is not None:
             status, code, why = refused
-            await problem(status, code, why, instance=scope["path"], request_id=request_id)(scope, receive, answer)
+            told = problem(status, code, why, instance=scope["path"][:PATH_LIMIT], request_id=request_id)
+            await told(scope, receive, answer)
             return
         await self._bounded(scope, _limited(receive, self._settings.body_limit), answer, request_id)
 
@@ -99,12 +103,21 @@ class Border:
                 raise
             told = "it took too long; it may have been done: ask again with the same Idempotency-Key"
             await problem(503, "timeout", told, instance=scope["path"], request_id=request_id)(scope, receive, answer)
+        except asyncio.CancelledError:
+            if answer.started or not self._stopping():
+                raise
+            told = "the server stops; it may have been done: ask again with the same Idempotency-Key"
+            await problem(503, "timeout", told, instance=scope["path"], request_id=request_id)(scope, receive, answer)
 
     def _refusal(self, scope: Scope, headers: Headers) -> tuple[int, str, str] | None:
         if len(scope["headers"]) > HEADERS_LIMIT:
             return 400, "validation", f"more than {HEADERS_LIMIT} headers"
         if len(scope["query_string"]) > QUERY_LIMIT:
             return 400, "validation", f"the query is longer than {QUERY_LIMIT} bytes"
+        if len(scope["path"]) > PATH_LIMIT:
+            return 400, "validation", f"the path is longer than {PATH_LIMIT} characters"
+        if not (_is_text(scope.get("raw_path", b"")) and _is_text(scope["query_string"])):
+            return 400, "validation", "the address is not UTF-8"
         if "\x00" in scope["path"] or b"%00" in scope["query_string"] or b"\x00" in scope["query_string"]:
             return 400, "validation", "a null character in the address"
         length = headers.get("content-length", "0")
@@ -140,6 +153,17 @@ class _Answer:
             if self.deadline is not None and self.streamed:
                 self.deadline.reschedule(None)
         await self._send(message)
+
+
+def _is_text(raw: bytes) -> bool:
+    """Tell whether part of an address is UTF-8 once it is decoded: what is not would be read as something else."""
+    if b"%" not in raw and raw.isascii():
+        return True
+    try:
+        unquote_to_bytes(raw).decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _limited(receive: Receive, limit: int) -> Receive:

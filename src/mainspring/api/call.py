@@ -30,6 +30,7 @@ from mainspring.errors import StoreUnavailableError
 from mainspring.model.admin import Answer, Caller
 from mainspring.model.filters import Node
 from mainspring.model.nouns import Noun
+from mainspring.moves.jobs import at_revision
 from mainspring.moves.schedules import Schedules
 from mainspring.ports.sealing import Sealer
 from mainspring.ports.store import Store, Tx, Work
@@ -73,6 +74,8 @@ class Call:
         self.request, self.state, self.principal, self.platform_id = request, state, principal, platform_id
         self.dry_run = False
         self.idempotency_key: str | None = None
+        #: The job, and its revision, that a change is for; None: whatever it is now.
+        self.expected: tuple[str, int] | None = None
         #: Whether the second wall stands around what this request does; False only for keys of every platform.
         self.walled = True
 
@@ -118,7 +121,7 @@ class Call:
 
         def work(tx: Tx) -> tuple[Page, list[dict[str, Any]]]:
             held = [one(tx) if callable(one) else one for one in fixed]
-            page = list_page(tx, noun, self.platform_id, query.request(), *held)
+            page = list_page(tx, noun, self.platform_id, query.request(content=self.sees_payloads), *held)
             return page, show(tx, list(page.rows))
 
         page, rows = await self.read(work)
@@ -130,13 +133,18 @@ class Call:
         if reply.etag is not None:
             headers["ETag"] = reply.etag
             wanted = self.request.headers.get("if-none-match", "")
-            if self.request.method == "GET" and reply.etag in (tag.strip() for tag in wanted.split(",")):
+            if self.request.method == "GET" and has_already(wanted, reply.etag):
                 return Response(status_code=304, headers=headers)
         if reply.body is None:
             return Response(status_code=204 if reply.status == 200 else reply.status, headers=headers)
         return Response(encoded(reply.body), reply.status, headers, "application/json")
 
     # -- changing ------------------------------------------------------------------------------------------------
+
+    def expect(self, job: str, if_match: str | None) -> None:
+        """Let the change be refused where a job is not at the revision that If-Match names."""
+        revision = revision_of(if_match)
+        self.expected = None if revision is None else (job, revision)
 
     async def change(
         self, kind: type[S], act: Callable[[S], Awaitable[T]], present: Callable[[T], Reply], *, keep: bool = True
@@ -224,6 +232,8 @@ class EffectStore:
         kept = Answer(call.platform_id, call.principal.id, key, self._fingerprint, tx.now) if key is not None else None
         if kept is not None and not tx.admin.reserve_answer(kept):
             self._repeat(tx, kept)
+        if call.expected is not None:
+            at_revision(tx, call.platform_id, *call.expected)
         result = work(tx)
         reply = self._present(result)
         if call.dry_run:
@@ -289,9 +299,11 @@ class Paging:
     include: str = ""
     allow_scan: bool = False
 
-    def request(self) -> ListRequest:
-        """Return it as the list below takes it."""
-        return ListRequest(self.filter, self.sort, self.page_size, self.page_token, self.count, self.allow_scan)
+    def request(self, *, content: bool) -> ListRequest:
+        """Return it as the list below takes it; ``content``: whether who asks may see payloads."""
+        return ListRequest(
+            self.filter, self.sort, self.page_size, self.page_token, self.count, self.allow_scan, content
+        )
 
     def chosen(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return rows with the fields asked for alone; their id is always among them."""
@@ -310,6 +322,9 @@ async def paging(
     allow_scan: Annotated[bool, Query(description="Look at fields without an index, within 24 hours.")] = False,
 ) -> Paging:
     """Return the query of a list."""
+    unknown = [word for word in include.split(",") if word.strip() not in ("", "payload")]
+    if unknown:
+        raise ApiError(400, "validation", f"{unknown[0].strip()[:40]!r} is not one of: payload", field="include")
     return Paging(filter, sort, page_size, page_token, count, fields, include, allow_scan)
 
 
@@ -326,16 +341,17 @@ async def reading(request: Request, platform_id: PlatformId) -> Call:
     return Call(request, _state(request), request.state.principal, request.state.platform_id)
 
 
+DryRun = Annotated[bool, Query(description="Check and answer as if it were done, and do nothing.")]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1, max_length=200, pattern=r"^[!-~]+$", description="Makes a repeat give the first answer again."
+    ),
+]
+
+
 async def changing(
-    request: Request,
-    platform_id: PlatformId,
-    dry_run: Annotated[bool, Query(description="Check and answer as if it were done, and do nothing.")] = False,
-    idempotency_key: Annotated[
-        str | None,
-        Header(
-            min_length=1, max_length=200, pattern=r"^[!-~]+$", description="Makes a repeat give the first answer again."
-        ),
-    ] = None,
+    request: Request, platform_id: PlatformId, dry_run: DryRun = False, idempotency_key: IdempotencyKey = None
 ) -> Call:
     """Return the call of a request that may change something."""
     call = await reading(request, platform_id)
@@ -349,9 +365,19 @@ Changing = Annotated[Call, Depends(changing)]
 IfMatch = Annotated[str | None, Header(max_length=100, description='The ETag the change is for, such as `"r17"`.')]
 
 __all__ = [
-    "ApiState", "Call", "Changing", "IfMatch", "KeyService", "OperationService", "PageQuery", "PlatformAdmin",
-    "Reading", "Reply", "SchedulerService",
+    "ApiState", "Call", "Changing", "DryRun", "IdempotencyKey", "IfMatch", "KeyService", "OperationService",
+    "PageQuery", "PlatformAdmin", "Reading", "Reply", "SchedulerService",
 ]  # fmt: skip
+
+
+def has_already(if_none_match: str, etag: str) -> bool:
+    """Tell whether If-None-Match names what is there; what a proxy has made weak on its way counts (RFC 9110, 13.1.2).
+
+    >>> has_already('"r1", W/"r2"', '"r2"'), has_already("*", '"r2"'), has_already('"r1"', '"r2"')
+    (True, True, False)
+    """
+    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return etag in tags or tags == ["*"]
 
 
 def revision_of(if_match: str | None) -> int | None:

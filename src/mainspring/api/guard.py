@@ -103,6 +103,10 @@ class Guard:
         """Look again at every key: one was revoked or rotated here."""
         self._believed.clear()
 
+    def count_stranger(self, request: Request) -> None:
+        """Count somebody who could not say who they are; raises `ApiError` 429 for an address with too many."""
+        self._limit(f"stranger/{_address(request)}", self._settings.per_stranger)
+
     async def _principal(self, request: Request) -> Principal:
         scheme, _, text = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and text.strip():
@@ -110,7 +114,7 @@ class Guard:
             return Principal(key.id, key.name or key.id, key.allowed, key.platform_id, key)
         if not await self.any_key() and _is_local(request):
             return _LOCAL
-        self._limit(f"stranger/{_address(request)}", self._settings.per_stranger)
+        self.count_stranger(request)
         raise UnauthorizedError("send an API key: Authorization: Bearer msk_...")
 
     async def _key(self, request: Request, text: str) -> ApiKey:
@@ -122,7 +126,7 @@ class Guard:
             key, now = await identify(self._store(), text)
         except UnauthorizedError:
             self._believed.pop(seen, None)
-            self._limit(f"stranger/{_address(request)}", self._settings.per_stranger)
+            self.count_stranger(request)
             raise
         if len(self._believed) > 10_000:
             self._believed.clear()

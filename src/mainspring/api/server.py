@@ -138,7 +138,7 @@ def _config(api: Any, settings: ServerSettings) -> uvicorn.Config:
         server_header=False,
         date_header=True,
         proxy_headers=False,
-        timeout_graceful_shutdown=max(1, round(settings.stop_grace)),
+        timeout_graceful_shutdown=settings.stop_grace,  # type: ignore[arg-type]  # it waits by asyncio
         timeout_keep_alive=30,
         h11_max_incomplete_event_size=32_768,
         ssl_certfile=settings.certificate,

@@ -8,8 +8,10 @@ from typing import Any
 
 from mainspring.api.call import Call, Reply
 from mainspring.control import rows
-from mainspring.control.rows import audit_row, decision_row, occurrence_row, refuse_hidden
+from mainspring.control.operations import operation_to_wire
+from mainspring.control.rows import decision_row, occurrence_row, refuse_hidden
 from mainspring.errors import ValidationError
+from mainspring.model.admin import AuditEntry, Operation
 from mainspring.model.events import Event
 from mainspring.model.execution import Execution
 from mainspring.model.job import Job, JobStats
@@ -18,7 +20,7 @@ from mainspring.ports.store import Tx
 
 __all__ = [
     "as_utc", "audit_row", "changed_job", "decision_row", "etag", "event_row", "execution_row", "job_row", "job_rows",
-    "occurrence_row", "refuse_hidden",
+    "occurrence_row", "operation_row", "refuse_hidden",
 ]  # fmt: skip
 
 
@@ -50,6 +52,16 @@ def execution_row(call: Call, execution: Execution, *, content: bool = True) -> 
 def event_row(call: Call, event: Event, *, content: bool = True) -> dict[str, Any]:
     """Return an event; its data only to who may see payloads."""
     return rows.event_row(event, content=content and call.sees_payloads)
+
+
+def operation_row(call: Call, operation: Operation) -> dict[str, Any]:
+    """Return an operation."""
+    return operation_to_wire(operation, content=call.sees_payloads)
+
+
+def audit_row(call: Call, entry: AuditEntry) -> dict[str, Any]:
+    """Return a line of the audit trail."""
+    return rows.audit_row(entry, content=call.sees_payloads)
 
 
 def as_utc(at: datetime | None) -> datetime | None:

@@ -1,7 +1,8 @@
 """Streams of server-sent events: what happens, as it happens, resumed where a client left off.
 
 One task reads what is new for all who listen, so that a hundred dashboards cost one query. A listener too slow for its
-buffer is told of the gap and reads on from now; ``Last-Event-ID`` fills it.
+buffer is told of the gap and reads on from now, and so is everybody where more happened than can be read at once;
+``Last-Event-ID`` fills it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import contextlib
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -31,8 +32,10 @@ logger = logging.getLogger("mainspring")
 
 #: Seconds between two comments that keep a quiet stream open, and between two looks where nobody wakes us.
 HEARTBEAT, POLL = 15.0, 1.0
-#: Events kept for a slow listener, read at once, and replayed to one that comes back.
+#: Events kept for a slow listener, read by one query, and replayed to one that comes back.
 BUFFER, READ, REPLAY = 1_000, 1_000, 1_000
+#: Most queries until all is read that is new.
+READS = 10
 #: How long an event may take to be seen after it got its id: its transaction may commit later than others'.
 SETTLE = timedelta(seconds=5)
 STREAMS_PER_KEY = 50
@@ -51,7 +54,7 @@ class Listener:
 
     platform_id: str
     wants: Callable[[Event], bool]
-    queue: asyncio.Queue[Event] = field(default_factory=lambda: asyncio.Queue(BUFFER))
+    queue: asyncio.Queue[Event | None] = field(default_factory=lambda: asyncio.Queue(BUFFER))
     lost: bool = False
     early: bool = False
 
@@ -63,6 +66,12 @@ class Listener:
             self.queue.put_nowait(event)
         except asyncio.QueueFull:
             self.lost = True
+
+    def miss(self) -> None:
+        """Be told that something was missed, also where nothing more comes."""
+        self.lost = True
+        with contextlib.suppress(asyncio.QueueFull):
+            self.queue.put_nowait(None)
 
 
 class Streams:
@@ -122,6 +131,7 @@ class Streams:
         try:
             yield frame("hello", {"platform_id": platform_id})
             sent: set[str] = set()
+            latest = last_id
             if last_id is not None:
                 missed, complete = await self._missed(platform_id, last_id)
                 if not complete:
@@ -129,18 +139,18 @@ class Streams:
                 for event in missed:
                     sent.add(event.id)
                     if wants(event):
+                        latest = event.id
                         yield frame(str(event.type), show(event), event.id)
             while not self.stopping.is_set():
                 taken = await self.or_stopped(listener.queue.get(), HEARTBEAT)
-                if taken is None:
-                    if not self.stopping.is_set():
-                        yield b": still here\n\n"
-                    continue
-                if taken.id not in sent:
+                if taken is not None and taken.id not in sent:
+                    latest = taken.id
                     yield frame(str(taken.type), show(taken), taken.id)
                 if listener.lost and listener.queue.empty():
                     listener.lost = False
-                    yield frame("gap", {"after": taken.id})
+                    yield frame("gap", {"after": latest})
+                elif taken is None and not self.stopping.is_set():
+                    yield b": still here\n\n"
             yield frame("end", {"reason": "stopping"})
         finally:
             self._listeners.discard(listener)
@@ -193,7 +203,9 @@ class Streams:
         since = id_floor(id_time(last_id) - SETTLE)
         search = Search(Noun.OUTBOX, platform_id, Compare("id", ">", since), (Order("id"),), limit=REPLAY + 1)
         found: list[Event] = await self._store().read(lambda tx: tx.search.find(search))
-        return [event for event in found[:REPLAY] if event.id != last_id], len(found) <= REPLAY
+        # Where the last one is gone from the record, what came after it may be gone as well.
+        known = any(event.id == last_id for event in found)
+        return [event for event in found[:REPLAY] if event.id != last_id], known and len(found) <= REPLAY
 
     def _start(self) -> None:
         if self._reading is None or self._reading.done():
@@ -206,7 +218,11 @@ class Streams:
             first = True
             while self._listeners:
                 try:
-                    await self._hand_out(await self._store().read(self._new), quietly=first)
+                    events, complete = await self._store().read(self._new)
+                    self._hand_out(events, quietly=first)
+                    if not complete and not first:
+                        for listener in self._listeners:
+                            listener.miss()
                     first = False
                 except MainspringError as error:
                     logger.warning("streams: cannot read events: %s", error)
@@ -214,12 +230,19 @@ class Streams:
         finally:
             ear.close()
 
-    def _new(self, tx: Tx) -> list[Event]:
+    def _new(self, tx: Tx) -> tuple[list[Event], bool]:
+        """Return what happened of late, the oldest first, and whether that is all that was not seen yet."""
         where = Compare("id", ">", id_floor(tx.now - SETTLE))
-        order = (Order("id", descending=True),)
-        return tx.search.find(Search(Noun.OUTBOX, None, where, order, limit=READ))[::-1]
+        search = Search(Noun.OUTBOX, None, where, (Order("id", descending=True),), limit=READ)
+        found: list[Event] = []
+        for _ in range(READS):
+            page = tx.search.find(replace(search, after=(found[-1].id,)) if found else search)
+            found += page
+            if len(page) < READ or all(event.id in self._seen for event in page):
+                return found[::-1], True
+        return found[::-1], False
 
-    async def _hand_out(self, events: Sequence[Event], *, quietly: bool) -> None:
+    def _hand_out(self, events: Sequence[Event], *, quietly: bool) -> None:
         for event in events:
             if event.id in self._seen:
                 continue
@@ -227,7 +250,7 @@ class Streams:
             for listener in self._listeners:
                 if listener.early or not quietly:
                     listener.offer(event)
-        while len(self._seen) > 10 * READ:
+        while len(self._seen) > 2 * READS * READ:
             self._seen.popitem(last=False)
 
     # -- anything else -------------------------------------------------------------------------------------------

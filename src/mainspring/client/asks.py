@@ -105,7 +105,12 @@ def archive_job(
 
 
 def backfill_job(
-    job: str, *, dry_run: bool | None = None, idempotency_key: str | None = None, **body: Unpack[Backfill]
+    job: str,
+    *,
+    dry_run: bool | None = None,
+    if_revision: int | None = None,
+    idempotency_key: str | None = None,
+    **body: Unpack[Backfill],
 ) -> Ask[BackfillOperation]:
     """Run a job's past instants; the answer tells what becomes of the first of them."""
     return Ask(
@@ -116,6 +121,7 @@ def backfill_job(
         {"job": job},
         query={"dry_run": dry_run},
         body=renamed(body),
+        if_match=tag(if_revision),
         repeatable=True,
         idempotency_key=idempotency_key,
     )
@@ -223,9 +229,20 @@ def create_key(*, dry_run: bool | None = None, **body: Unpack[NewKey]) -> Ask[Ma
     return Ask("create_key", "POST", "/keys", MadeKey, query={"dry_run": dry_run}, body=body)
 
 
-def create_platform(**body: Unpack[NewPlatform]) -> Ask[Platform]:
+def create_platform(
+    *, dry_run: bool | None = None, idempotency_key: str | None = None, **body: Unpack[NewPlatform]
+) -> Ask[Platform]:
     """Make a platform; for keys of every platform only."""
-    return Ask("create_platform", "POST", "/api/v1/platforms", Platform, body=body)
+    return Ask(
+        "create_platform",
+        "POST",
+        "/api/v1/platforms",
+        Platform,
+        query={"dry_run": dry_run},
+        body=body,
+        repeatable=True,
+        idempotency_key=idempotency_key,
+    )
 
 
 def create_webhook(*, dry_run: bool | None = None, **body: Unpack[NewWebhook]) -> Ask[MadeWebhook]:
@@ -689,7 +706,12 @@ def next_runs(
 
 
 def pause_job(
-    job: str, *, dry_run: bool | None = None, idempotency_key: str | None = None, **body: Unpack[Pause]
+    job: str,
+    *,
+    dry_run: bool | None = None,
+    if_revision: int | None = None,
+    idempotency_key: str | None = None,
+    **body: Unpack[Pause],
 ) -> Ask[ChangedJob]:
     """Stop deciding a job's instants until it is resumed, or until an instant."""
     return Ask(
@@ -700,6 +722,7 @@ def pause_job(
         {"job": job},
         query={"dry_run": dry_run},
         body=body,
+        if_match=tag(if_revision),
         repeatable=True,
         idempotency_key=idempotency_key,
     )
@@ -883,7 +906,12 @@ def redrive_execution(
 
 
 def resume_job(
-    job: str, *, dry_run: bool | None = None, idempotency_key: str | None = None, **body: Unpack[Resume]
+    job: str,
+    *,
+    dry_run: bool | None = None,
+    if_revision: int | None = None,
+    idempotency_key: str | None = None,
+    **body: Unpack[Resume],
 ) -> Ask[ChangedJob]:
     """Decide a paused job again."""
     return Ask(
@@ -894,6 +922,7 @@ def resume_job(
         {"job": job},
         query={"dry_run": dry_run},
         body=body,
+        if_match=tag(if_revision),
         repeatable=True,
         idempotency_key=idempotency_key,
     )
@@ -998,7 +1027,12 @@ def rotate_webhook_secret(
 
 
 def skip_occurrence(
-    job: str, *, dry_run: bool | None = None, idempotency_key: str | None = None, **body: Unpack[Skip]
+    job: str,
+    *,
+    dry_run: bool | None = None,
+    if_revision: int | None = None,
+    idempotency_key: str | None = None,
+    **body: Unpack[Skip],
 ) -> Ask[Decision]:
     """Pass over the next instant of a job."""
     return Ask(
@@ -1009,6 +1043,7 @@ def skip_occurrence(
         {"job": job},
         query={"dry_run": dry_run},
         body=body,
+        if_match=tag(if_revision),
         repeatable=True,
         idempotency_key=idempotency_key,
     )
@@ -1019,7 +1054,9 @@ def test_match(**body: Unpack[MatchTest]) -> Ask[MatchResult]:
     return Ask("test_match", "POST", "/events:test", MatchResult, body=body)
 
 
-def trigger_job(job: str, *, dry_run: bool | None = None, **body: Unpack[Trigger]) -> Ask[Execution]:
+def trigger_job(
+    job: str, *, dry_run: bool | None = None, if_revision: int | None = None, **body: Unpack[Trigger]
+) -> Ask[Execution]:
     """Run a job now, under its policies."""
     return Ask(
         "trigger_job",
@@ -1029,6 +1066,7 @@ def trigger_job(job: str, *, dry_run: bool | None = None, **body: Unpack[Trigger
         {"job": job},
         query={"dry_run": dry_run},
         body=body,
+        if_match=tag(if_revision),
         repeatable=True,
     )
 

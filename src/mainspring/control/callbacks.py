@@ -67,10 +67,7 @@ def settle_callback(
     The same callback again changes nothing. Raises `UnauthorizedError` for a signature that does not hold, whatever
     the reason: unknown execution, old fence, altered body, or a timestamp beyond 5 minutes.
     """
-    execution = tx.executions.get(execution_id, lock=True)
-    fence = execution.fence if execution is not None else 0
-    if not _verified(tx, execution_id, fence, signed, sealer) or execution is None:
-        raise UnauthorizedError("the callback's signature does not hold for this execution")
+    execution = _signed_for(tx, execution_id, signed, sealer, lock=True)
     if execution.status is not Status.WAITING:
         return execution, False
     outcome = read_outcome(body)
@@ -78,6 +75,19 @@ def settle_callback(
     after = tx.executions.get(execution_id)
     assert after is not None
     return after, True
+
+
+def check_callback(tx: Tx, execution_id: str, signed: Signed, sealer: Sealer = _UNSEALED) -> None:
+    """Raise what `settle_callback` would for a signature that does not hold; change nothing, and hold nothing."""
+    _signed_for(tx, execution_id, signed, sealer)
+
+
+def _signed_for(tx: Tx, execution_id: str, signed: Signed, sealer: Sealer, *, lock: bool = False) -> Execution:
+    execution = tx.executions.get(execution_id, lock=lock)
+    fence = execution.fence if execution is not None else 0
+    if not _verified(tx, execution_id, fence, signed, sealer) or execution is None:
+        raise UnauthorizedError("the callback's signature does not hold for this execution")
+    return execution
 
 
 def read_outcome(body: Mapping[str, Any]) -> Outcome:

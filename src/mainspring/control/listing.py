@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from mainspring.errors import FilterError, ValidationError
+from mainspring.errors import FilterError, ForbiddenError, ValidationError
 from mainspring.model.filters import And, Compare, Kind, Node, parse_filter
-from mainspring.model.nouns import LISTINGS, Noun, names_of
+from mainspring.model.nouns import LISTINGS, Noun, compared, names_of
+from mainspring.model.redact import names_secret
 from mainspring.ports.search import Order, Search, place, total_order
 from mainspring.ports.store import Tx
 
@@ -27,7 +28,10 @@ PAGE_DEFAULT, PAGE_MOST = 50, 500
 
 @dataclass(frozen=True, slots=True)
 class ListRequest:
-    """What to list. ``sort`` is like ``-created_at,name``; ``count`` is none, bounded or exact."""
+    """What to list. ``sort`` is like ``-created_at,name``; ``count`` is none, bounded or exact.
+
+    ``content``: whether who asks may see payloads and results, and so may filter by what is in them.
+    """
 
     filter: str = ""
     sort: str = ""
@@ -35,6 +39,7 @@ class ListRequest:
     page_token: str | None = None
     count: str = "none"
     allow_scan: bool = False
+    content: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,7 @@ def list_page(tx: Tx, noun: Noun, platform_id: str | None, request: ListRequest,
 
     Raises:
         FilterError: For a filter that cannot be used.
+        ForbiddenError: For one that would tell what is in payloads to who may not see them.
         ValidationError: For an order, a size or a token that cannot.
     """
     if not 1 <= request.page_size <= PAGE_MOST:
@@ -85,7 +91,7 @@ def condition(now: datetime, noun: Noun, request: ListRequest) -> tuple[Node | N
     listing = LISTINGS[noun]
     where = parse_filter(request.filter, listing.fields, now=now)
     named = names_of(where)
-    _refuse_scan(noun, named, where, now, allow_scan=request.allow_scan)
+    _refuse_scan(noun, named, where, now, request)
     since = None
     if listing.window is not None and not named & {listing.window, *listing.key}:
         since = now - WINDOW
@@ -114,12 +120,19 @@ def parse_order(noun: Noun, sort: str) -> tuple[Order, ...]:
     return total_order(noun, tuple(orders))
 
 
-def _refuse_scan(noun: Noun, named: set[str], where: Node | None, now: datetime, *, allow_scan: bool) -> None:
+def _refuse_scan(noun: Noun, named: set[str], where: Node | None, now: datetime, request: ListRequest) -> None:
     scanned = sorted(name for name in named if LISTINGS[noun].fields[name].scan)
     if not scanned:
         return
+    # What a filter matches tells what is there, letter by letter if it must.
+    if not request.content:
+        raise ForbiddenError("payloads:read", why=f"a filter by {scanned[0]} tells what is in it")
+    for one in compared(where):
+        hidden = [part for part in one.path if one.field in scanned and names_secret(part)]
+        if hidden:
+            raise FilterError(f"{one.field}.{'.'.join(one.path)} is shown to nobody: {hidden[0]!r} names a secret")
     fix = "Ask with allow_scan=true and created_at >= -24h"
-    if not allow_scan:
+    if not request.allow_scan:
         raise FilterError(f"{scanned[0]} has no index", fix=fix, code="filter_not_indexed")
     window = LISTINGS[noun].window or ""
     if not any(at >= now - SCAN_WINDOW for at in _since(where, window)):

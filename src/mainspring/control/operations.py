@@ -191,8 +191,9 @@ def _told(operation: Operation) -> Mapping[str, Any]:
     return {"operation": operation.id, "total": operation.total}
 
 
-def operation_to_wire(operation: Operation) -> dict[str, Any]:
-    """Return an operation as plain data."""
+def operation_to_wire(operation: Operation, *, content: bool = True) -> dict[str, Any]:
+    """Return an operation as plain data; ``content``: with the payload that a backfill was given."""
+    params = redacted(operation.params)
     return {
         "id": operation.id,
         "platform_id": operation.platform_id,
@@ -202,7 +203,7 @@ def operation_to_wire(operation: Operation) -> dict[str, Any]:
         "total": {"value": operation.total, "relation": "gte" if operation.total_at_least else "eq"},
         "done": operation.done,
         "failed": operation.failed,
-        "params": redacted(operation.params),
+        "params": params if content or "payload" not in params else {**params, "payload": None},
         "errors": [dict(error) for error in operation.errors],
         "reason": operation.reason,
         "created_at": instant(operation.created_at),

@@ -5,7 +5,7 @@ One way of showing for the API and for the command line, whether that asks a ser
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mainspring.control.listing import Page
@@ -146,8 +146,8 @@ def published_row(done: Published) -> dict[str, Any]:
     }
 
 
-def audit_row(entry: AuditEntry) -> dict[str, Any]:
-    """Return a line of the audit trail."""
+def audit_row(entry: AuditEntry, *, content: bool = True) -> dict[str, Any]:
+    """Return a line of the audit trail; ``content``: with the payloads it tells of."""
     return {
         "id": entry.id,
         "platform_id": entry.platform_id,
@@ -158,9 +158,13 @@ def audit_row(entry: AuditEntry) -> dict[str, Any]:
         "target": entry.target,
         "address": entry.address,
         "request_id": entry.request_id,
-        "before": entry.before,
-        "after": entry.after,
+        "before": entry.before if content else _without_payload(entry.before),
+        "after": entry.after if content else _without_payload(entry.after),
     }
+
+
+def _without_payload(told: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    return told if told is None or "payload" not in told else {**told, "payload": None}
 
 
 def occurrence_row(schedule: CompiledSchedule, occurrence: Occurrence) -> dict[str, Any]:

@@ -191,12 +191,17 @@ def names_of(node: Node | None) -> set[str]:
     >>> sorted(names_of(Not(Compare("status", "=", "failed"))))
     ['status']
     """
+    return {one.field for one in compared(node)}
+
+
+def compared(node: Node | None) -> tuple[Compare, ...]:
+    """Return the conditions a filter is made of, as they stand in it."""
     match node:
         case None:
-            return set()
-        case Compare(field):
-            return {field}
+            return ()
+        case Compare():
+            return (node,)
         case Not(part):
-            return names_of(part)
+            return compared(part)
         case And(parts) | Or(parts):
-            return set().union(*map(names_of, parts))
+            return tuple(one for part in parts for one in compared(part))

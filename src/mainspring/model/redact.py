@@ -61,10 +61,19 @@ def without_credentials(text: str) -> str:
     return _QUERY.sub(rf"\1{HIDDEN}", text) if "=" in text else text
 
 
+def names_secret(key: str) -> bool:
+    """Tell whether what goes under a name is hidden.
+
+    >>> names_secret("api_key"), names_secret("max_tokens")
+    (True, False)
+    """
+    return key.lower() not in _PLAIN and _SECRET.search(key) is not None
+
+
 def _is_secret(key: Any, value: Any) -> bool:
-    if not isinstance(key, str) or isinstance(value, bool | None) or key.lower() in _PLAIN:
+    if not isinstance(key, str) or isinstance(value, bool | None):
         return False
-    return _SECRET.search(key) is not None and not _is_reference(value)
+    return names_secret(key) and not _is_reference(value)
 
 
 def _is_reference(value: Any) -> bool:

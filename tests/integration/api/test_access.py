@@ -198,6 +198,21 @@ async def test_what_changes_something_is_written_down_and_undone_by_a_dry_run(
     assert trail["data"][0]["via"] == "api"
 
 
+async def test_a_platform_is_made_once_and_not_by_a_dry_run(tmp_path: Path) -> None:
+    async with serving(Mainspring(f"sqlite:///{tmp_path}/p.db")) as api:
+        tried = await api.call("POST", "/api/v1/platforms", json={"id": "fresh"}, params={"dry_run": "true"})
+        assert (tried.status_code, tried.headers["x-dry-run"]) == (200, "true")
+        assert (await api.get("/api/v1/platforms/fresh")).status_code == 404
+        again = {"Idempotency-Key": "once"}
+        made = [await api.post("/api/v1/platforms", {"id": "fresh"}, headers=again) for _ in range(2)]
+        assert [answer.status_code for answer in made] == [201, 201]
+        assert made[1].headers["idempotency-replayed"] == "true"
+        other = await api.post("/api/v1/platforms", {"id": "fresh", "timezone": "Asia/Tokyo"}, headers=again)
+        assert other.json()["code"] == "idempotency_key_reused"
+        trail = (await api.get("/api/v1/platforms/fresh/audit")).json()["data"]
+        assert [(entry["action"], entry["target"]) for entry in trail] == [("platform.create", "fresh")]
+
+
 async def everything(api: Api, seed: Seed) -> Any:
     """All rows of every table, but for what time alone changes."""
     import sqlite3

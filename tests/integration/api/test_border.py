@@ -217,6 +217,14 @@ async def test_no_parameter_becomes_sql(api: Api, value: str) -> None:
     assert len((await api.get("jobs")).json()["data"]) == 1
 
 
+async def test_an_address_that_is_not_utf_8_or_too_long_is_refused(api: Api) -> None:
+    for path in ("jobs?filter=%ff", "jobs?filter=%ed%a0%80", "jobs/%c3%28", "jobs/" + "a" * 5_000):
+        answer = await api.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (400, "validation"), path
+        assert len(answer.content) < 6_000
+    assert (await api.get("jobs?filter=owner%20=%20%C3%BC")).status_code == 200
+
+
 async def test_a_parameter_given_twice_is_refused(api: Api) -> None:
     answer = await api.get("jobs?filter=name=a&filter=name=b")
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (400, "/filter")

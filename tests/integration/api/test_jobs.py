@@ -36,8 +36,32 @@ async def test_a_job_is_created_shown_changed_and_archived(api: Api) -> None:
 
 async def test_what_the_caller_has_already_is_not_sent_again(api: Api) -> None:
     await api.job()
-    answer = await api.get("jobs/nightly", headers={"If-None-Match": '"r1"'})
-    assert (answer.status_code, answer.content) == (304, b"")
+    for known in ('"r1"', '"r0", "r1"', 'W/"r1"', "*"):
+        answer = await api.get("jobs/nightly", headers={"If-None-Match": known})
+        assert (answer.status_code, answer.content) == (304, b"")
+    assert (await api.get("jobs/nightly", headers={"If-None-Match": '"r2"'})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("action", "body"),
+    [
+        ("pause", {"reason": "x"}),
+        ("resume", None),
+        ("trigger", None),
+        ("skip", {"reason": "x"}),
+        ("backfill", {"from": "2020-01-01T00:00:00Z", "to": "2020-01-02T00:00:00Z"}),
+    ],
+)
+async def test_an_action_is_refused_where_the_job_is_no_longer_what_was_seen(api: Api, action: str, body: Any) -> None:
+    await api.job()
+    await api.call("PATCH", "jobs/nightly", json={"priority": 2})
+    stale = await api.post(f"jobs/nightly:{action}", body, headers={"If-Match": '"r1"'})
+    assert (stale.status_code, stale.json()["code"], stale.json()["current_revision"]) == (412, "revision", 2)
+    for kind in ("executions", "operations", "jobs/nightly/occurrences"):
+        assert (await api.get(kind)).json()["data"] == [], kind
+    assert (await api.get("jobs/nightly")).json()["status"] == "active"
+    done = await api.post(f"jobs/nightly:{action}", body, headers={"If-Match": '"r2"'})
+    assert done.status_code in (200, 201, 202), done.text
 
 
 async def test_put_creates_or_replaces_and_asks_which_revision(api: Api) -> None:

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
+import sqlite3
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from standardwebhooks import Webhook
 
+from mainspring import Mainspring
+from mainspring.api import ApiSettings
+from mainspring.api.guard import GuardSettings
+from mainspring.api.rates import Rate
 from mainspring.control.operation_steps import run_step
-from tests.integration.api.conftest import Api
+from mainspring.moves.jobs import pause_job
+from mainspring.moves.schedules import Schedules
+from mainspring.ports.store import Tx
+from tests.integration.api.conftest import Api, serving
 from tests.integration.api.seeds import Seed, seeded
 from tests.waiting import PATIENCE
 
@@ -102,6 +112,39 @@ async def test_who_may_not_see_payloads_does_not(api: Api) -> None:
     for key, seen in ((viewer, None), (operator, None), (editor, {"region": "tr"})):
         assert (await api.get("jobs/nightly", key=key)).json()["payload"] == seen
         assert (await api.get(f"executions/{run}", key=key)).json()["payload"] == seen
+
+
+async def test_a_filter_tells_nothing_of_payloads_to_who_may_not_see_them(api: Api) -> None:
+    await api.job(payload={"region": "tr", "password": "hunter2"})
+    await api.post("jobs/nightly:trigger")
+    viewer, editor = [await api.key(role) for role in ("viewer", "editor")]
+    asked = {"filter": "payload.region ^= t AND created_at >= -1h", "allow_scan": "true"}
+    for place in ("executions", "jobs/nightly/executions"):
+        assert len((await api.get(place, key=editor, params=asked)).json()["data"]) == 1
+        refused = await api.get(place, key=viewer, params=asked)
+        assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+    secret = {**asked, "filter": "created_at >= -1h AND NOT payload.password ^= h"}
+    guessed = await api.get("executions", key=editor, params=secret)
+    assert (guessed.status_code, guessed.json()["code"]) == (400, "filter")
+
+
+async def test_operations_and_the_audit_trail_show_payloads_to_who_may_see_them(api: Api) -> None:
+    await api.job(payload={"region": "tr"})
+    own = {"from": "2020-01-01T00:00:00Z", "to": "2020-01-02T00:00:00Z", "payload": {"region": "tr"}}
+    done = (await api.post("jobs/nightly:backfill", own)).json()
+    assert done["params"]["payload"] == {"region": "tr"}
+    viewer, editor, auditor = await api.key("viewer"), await api.key("editor"), await api.key(scopes=["audit:read"])
+    for place in (f"operations/{done['id']}", "operations"):
+        assert '{"region":"tr"}' in (await api.get(place, key=editor)).text
+        assert '"tr"' not in (await api.get(place, key=viewer)).text
+    made = (await api.get("audit", key=auditor, params={"filter": "action = job.create"})).json()["data"][0]
+    assert (made["after"]["name"], made["after"]["payload"]) == ("nightly", None)
+
+
+async def test_what_a_list_can_not_include_is_refused(api: Api) -> None:
+    answer = await api.get("executions", params={"include": "payload,attempts"})
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (400, "/include")
+    assert (await api.get("executions", params={"include": "payload"})).status_code == 200
 
 
 async def test_an_operator_may_run_what_is_defined_and_define_nothing(api: Api) -> None:
@@ -241,6 +284,17 @@ async def test_a_callback_of_another_execution_an_altered_or_a_late_one_is_refus
     assert (await api.get(f"executions/{seed.ids['waiting']}")).json()["status"] == "waiting"
 
 
+async def test_callbacks_nobody_signed_are_counted_and_write_nothing(tmp_path: Path) -> None:
+    strict = ApiSettings(guard=GuardSettings(per_stranger=Rate(0.001, 3)))
+    async with serving(Mainspring(f"sqlite:///{tmp_path}/c.db"), settings=strict) as api:
+        made = (await api.post("executions", {"handler": "h"})).json()["id"]
+        with contextlib.closing(sqlite3.connect(tmp_path / "c.db", isolation_level=None)) as writer:
+            writer.execute("BEGIN IMMEDIATE")  # whoever wants to write has to wait, and is refused in the end
+            told = [await api.post(f"executions/{made}:callback", {"status": "success"}) for _ in range(5)]
+            writer.execute("ROLLBACK")
+        assert [answer.status_code for answer in told] == [401, 401, 401, 429, 429]
+
+
 # -- streams -----------------------------------------------------------------------------------------------------
 
 
@@ -288,6 +342,31 @@ async def test_a_stream_tells_what_happens_and_goes_on_where_it_was_left(api: Ap
     assert [one["event"] for one in told] == ["hello", "scheduler:job.paused", "scheduler:job.resumed"]
     after = await frames(api, "stream?topics=jobs", 2, last_event_id=told[1]["id"])
     assert "scheduler:job.resumed" in [one["event"] for one in after]
+
+
+async def test_who_comes_back_after_what_is_gone_is_told_of_the_gap(api: Api) -> None:
+    await api.job("first")
+    unknown = "019ca8a0-3e80-7d8e-91b7-584a2265b1f5"
+    told = await frames(api, "stream?topics=jobs", 3, last_event_id=unknown)
+    assert [one["event"] for one in told] == ["hello", "gap", "scheduler:job.created"]
+
+
+async def test_more_at_once_than_can_be_read_is_told_as_a_gap(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mainspring.api.streams.READ", 2)
+    monkeypatch.setattr("mainspring.api.streams.READS", 2)
+    for number in range(9):
+        await api.job(f"job-{number}")
+    following = asyncio.create_task(frames(api, "stream?topics=jobs", 6))
+    while not api.asgi.state.streams._seen:  # noqa: ASYNC110 - it tells nobody when it has looked the first time
+        await asyncio.sleep(0.01)
+
+    def pause_all(tx: Tx) -> None:
+        for number in range(9):
+            pause_job(tx, Schedules(), "default", f"job-{number}", reason="x")
+
+    await api.app.store.write(pause_all)
+    told = [one["event"] for one in await following]
+    assert told == ["hello", *["scheduler:job.paused"] * 4, "gap"]
 
 
 async def test_a_log_is_streamed_by_line_and_ends_with_its_execution(api: Api, seed: Seed) -> None:

@@ -9,13 +9,13 @@ from fastapi import Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mainspring.api.call import Call, Changing, PageQuery, PlatformId, Reading, Reply
+from mainspring.api.call import Call, Changing, DryRun, IdempotencyKey, PageQuery, PlatformId, Reading, Reply
 from mainspring.api.guard import Principal
 from mainspring.api.routing import Routes
 from mainspring.api.shapes import admin, base, work
-from mainspring.api.show import as_utc, audit_row
+from mainspring.api.show import as_utc, audit_row, operation_row
 from mainspring.control.keys import KeyService, MadeKey, key_to_wire
-from mainspring.control.operations import OperationService, operation_to_wire
+from mainspring.control.operations import OperationService
 from mainspring.control.platforms import PlatformAdmin, existing_platform, platform_to_wire
 from mainspring.errors import ForbiddenError
 from mainspring.model.nouns import Noun
@@ -98,7 +98,7 @@ def _made(made: MadeKey, status: int) -> Reply:
 @routes.on("GET", "/{platform_id}/audit", scope="audit:read", answers=base.Page[admin.AuditEntry])
 async def list_audit(call: Reading, query: PageQuery) -> Response:
     """List changes, newest first: who did what to what."""
-    return await call.page(Noun.AUDIT, query, lambda tx, rows: [audit_row(row) for row in rows])
+    return await call.page(Noun.AUDIT, query, lambda tx, rows: [audit_row(call, row) for row in rows])
 
 
 @routes.on("GET", "/{platform_id}/usage", scope="metrics:read", answers=admin.Usage)
@@ -113,14 +113,14 @@ async def get_usage(call: Reading) -> Response:
 @routes.on("GET", "/{platform_id}/operations", scope="jobs:read", answers=base.Page[work.Operation])
 async def list_operations(call: Reading, query: PageQuery) -> Response:
     """List bulk operations, newest first."""
-    return await call.page(Noun.OPERATIONS, query, lambda tx, rows: [operation_to_wire(row) for row in rows])
+    return await call.page(Noun.OPERATIONS, query, lambda tx, rows: [operation_row(call, row) for row in rows])
 
 
 @routes.on("GET", "/{platform_id}/operations/{operation_id}", scope="jobs:read", answers=work.Operation)
 async def get_operation(call: Reading, operation_id: OperationId) -> Response:
     """Show a bulk operation and how far it is."""
     service = call.service(OperationService, call.state.store())
-    return call.answer(Reply(operation_to_wire(await service.get(operation_id))))
+    return call.answer(Reply(operation_row(call, await service.get(operation_id))))
 
 
 @routes.on("POST", "/{platform_id}/operations/{operation_id}:pause", scope="jobs:run", answers=work.Operation)
@@ -142,7 +142,7 @@ async def cancel_operation(call: Changing, operation_id: OperationId) -> Respons
 
 
 async def _turn(call: Call, act: Any) -> Response:
-    return await call.change(OperationService, act, lambda operation: Reply(operation_to_wire(operation)))
+    return await call.change(OperationService, act, lambda operation: Reply(operation_row(call, operation)))
 
 
 # -- platforms ---------------------------------------------------------------------------------------------------
@@ -168,12 +168,15 @@ async def list_platforms(
 
 
 @routes.on("POST", "", scope="platforms:admin", answers=admin.Platform, status=201)
-async def create_platform(request: Request, body: admin.NewPlatform) -> Response:
+async def create_platform(
+    request: Request, body: admin.NewPlatform, dry_run: DryRun = False, idempotency_key: IdempotencyKey = None
+) -> Response:
     """Make a platform; for keys of every platform only."""
     principal: Principal = request.state.principal
     if principal.platform_id is not None:
         raise ForbiddenError("platforms:admin", why="this key is for one platform")
     call = Call(request, request.app.state.api, principal, body.id)
+    call.dry_run, call.idempotency_key = dry_run, idempotency_key
     return await call.change(
         PlatformAdmin,
         lambda service: service.create(body.model_dump(exclude_unset=True)),

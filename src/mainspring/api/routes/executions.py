@@ -10,18 +10,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mainspring.api.call import Call, Changing, PageQuery, Reading, Reply, encoded
-from mainspring.api.guard import PUBLIC
+from mainspring.api.guard import PUBLIC, Guard
 from mainspring.api.routes.jobs import submit
 from mainspring.api.routing import Routes
 from mainspring.api.shapes import base, jobs, work
 from mainspring.api.show import as_utc, decision_row, execution_row, refuse_hidden
 from mainspring.api.streams import Streams
-from mainspring.control.callbacks import Signed, callback_secret, settle_callback
+from mainspring.control.callbacks import Signed, callback_secret, check_callback, settle_callback
 from mainspring.control.executions import ExecutionView
 from mainspring.control.explain import explain_execution
 from mainspring.control.rows import log_row
 from mainspring.control.scheduler import SchedulerService
-from mainspring.errors import NotFoundError
+from mainspring.errors import NotFoundError, UnauthorizedError
 from mainspring.model.execution import Execution
 from mainspring.model.nouns import Noun
 from mainspring.model.redact import redacted
@@ -207,7 +207,13 @@ async def receive_callback(
     )
     outcome = body.model_dump(mode="json")
     draw = request.app.state.random.random()
-    sealer = request.app.state.api.sealer()
+    store, sealer = request.app.state.api.store(), request.app.state.api.sealer()
+    guard: Guard = request.app.state.guard
+    try:  # by a read: what anybody can send writes nothing and waits for no lock
+        await store.read(lambda tx: check_callback(tx, execution_id, signed, sealer))
+    except UnauthorizedError:
+        guard.count_stranger(request)
+        raise
 
     def settle(tx: Tx) -> tuple[Execution, bool]:
         execution, changed = settle_callback(tx, execution_id, signed, outcome, draw, sealer)
@@ -215,7 +221,7 @@ async def receive_callback(
             raise NotFoundError("execution", execution_id)
         return execution, changed
 
-    execution, _ = await request.app.state.api.store().write(settle)
+    execution, _ = await store.write(settle)
     told = {"id": execution.id, "status": execution.status.value, "finished_at": instant(execution.finished_at)}
     return Response(encoded(told), media_type="application/json")
 

@@ -22,12 +22,13 @@ from mainspring.api.show import (
     execution_row,
     job_row,
     job_rows,
+    operation_row,
     refuse_hidden,
 )
 from mainspring.control.explain import explain_job
 from mainspring.control.figures import heatmap, job_stats
 from mainspring.control.fleet import next_runs as runs_of
-from mainspring.control.operations import Bulk, OperationService, operation_to_wire
+from mainspring.control.operations import Bulk, OperationService
 from mainspring.control.rows import backfill_rows
 from mainspring.control.scheduler import SchedulerService
 from mainspring.errors import ValidationError
@@ -129,8 +130,9 @@ async def archive_job(call: Changing, job: JobName, if_match: IfMatch = None) ->
 
 
 @routes.on("POST", "/{job}:pause", scope="jobs:run", answers=jobs.ChangedJob)
-async def pause_job(call: Changing, job: JobName, body: jobs.Pause) -> Response:
+async def pause_job(call: Changing, job: JobName, body: jobs.Pause, if_match: IfMatch = None) -> Response:
     """Stop deciding a job's instants until it is resumed, or until an instant."""
+    call.expect(job, if_match)
     return await call.change(
         SchedulerService,
         lambda service: service.pause_job(job, reason=body.reason, until=as_utc(body.until)),
@@ -139,8 +141,11 @@ async def pause_job(call: Changing, job: JobName, body: jobs.Pause) -> Response:
 
 
 @routes.on("POST", "/{job}:resume", scope="jobs:run", answers=jobs.ChangedJob)
-async def resume_job(call: Changing, job: JobName, body: jobs.Resume | None = None) -> Response:
+async def resume_job(
+    call: Changing, job: JobName, body: jobs.Resume | None = None, if_match: IfMatch = None
+) -> Response:
     """Decide a paused job again."""
+    call.expect(job, if_match)
     catch_up = body.catch_up if body is not None else False
     return await call.change(
         SchedulerService,
@@ -150,8 +155,11 @@ async def resume_job(call: Changing, job: JobName, body: jobs.Resume | None = No
 
 
 @routes.on("POST", "/{job}:trigger", scope="jobs:run", answers=work.Execution, status=201)
-async def trigger_job(call: Changing, job: JobName, body: jobs.Trigger | None = None) -> Response:
+async def trigger_job(
+    call: Changing, job: JobName, body: jobs.Trigger | None = None, if_match: IfMatch = None
+) -> Response:
     """Run a job now, under its policies."""
+    call.expect(job, if_match)
     asked = body or jobs.Trigger()
     if asked.payload is not None:
         call.require("jobs:write", "a payload of one's own changes what the job does")
@@ -166,8 +174,9 @@ async def trigger_job(call: Changing, job: JobName, body: jobs.Trigger | None = 
 
 
 @routes.on("POST", "/{job}:skip", scope="jobs:run", answers=jobs.Decision)
-async def skip_occurrence(call: Changing, job: JobName, body: jobs.Skip) -> Response:
+async def skip_occurrence(call: Changing, job: JobName, body: jobs.Skip, if_match: IfMatch = None) -> Response:
     """Pass over the next instant of a job."""
+    call.expect(job, if_match)
     at = as_utc(body.occurrence) if isinstance(body.occurrence, datetime) else None
     return await call.change(
         SchedulerService,
@@ -177,8 +186,9 @@ async def skip_occurrence(call: Changing, job: JobName, body: jobs.Skip) -> Resp
 
 
 @routes.on("POST", "/{job}:backfill", scope="jobs:run", answers=work.BackfillOperation, status=202)
-async def backfill_job(call: Changing, job: JobName, body: jobs.Backfill) -> Response:
+async def backfill_job(call: Changing, job: JobName, body: jobs.Backfill, if_match: IfMatch = None) -> Response:
     """Run a job's past instants; the answer tells what becomes of the first of them."""
+    call.expect(job, if_match)
     if body.payload is not None:
         call.require("jobs:write", "a payload of one's own changes what the job does")
         refuse_hidden(body.payload)
@@ -186,7 +196,7 @@ async def backfill_job(call: Changing, job: JobName, body: jobs.Backfill) -> Res
 
     def present(done: Any) -> Reply:
         operation, instants = done
-        return Reply(operation_to_wire(operation) | {"instants": backfill_rows(instants)}, 202)
+        return Reply(operation_row(call, operation) | {"instants": backfill_rows(instants)}, 202)
 
     return await call.change(
         OperationService,
@@ -324,7 +334,7 @@ async def submit(call: Call, noun: Noun, body: work.BulkRequest) -> Response:
     return await call.change(
         OperationService,
         lambda service: service.submit(bulk),
-        lambda operation: Reply(operation_to_wire(operation), 202),
+        lambda operation: Reply(operation_row(call, operation), 202),
     )
 
 

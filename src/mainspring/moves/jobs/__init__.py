@@ -3,11 +3,12 @@
 from mainspring.moves.jobs.changing import archive_job, merge, put_job, recompute, update_job
 from mainspring.moves.jobs.creating import create_job, create_jobs
 from mainspring.moves.jobs.pausing import pause_job, resume_due, resume_job
-from mainspring.moves.jobs.stored import Changed, existing, scheduled
+from mainspring.moves.jobs.stored import Changed, at_revision, existing, scheduled
 
 __all__ = [
     "Changed",
     "archive_job",
+    "at_revision",
     "create_job",
     "create_jobs",
     "existing",

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from mainspring.errors import ConflictError, RevisionConflictError, ValidationError
+from mainspring.errors import ConflictError, ValidationError
 from mainspring.model.events import EventType
 from mainspring.model.job import Job, JobDefinition, JobStatus
 from mainspring.model.wire import definition_from_wire, definition_to_wire
 from mainspring.moves.jobs.checking import check, known_handlers
 from mainspring.moves.jobs.creating import create_job
 from mainspring.moves.jobs.past import decided, skip_paused, skip_waiting
-from mainspring.moves.jobs.stored import Changed, announce, existing, scheduled
+from mainspring.moves.jobs.stored import Changed, announce, at_revision, scheduled
 from mainspring.moves.schedules import Schedules
 from mainspring.ports.store import Tx
 from mainspring.schedule import tzdb_version
@@ -34,9 +34,7 @@ def update_job(
     What is due under the old definition is decided first; then the cursor is set to now. Equal values write nothing.
     Raises `NotFoundError`, `RevisionConflictError`, `ValidationError`.
     """
-    job = existing(tx, platform_id, name, lock=True)
-    if expected_revision is not None and job.revision != expected_revision:
-        raise RevisionConflictError(job.name, expected=expected_revision, current=job.revision)
+    job = at_revision(tx, platform_id, name, expected_revision)
     merged = merge(definition_to_wire(job.definition), changes)
     definition = definition_from_wire(merged)
     if definition == job.definition:
@@ -88,9 +86,7 @@ def archive_job(
     actor: str = "api",
 ) -> Changed:
     """Retire a job: its instants are decided no more, its name is free, its history stays. Running work goes on."""
-    job = existing(tx, platform_id, name, lock=True)
-    if expected_revision is not None and job.revision != expected_revision:
-        raise RevisionConflictError(job.name, expected=expected_revision, current=job.revision)
+    job = at_revision(tx, platform_id, name, expected_revision)
     if job.status is JobStatus.ARCHIVED:
         return Changed(job, changed=False)
     job = decided(tx, schedules, job)

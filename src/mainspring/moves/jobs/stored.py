@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mainspring.errors import NotFoundError
+from mainspring.errors import NotFoundError, RevisionConflictError
 from mainspring.model.events import Event, EventType
 from mainspring.model.job import Job, JobStatus, JobType
 from mainspring.moves.pending import due_when_quiet
@@ -29,6 +29,17 @@ def existing(tx: Tx, platform_id: str, name: str, *, lock: bool = False) -> Job:
     job = tx.jobs.get(platform_id, name, lock=lock)
     if job is None:
         raise NotFoundError("job", name)
+    return job
+
+
+def at_revision(tx: Tx, platform_id: str, name: str, expected: int | None) -> Job:
+    """Return a job, held, at the revision somebody has seen; None: at any.
+
+    Raises `NotFoundError`, and `RevisionConflictError` where it has moved on.
+    """
+    job = existing(tx, platform_id, name, lock=True)
+    if expected is not None and job.revision != expected:
+        raise RevisionConflictError(job.name, expected=expected, current=job.revision)
     return job
 
 
