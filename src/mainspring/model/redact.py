@@ -17,6 +17,20 @@ _QUERY = re.compile(
     r"[^&;#\s\"'<>]{1,2000}",
     re.IGNORECASE,
 )
+_NAMES = "(?:password|passwd|passphrase|secret|token|api[_-]?key|credential)"
+#: In messages, as programs write what they were called with: ``password=x``, ``--api-key='x y'``, ``{'token': 'x'}``.
+_NAMED = re.compile(
+    rf"(?<![A-Za-z0-9_-])([A-Za-z0-9_-]{{0,40}}{_NAMES}=)(?!secret://|\[redacted\])"
+    r"(?:\"[^\"]{1,2000}\"|'[^']{1,2000}'|[\"']?[^\s,;&\"'<>]{1,2000})",
+    re.IGNORECASE,
+)
+_QUOTED = re.compile(
+    rf"([\"'][A-Za-z0-9_-]{{0,40}}{_NAMES}[\"']\s{{0,2}}:\s{{0,2}})(?![\"']secret://)"
+    r"(?:\"[^\"]{1,2000}\"|'[^']{1,2000}')",
+    re.IGNORECASE,
+)
+_BEARER = re.compile(r"\b(Bearer\s+)(?=[^\s0-9]{0,100}[0-9])[A-Za-z0-9._~+/-]{8,2000}=*", re.IGNORECASE)
+_OURS = re.compile(r"\b(msk_[0-9a-f]{32}_)[A-Za-z0-9_-]{1,200}")
 #: Words that name no secret though they hold one of the above.
 _PLAIN = frozenset({"max_tokens", "tokens", "token_count", "input_tokens", "output_tokens", "secret_ref"})
 
@@ -51,14 +65,22 @@ def redacted(value: Any) -> Any:
 
 
 def without_credentials(text: str) -> str:
-    """Return text in which URLs have lost their passwords, and what known query keys hold.
+    """Return text in which URLs have lost their passwords and what known query keys hold, and messages their secrets.
 
     >>> without_credentials("GET https://me:pw@host/a?token=abc&page=2 failed")
     'GET https://[redacted]@host/a?token=[redacted]&page=2 failed'
+    >>> without_credentials("cannot connect: host=db password='a b' (max_tokens=5)")
+    'cannot connect: host=db password=[redacted] (max_tokens=5)'
     """
     if "://" in text:
         text = _USERINFO.sub(rf"\1{HIDDEN}@", text)
-    return _QUERY.sub(rf"\1{HIDDEN}", text) if "=" in text else text
+    if "=" in text:
+        text = _NAMED.sub(rf"\1{HIDDEN}", _QUERY.sub(rf"\1{HIDDEN}", text))
+    if "':" in text or '":' in text:
+        text = _QUOTED.sub(rf"\1{HIDDEN}", text)
+    if "earer" in text or "EARER" in text:
+        text = _BEARER.sub(rf"\1{HIDDEN}", text)
+    return _OURS.sub(rf"\1{HIDDEN}", text) if "msk_" in text else text
 
 
 def names_secret(key: str) -> bool:

@@ -198,6 +198,36 @@ async def test_what_changes_something_is_written_down_and_undone_by_a_dry_run(
     assert trail["data"][0]["via"] == "api"
 
 
+async def test_what_a_body_names_of_another_platform_is_not_found_and_not_touched(two: tuple[Api, Seed, Seed]) -> None:
+    api, acme, _ = two
+    key = await api.key("admin", "beta")
+    before = await everything(api, acme)
+    ids = acme.ids
+    bulk = {
+        "executions:bulk": [("cancel", [ids["live"], ids["waiting"]]), ("retry", [ids["ended"]])],
+        "dead-letters:bulk": [("redrive", [ids["dead"]]), ("discard", [ids["dead2"]])],
+        "jobs:bulk": [(one, [ids["job"], ids["paused_job"]]) for one in ("pause", "resume", "trigger", "archive")],
+    }
+    base = "/api/v1/platforms/beta"
+    for path, actions in bulk.items():
+        for action, named in actions:
+            params = {"reason": "why"} if action in ("cancel", "discard", "pause") else {}
+            body = {"action": action, "ids": named, "params": params}
+            operation = (await api.post(f"{base}/{path}", body, key=key)).json()
+            assert (operation["done"], operation["failed"]) == (0, len(named)), (path, action)
+            assert {error["code"] for error in operation["errors"]} == {"not_found"}
+    event = {"type": "order.paid"}
+    tried = await api.post(f"{base}/events:test", {"event": event, "job": ids["job"]}, key=key)
+    assert tried.status_code == 404
+    owned = await api.post(
+        f"{base}/jobs", {"name": "x", "type": "manual", "handler": "h", "platform_id": "acme"}, key=key
+    )
+    assert (owned.status_code, owned.json()["code"]) == (400, "unknown_field")
+    after = await everything(api, acme)
+    for table in ("jobs", "job_revisions", "executions", "attempts", "dead_letters", "decisions", "outbox"):
+        assert after[table] == before[table], table
+
+
 async def test_a_platform_is_made_once_and_not_by_a_dry_run(tmp_path: Path) -> None:
     async with serving(Mainspring(f"sqlite:///{tmp_path}/p.db")) as api:
         tried = await api.call("POST", "/api/v1/platforms", json={"id": "fresh"}, params={"dry_run": "true"})

@@ -205,6 +205,25 @@ async def test_too_many_requests_are_told_when_to_come_again(tmp_path: Path) -> 
         assert codes == [401, 401, 429]
 
 
+async def test_a_platform_uses_up_its_own_rate_whatever_keys_ask(tmp_path: Path) -> None:
+    guard = GuardSettings(per_platform=Rate(0.001, 3))
+    async with serving(Mainspring(f"sqlite:///{tmp_path}/a.db"), settings=ApiSettings(guard=guard)) as api:
+        keys = [await api.key("viewer", "acme") for _ in range(4)]
+        codes = [(await api.get("/api/v1/platforms/self/jobs", key=key)).status_code for key in keys]
+        assert codes == [200, 200, 200, 429]
+        other = await api.key("viewer", "beta")
+        assert (await api.get("/api/v1/platforms/self/jobs", key=other)).status_code == 200
+
+
+async def test_a_key_counts_nowhere_but_in_authorization_as_a_bearer(api: Api) -> None:
+    key = await api.key("viewer")
+    assert (await api.get("jobs", key=key)).status_code == 200
+    for headers in ({"Cookie": f"key={key}"}, {"X-Api-Key": key}, {"Authorization": f"Basic {key}"}):
+        assert (await api.get("jobs", headers=headers)).status_code == 401
+    for parameter in ("key", "api_key", "access_token", "authorization"):
+        assert (await api.get("jobs", params={parameter: key})).status_code == 401
+
+
 @pytest.mark.parametrize("value", ["' OR 1=1 --", "'; DROP TABLE jobs; --", "\\'", "%' OR '1'='1", "1) UNION SELECT 1"])
 async def test_no_parameter_becomes_sql(api: Api, value: str) -> None:
     await api.job()
