@@ -31,6 +31,10 @@ _HELD = "MAINSPRING_SECRET__"
 #: Variables that are no settings: where the settings file is, and what clients go by.
 _READ_ELSEWHERE = tuple(f"{PREFIX}{name}" for name in ("CONFIG", "SERVER", "API_KEY", "PROFILE"))
 _COUNT = re.compile(r"[0-9]{1,6}")
+_WHOLE = re.compile(r"[+-]?[0-9]{1,20}")
+#: The largest number a setting may be, by how its name ends: a year and a day in milliseconds, a century in days.
+_MOST = {"ms": 366 * 86_400_000, "days": 36_525}
+_MOST_OF = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +257,8 @@ def parse_queues(text: str) -> dict[str, int]:
         queue, _, slots = part.partition(":")
         if not NAME.fullmatch(queue) or not _COUNT.fullmatch(slots or "20") or not 1 <= int(slots or 20) <= 100_000:
             raise SettingsError(f"queues: {part!r} is not NAME:SLOTS, such as default:20")
+        if queue in queues:
+            raise SettingsError(f"queues: {queue!r} is named twice. Write it once, with its slots")
         queues[queue] = int(slots or 20)
     if not queues:
         raise SettingsError("queues: name at least one queue, such as default:20")
@@ -281,6 +287,8 @@ def _from_file(environ: Mapping[str, str], file: Path | None) -> list[tuple[str,
         return [(name, value, str(path)) for name, value in tomllib.loads(path.read_text("utf-8")).items()]
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: {error}") from error
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def _from_environ(environ: Mapping[str, str], fields: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
@@ -300,15 +308,22 @@ def _typed(name: str, value: Any, default: Any, source: str) -> Any:
             return str(value).lower() in ("1", "true", "yes", "on")
         raise SettingsError(f"{source}: {name} must be true or false, got {value!r}")
     if isinstance(default, int):
-        try:
-            number = int(value)
-        except (TypeError, ValueError):
-            raise SettingsError(f"{source}: {name} must be a whole number, got {value!r}") from None
-        if number < 1:
-            raise SettingsError(f"{source}: {name} must be at least 1, got {number}")
-        return number
+        return _whole(name, value, source)
     if not isinstance(value, str):
         raise SettingsError(f"{source}: {name} must be text, got {value!r}")
+    return value
+
+
+def _whole(name: str, value: Any, source: str) -> int:
+    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise SettingsError(f"{source}: {name} must be a whole number, got {value!r}")
+    if value < 1:
+        raise SettingsError(f"{source}: {name} must be at least 1, got {value}")
+    most = _MOST.get(name.rpartition("_")[2], _MOST_OF)
+    if value > most:
+        raise SettingsError(f"{source}: {name} must be at most {most}, got {value}")
     return value
 
 

@@ -28,6 +28,11 @@ def test_arguments_beat_the_environment_which_beats_the_file_which_beats_the_def
         ({"MAINSPRING_RECORD_TRANSITIONS": "perhaps"}, "true or false"),
         ({"MAINSPRING_QUEUES": "default:many"}, "NAME:SLOTS"),
         ({"MAINSPRING_HEARTBEAT_MS": "9000"}, "under half of lease_ms"),
+        ({"MAINSPRING_QUEUES": "default:2,reports:1,default:3"}, "queues: 'default' is named twice"),
+        ({"MAINSPRING_LEASE_MS": "99999999999999999999"}, "MAINSPRING_LEASE_MS: lease_ms must be at most 31622400000"),
+        ({"MAINSPRING_KEEP_EVENTS_DAYS": "1000000"}, "keep_events_days must be at most 36525"),
+        ({"MAINSPRING_BATCH_SIZE": "9999999999"}, "batch_size must be at most 1000000"),
+        ({"MAINSPRING_POLL_MS": "1_000"}, "poll_ms must be a whole number"),
         ({"MAINSPRING_CONFIG": "/nowhere/at/all.toml"}, "no such file"),
     ],
 )
@@ -93,3 +98,18 @@ def test_a_transport_that_cannot_be_is_refused_with_the_way_out(given: dict[str,
 def test_a_name_no_job_could_have_is_refused_with_its_source(given: dict[str, str], told: str) -> None:
     with pytest.raises(SettingsError, match=told):
         load_settings(environ={f"MAINSPRING_{name.upper()}": value for name, value in given.items()})
+
+
+@pytest.mark.parametrize("value", ["20000.5", "true", "[20000]", '"20 s"'])
+def test_a_number_in_the_file_is_never_rounded_or_guessed(tmp_path, value):
+    """A float was cut to whole milliseconds, and `true` was read as 1."""
+    file = tmp_path / "mainspring.toml"
+    file.write_text(f"lease_ms = {value}\n")
+    with pytest.raises(SettingsError, match=r"mainspring\.toml: lease_ms must be a whole number"):
+        load_settings(environ={}, file=file)
+
+
+def test_a_settings_file_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "mainspring.toml").mkdir()
+    with pytest.raises(SettingsError, match=r"mainspring\.toml: cannot be read: Is a directory"):
+        load_settings(environ={}, file=tmp_path / "mainspring.toml")

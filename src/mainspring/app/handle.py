@@ -15,7 +15,7 @@ from mainspring.engine.registry import Handler
 from mainspring.errors import ExecutionFailedError
 from mainspring.model.execution import Execution, LogLine, Status
 from mainspring.moves import cancel as cancelling
-from mainspring.moves.enqueue import EnqueueRequest
+from mainspring.moves.enqueue import EnqueueRequest, encoded_size
 
 P = ParamSpec("P")
 C = TypeVar("C")
@@ -75,11 +75,17 @@ class Handle(Generic[P, C, R]):
         return Handle(self._app, self.handler, replace(self._options, **merged))
 
     def request(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueRequest:
-        """Return what a call would enqueue; its arguments are checked here. Raises `ValidationError` with the path."""
+        """Return what a call would enqueue; its arguments are checked here.
+
+        Raises `ValidationError` with the path of what is wrong, and `LimitExceededError` for more than 256 KiB of JSON.
+        """
         h, o = self.handler, self._options
+        payload = h.signature.bind(args, kwargs)
+        if payload:
+            encoded_size(payload)
         return EnqueueRequest(
             h.name,
-            h.signature.bind(args, kwargs),
+            payload,
             platform_id=self._app.platform_id,
             handler_type=h.type,
             run_at=o.run_at,

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import Coroutine, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Coroutine, Iterable, Mapping
+from datetime import date, datetime, timedelta
 from random import Random
 from types import TracebackType
 from typing import Any, TypeVar
@@ -54,6 +54,7 @@ class Session(Assertions):
         seed: int = 0,
         patience: float = 1.0,
         fail_fast: bool = False,
+        calendars: Mapping[str, Iterable[date | str]] | None = None,
     ) -> None:
         self.app, self.tz, self._fail_fast = app, tz or app.settings.timezone or "UTC", fail_fast
         self.clock = ManualClock(self.instant(at))
@@ -64,15 +65,18 @@ class Session(Assertions):
         self._stack.enter_context(app.using(parts))
         try:
             _finish(app.open())
-            self.store.write_blocking(lambda tx: self._register(tx, tz))
+            self.store.write_blocking(lambda tx: self._register(tx, tz, calendars or {}))
         except BaseException:
             self._stack.close()
             raise
         self._engine = SteppedEngine(app, self.store, self.clock, random=random, patience=patience)
 
-    def _register(self, tx: Tx, tz: str | None) -> None:
+    def _register(self, tx: Tx, tz: str | None, calendars: Mapping[str, Iterable[date | str]]) -> None:
         if tz is not None:
             tx.platforms.put_timezone(self.app.platform_id, tz)
+        for name, days in calendars.items():
+            dates = {date.fromisoformat(day) if isinstance(day, str) else day: "" for day in days}
+            tx.platforms.put_calendar(self.app.platform_id, name, dates, source="test")
         register_code(self.app, tx)
 
     def _close(self) -> None:
@@ -265,6 +269,7 @@ class environment:  # noqa: N801 - it is called and entered, like a function
         patience: Real seconds to wait, once per attempt, for a handler that waits for something real (a file, a
             thread, an event the test sets later) before the clock goes on without it.
         fail_fast: Whether the first failed execution fails the test where the clock was moved.
+        calendars: Named calendars that jobs include or exclude, each with its dates: ``{"holidays": ["2026-12-25"]}``.
 
     >>> from mainspring import Mainspring
     >>> ms = Mainspring()
@@ -286,11 +291,17 @@ class environment:  # noqa: N801 - it is called and entered, like a function
         seed: int = 0,
         patience: float = 1.0,
         fail_fast: bool = False,
+        calendars: Mapping[str, Iterable[date | str]] | None = None,
     ) -> None:
         self._app = app
         self._options: dict[str, Any] = {
-            "at": at, "tz": tz, "seed": seed, "patience": patience, "fail_fast": fail_fast
-        }  # fmt: skip
+            "at": at,
+            "tz": tz,
+            "seed": seed,
+            "patience": patience,
+            "fail_fast": fail_fast,
+            "calendars": calendars,
+        }
         self._open: Session | None = None
 
     async def __aenter__(self) -> Environment:

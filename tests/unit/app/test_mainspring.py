@@ -13,7 +13,7 @@ from mainspring import Context, Mainspring, RetryPolicy
 from mainspring.adapters.memory import MemoryStore
 from mainspring.app.application import BlockingCallError
 from mainspring.app.wiring import SystemParts
-from mainspring.errors import ConflictError, ExecutionFailedError, SettingsError, ValidationError
+from mainspring.errors import ConflictError, ExecutionFailedError, LimitExceededError, SettingsError, ValidationError
 from mainspring.model.execution import Status
 from mainspring.model.job import JobStatus
 
@@ -152,6 +152,18 @@ def test_arguments_are_checked_at_enqueue_with_the_path(ms):
         with pytest.raises(ValidationError) as refused:
             add.request(*args, **kwargs)
         assert refused.value.field == path
+
+
+def test_arguments_larger_than_a_payload_may_be_are_refused_at_enqueue(ms):
+    @ms.handler()
+    def note(text: str, number: float = 0.0) -> None: ...
+
+    assert note.request("x" * 262_000)
+    with pytest.raises(LimitExceededError, match=r"payload in bytes: 300\d+ is over the limit of 262144"):
+        note.request("x" * 300_000)
+    for unsayable in ({"text": "\ud800"}, {"text": "a", "number": float("nan")}):
+        with pytest.raises(ValidationError, match="not plain JSON data"):
+            note.request(**unsayable)
 
 
 def test_what_json_cannot_say_may_be_told_in_other_words(ms):

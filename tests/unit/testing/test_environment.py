@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -23,6 +23,21 @@ __all__ = ["mainspring_env", "mainspring_sync_env"]
 @pytest.fixture
 def ms() -> Mainspring:
     return Mainspring("sqlite:////nowhere/at/all.db")
+
+
+def test_jobs_find_the_calendars_the_environment_was_given(ms: Mainspring) -> None:
+    @ms.cron("0 9 * * *", calendars={"exclude": ["holidays"]})
+    async def report() -> None: ...
+
+    with pytest.raises(ValidationError, match="no such calendar"), environment(ms):
+        pass
+    days = {"holidays": ["2026-12-25", date(2026, 12, 26)]}
+    with environment(ms, at="2026-12-24T08:59", calendars=days) as env:
+        env.assert_fires(report, ["2026-12-24T09:00", "2026-12-27T09:00"])
+        env.advance("2d")
+        assert env.decisions(report).verdicts == ["dispatched", "skipped_calendar"]
+        env.advance("1d")
+        assert env.decisions(report).verdicts == ["dispatched", "skipped_calendar", "skipped_calendar"]
 
 
 async def test_a_daily_report_runs_when_its_minute_comes(ms: Mainspring) -> None:
