@@ -2,7 +2,8 @@
 
 Libraries iterate from DTSTART, or loop to the year 9999 when nothing matches. Here a rule is a row of numbered periods
 (years, months, weeks, days, hours, minutes) and each period is computed on its own, so the search starts where it is
-asked and stops after a bounded number of periods. ``python-dateutil`` is what the tests compare with.
+asked, goes from one period that may fit to the next, and stops after a bounded number of them. What no period can ever
+fit is known without a search. ``python-dateutil`` is what the tests compare with.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from datetime import datetime
 from mainspring.errors import ScheduleError
 from mainspring.schedule.instants import DAY, HORIZON_MS, from_wall, to_wall
 from mainspring.schedule.rrule_days import LAST_MONTH, RecurrenceDays, first_day
+from mainspring.schedule.rrule_fit import PER_DAY, index_of, may_fit
 from mainspring.schedule.rrule_text import Frequency, Recurrence
 
 _LAST_WALL = HORIZON_MS // 1_000
 
-# Periods looked at in one search. A rule so sparse that this does not reach its next instant has none.
-_MOST_PERIODS = 20_000
-_MOST_COUNTED = 50_000
+#: Periods looked at in one search. A rule so sparse that this does not reach its next instant has none.
+MOST_PERIODS = 2_000
+# Counting looks at so many, and at so many more for each instant found.
+_FIRST_COUNTED, _MORE_COUNTED = 1_000, 5
 
 _MOST_TIMES = 1_440
 
@@ -33,7 +36,7 @@ class RecurrenceWalls:
     '2026-02-27T09:00:00'
     """
 
-    __slots__ = ("_days", "_first", "_hours", "_last", "_minutes", "_origin", "_rule", "_times")
+    __slots__ = ("_days", "_first", "_hours", "_last", "_minutes", "_never", "_origin", "_rule", "_times")
 
     def __init__(self, rule: Recurrence, start: int) -> None:
         self._rule = rule
@@ -50,33 +53,36 @@ class RecurrenceWalls:
             fix = "Use FREQ=MINUTELY or FREQ=HOURLY with the same BY... parts."
             problem = f"more than {_MOST_TIMES} times in one {frequency.name} period"
             raise ScheduleError("rrule", rule.text, problem, fix)
+        self._never = not may_fit(rule, self._days, times=len(self._times), origin=self._origin)
 
     def next_wall(self, at_least: int) -> int | None:
         """Return the first wall at or after ``at_least``; None after the end, or when the search reaches its bound."""
+        if self._never:
+            return None
         at_least = max(at_least, self._first)
         period = self._aligned(self._period_of(at_least), up=True)
-        for _ in range(_MOST_PERIODS):
+        for _ in range(MOST_PERIODS):
             if self._start_of(period) > self._last:
                 return None
             found = self._first_of(self._bases(period), at_least)
             if found is not None:
                 return found if found <= self._last else None
-            period = self._aligned(max(period + self._rule.interval, self._hop(period, up=True)), up=True)
+            period = self._aligned(self._hop(period + self._rule.interval, up=True), up=True)
         return None
 
     def previous_wall(self, at_most: int) -> int | None:
         """Return the last wall at or before ``at_most``; None before the start, or at the bound of the search."""
         at_most = min(at_most, self._last)
-        if at_most < self._first:
+        if self._never or at_most < self._first:
             return None
         period = self._aligned(self._period_of(at_most), up=False)
-        for _ in range(_MOST_PERIODS):
+        for _ in range(MOST_PERIODS):
             if period < self._origin:
                 return None
             found = self._last_of(self._bases(period), at_most)
             if found is not None:
                 return found if found >= self._first else None
-            period = self._aligned(min(period - self._rule.interval, self._hop(period, up=False)), up=False)
+            period = self._aligned(self._hop(period - self._rule.interval, up=False), up=False)
         return None
 
     def take(self, count: int) -> list[int]:
@@ -86,15 +92,16 @@ class RecurrenceWalls:
             ScheduleError: If they are so far apart that finding them takes too long.
         """
         found: list[int] = []
-        period = self._origin
-        for _ in range(_MOST_COUNTED):
-            if len(found) >= count or self._start_of(period) > self._last:
-                return found[:count]
+        period, looked = self._origin, 0
+        while not self._never and len(found) < count and self._start_of(period) <= self._last:
+            if looked >= _FIRST_COUNTED + _MORE_COUNTED * len(found):
+                problem = f"only {len(found)} of {count} instants in {looked} periods"
+                raise ScheduleError("rrule.COUNT", self._rule.text, problem, "Use a smaller COUNT, or UNTIL.")
+            looked += 1
             walls = self._walls_in(self._bases(period))
             found += [wall for wall in walls if self._first <= wall <= self._last]
-            period = self._aligned(max(period + self._rule.interval, self._hop(period, up=True)), up=True)
-        problem = f"fewer than {count} instants in {_MOST_COUNTED} periods"
-        raise ScheduleError("rrule.COUNT", self._rule.text, problem, "Use a smaller COUNT, or UNTIL.")
+            period = self._aligned(self._hop(period + self._rule.interval, up=True), up=True)
+        return found[:count]
 
     def _times_of_period(self, begin: datetime) -> tuple[int, ...]:
         """The seconds after each base (a day, an hour or a minute) that are named, sorted."""
@@ -170,17 +177,25 @@ class RecurrenceWalls:
                 return [period * 60] if named else []
 
     def _hop(self, period: int, *, up: bool) -> int:
-        """A period beyond which, in the direction of the search, nothing before is named; ``period`` when unknown."""
+        """The nearest period, from this one on in the direction of the search, that may be named."""
         frequency = self._rule.frequency
-        if frequency < Frequency.DAILY:
+        if frequency is Frequency.YEARLY:
             return period
-        per_day = {Frequency.DAILY: 1, Frequency.HOURLY: 24, Frequency.MINUTELY: 1_440}[frequency]
+        if frequency < Frequency.DAILY:
+            edge = self._start_of(period) // DAY - 1 if up else self._start_of(period + 1) // DAY
+            return self._period_of(self._days.beyond(edge, up=up) * DAY)
+        per_day = PER_DAY[frequency]
         day = period // per_day
         if not self._days.names(day):
             day = self._days.beyond(day, up=up)
             return day * per_day if up else (day + 1) * per_day - 1
-        if frequency is Frequency.MINUTELY and not self._names_hour(period // 60 % 24):
-            return (period // 60 + 1) * 60 if up else period // 60 * 60 - 1
+        if frequency is Frequency.HOURLY:
+            return _nearest(period, self._hours, 24, up=up)
+        if frequency is Frequency.MINUTELY:
+            if self._names_hour(period // 60 % 24):
+                return _nearest(period, self._minutes, 60, up=up)
+            hour = _nearest(period // 60, self._hours, 24, up=up)
+            return hour * 60 if up else hour * 60 + 59
         return period
 
     def _names_hour(self, hour: int) -> bool:
@@ -217,7 +232,7 @@ class RecurrenceWalls:
 
     def _chosen(self, bases: list[int]) -> list[int]:
         size = len(bases) * len(self._times)
-        places = (place - 1 if place > 0 else size + place for place in self._rule.values("BYSETPOS"))
+        places = (index_of(place, size) for place in self._rule.values("BYSETPOS"))
         return sorted(
             {
                 bases[place // len(self._times)] + self._times[place % len(self._times)]
@@ -225,3 +240,14 @@ class RecurrenceWalls:
                 if 0 <= place < size
             }
         )
+
+
+def _nearest(period: int, named: tuple[int, ...], size: int, *, up: bool) -> int:
+    """The nearest period whose remainder by ``size`` is named; where none is in this round, the next round's edge."""
+    if not named:
+        return period
+    before = period - period % size
+    index = bisect_left(named, period % size) if up else bisect_right(named, period % size) - 1
+    if 0 <= index < len(named):
+        return before + named[index]
+    return before + size if up else before - 1

@@ -1,12 +1,15 @@
-"""Which days a recurrence rule names: one mask a month, bit n for day n, kept for the months last asked about.
+"""Which days a recurrence rule names: one mask a month, bit n for day n, kept for each kind of month there is.
 
-Months are counted from year 0 (``year * 12 + month - 1``), days from 1970.
+Months are counted from year 0 (``year * 12 + month - 1``), days from 1970. Years are of one kind where they begin on
+the same weekday and have the same leap years around them: whatever a rule says of dates, it says of all of them alike.
 """
 
 from __future__ import annotations
 
+from calendar import isleap
 from collections.abc import Iterable
 from datetime import date, datetime
+from functools import cache, lru_cache
 
 from mainspring.schedule.instants import DAY, EPOCH_ORDINAL, from_wall
 from mainspring.schedule.rrule_text import Frequency, Recurrence
@@ -15,7 +18,8 @@ from mainspring.schedule.rrule_text import Frequency, Recurrence
 FIRST_MONTH, LAST_MONTH = 1_970 * 12, 2_601 * 12
 
 _EVERY_WEEK = sum(1 << 7 * week for week in range(5))
-_MOST_MASKS = 64
+
+_Kind = tuple[int, bool, bool, bool]
 
 
 class RecurrenceDays:
@@ -25,7 +29,7 @@ class RecurrenceDays:
 
     def __init__(self, rule: Recurrence, begin: datetime) -> None:
         self._rule = rule
-        self._masks: dict[int, int] = {}
+        self._masks: dict[tuple[int, _Kind], int] = {}
         self._values = {part: rule.values(part) for part in ("BYMONTH", "BYMONTHDAY", "BYYEARDAY", "BYWEEKNO")}
         self._by_day = rule.by_day
         self._complete(begin)
@@ -34,6 +38,14 @@ class RecurrenceDays:
         """Return whether the rule names a day, counted from 1970."""
         when = date.fromordinal(day + EPOCH_ORDINAL)
         return self._mask(when.year * 12 + when.month - 1) >> when.day & 1 == 1
+
+    def names_weekday(self, weekday: int) -> bool:
+        """Return whether a weekday, 0 Sunday, is one of the rule's; of a rule that names no nth of a month or year."""
+        return not self._by_day or (0, weekday) in self._by_day
+
+    def count(self, month: int, months: int = 1) -> int:
+        """Return how many days the rule names in so many months from ``month`` on."""
+        return sum(self._mask(month).bit_count() for month in range(month, month + months))
 
     def of_month(self, month: int) -> list[int]:
         """Return the walls at which the named days of a month begin, in order."""
@@ -66,11 +78,10 @@ class RecurrenceDays:
                 self._values["BYMONTH"] = (begin.month,)
 
     def _mask(self, month: int) -> int:
-        found = self._masks.get(month)
+        key = month % 12, _kind(month // 12)
+        found = self._masks.get(key)
         if found is None:
-            if len(self._masks) >= _MOST_MASKS:
-                self._masks.clear()
-            found = self._masks[month] = self._matching_days(month)
+            found = self._masks[key] = self._matching_days(month)
         return found
 
     def _matching_days(self, month: int) -> int:
@@ -88,8 +99,8 @@ class RecurrenceDays:
             new_year, days = _year(month)
             wanted = (number if number > 0 else days + 1 + number for number in self._values["BYYEARDAY"])
             mask &= _bits(new_year + number - first for number in wanted)
-        if self._values["BYWEEKNO"]:
-            mask &= _bits(day for day in range(1, length + 1) if self._names_week(first + day - 1))
+        if mask and self._values["BYWEEKNO"]:
+            mask &= self._week_bits(first, length)
         return mask
 
     def _weekday_bits(self, month: int, first: int, length: int) -> int:
@@ -109,9 +120,14 @@ class RecurrenceDays:
                 bits |= _bits([day - first + 1])
         return bits
 
-    def _names_week(self, day: int) -> bool:
-        """Whether the week of ``day`` has one of the numbers; week 1 is the first with four days in its year."""
-        monday = day - (_weekday(day) - self._rule.week_start) % 7
+    def _week_bits(self, first: int, length: int) -> int:
+        """The days of the month whose week has one of the numbers."""
+        begin = first - (_weekday(first) - self._rule.week_start) % 7
+        weeks = [week for week in range(begin, first + length, 7) if self._names_week(week)]
+        return _bits(day - first + 1 for week in weeks for day in range(week, week + 7))
+
+    def _names_week(self, monday: int) -> bool:
+        """Whether the week from ``monday`` has one of the numbers; week 1 is the first with four days in its year."""
         year = from_wall((monday + 3) * DAY).year
         first, following = self._first_week(year), self._first_week(year + 1)
         number, weeks = (monday - first) // 7 + 1, (following - first) // 7
@@ -122,6 +138,17 @@ class RecurrenceDays:
         new_year = first_day(year * 12)
         start = new_year - (_weekday(new_year) - self._rule.week_start) % 7
         return start if start + 3 >= new_year else start + 7
+
+
+@lru_cache(1_024)
+def _kind(year: int) -> _Kind:
+    return date(year, 1, 1).weekday(), isleap(year - 1), isleap(year), isleap(year + 1)
+
+
+@cache
+def years_of_each_kind() -> tuple[int, ...]:
+    """Return one year of each kind there is: 28."""
+    return tuple({_kind(year): year for year in range(2_000, 2_400)}.values())
 
 
 def _bits(days: Iterable[int]) -> int:

@@ -10,6 +10,7 @@ from mainspring.schedule import sentence, warnings
 from mainspring.schedule.anchor import Setting, anchor_wall_of
 from mainspring.schedule.clock_policy import RFC_5545
 from mainspring.schedule.instants import describe, from_wall, read_moment, to_ms, to_wall
+from mainspring.schedule.rrule import MOST_PERIODS
 from mainspring.schedule.rrule_set import RecurrenceSet
 from mainspring.schedule.rrule_text import Recurrence, parse_rrule
 from mainspring.schedule.rules import Rule, Until
@@ -49,7 +50,7 @@ def read_rrule(spec: Mapping[str, Any], setting: Setting) -> RecurrenceShape:
     if recurrence.until_utc is not None:
         rule = Until(rule, to_wall(recurrence.until_utc) * 1_000)
     if rule.next(-1) is None:
-        fix = "Mend the BY... parts, INTERVAL, UNTIL or exdate; its search looks at 20000 periods."
+        fix = f"Mend the BY... parts, INTERVAL, UNTIL or exdate; its search looks at {MOST_PERIODS} periods."
         raise ScheduleError("rrule", recurrence.text, "the rule names no instant", fix)
     return RecurrenceShape(rule, recurrence, start, setting)
 
