@@ -127,6 +127,7 @@ def test_every_role_in_one_process(fleet: Cli) -> None:
     until_ticks(process, 2)
     port = api.split(":")[2].partition("/")[0]
     assert fleet("all", "fleet:ms", "--healthcheck", "--port", port).code == 0
+    assert fleet("all", "--healthcheck", "--port", port).code == 0
     process.signal(signal.SIGTERM)
     assert process.end() == 0
     unwell = fleet("all", "fleet:ms", "--healthcheck", "--port", port)

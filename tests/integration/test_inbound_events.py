@@ -142,6 +142,13 @@ async def test_source_and_id_are_accepted_once_however_often_they_come(stream, s
         (cloud_event("1", data="text"), "data"),
         (cloud_event("1", data={"x": "y" * 300_000}), "data in bytes"),
         (cloud_event("1", platformid="other"), "platformid"),
+        (cloud_event("1", data={"half": "\ud800"}), "surrogates not allowed"),
+        (cloud_event("1", data={"null": "\x00"}), "a null character"),
+        (cloud_event("1", data={"n": 10**30}), "beyond 64 bits"),
+        (
+            '{"specversion": "1.0", "id": "1", "id": "2", "source": "shop", "type": "a", "data": {}}',
+            "'id' is there twice",
+        ),
     ],
     ids=lambda value: str(value)[:30],
 )

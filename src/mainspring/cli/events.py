@@ -66,7 +66,7 @@ def try_match(
 
     event: Any = given_only({"type": type, "data": body, "source": source, "subject": subject})
     match = target.run(lambda desk: desk.ask(asks.test_match(event=event, job=job)))
-    text = f"{match.job}: matches" if match.matches else f"{match.job}: does not match\n  {match.path}: {match.why}"
+    text = f"{match.job}: matches" if match.matches else f"{match.job}: does not match\n  {match.why}"
     print_one(target.output, match.wire, text)
     return Exit.DONE if match.matches else Exit.FAILED
 

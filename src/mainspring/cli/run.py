@@ -111,7 +111,7 @@ def dispatcher(
 
 
 def all_roles(
-    app: str,
+    app: str | None = None,
     /,
     *,
     queues: str | None = None,
@@ -136,13 +136,16 @@ def all_roles(
         port: Port the API listens on; 0 for any free one.
         certificate: PEM file of a certificate, to serve HTTPS.
         certificate_key: PEM file of its key.
-        healthcheck: Run nothing: exit 0 if this host's dispatcher, worker and API are all well, else 1.
+        healthcheck: Run nothing: exit 0 if this host's dispatcher, worker and API are all well, else 1. It needs no app
+            where the settings name the database.
         log_level: Python log records shown in the stream: this level and above.
     """
     target = target or Target()
     door = Door(host, port, certificate, certificate_key) if api else None
     if healthcheck:
         return _healthcheck("all", app, target, door)
+    if app is None:
+        raise UsageError("all needs an app, whose handlers it is to run", fix="mainspring all module:app")
     return _run("all", app, _roles(), queues, log_level, target, door=door)
 
 

@@ -63,7 +63,8 @@ def facts(tx: Tx, execution: Execution) -> tuple[str, str]:
             kind = execution.failure.value if execution.failure else "error"
             return "ran", f"{short} failed ({kind}){tries}{said}"
         case Status.CANCELLED:
-            return "did_not_run" if started is None else "ran", f"{short} was cancelled{said}"
+            why = f": {execution.cancel_reason}" if execution.cancel_reason else said
+            return "did_not_run" if started is None else "ran", f"{short} was cancelled{why}"
         case Status.EXPIRED:
             before = shown(execution.start_deadline_at, _zone(tx, execution))
             return "did_not_run", f"{short} expired: it could not start before {before}."

@@ -25,6 +25,9 @@ from mainspring.ports.store import Tx
 #: Most ids one request may name.
 IDS = 1_000
 
+#: Most that an operation may be told to do a second.
+PER_SECOND = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class Bulk:
@@ -116,6 +119,9 @@ class OperationService(PlatformService):
 
     def _new(self, tx: Tx, kind: str, params: Mapping[str, Any], total: int, at_least: bool) -> Operation:
         kept = {name: value for name, value in params.items() if value is not None}
+        per_second = kept.get("per_second")
+        if per_second is not None and not 1 <= per_second <= PER_SECOND:
+            raise ValidationError(f"must be from 1 to {PER_SECOND}, got {per_second}", field="per_second")
         return Operation(
             tx.new_id(),
             self.platform_id,

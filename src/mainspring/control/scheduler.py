@@ -50,11 +50,12 @@ class SchedulerService(JobService, EventService, ExecutionService):
         bounds = replace(limit, platform_id=self.platform_id)
         if bounds.scope not in ("queue", "key", "platform"):
             raise ValidationError(f"{bounds.scope!r} is not one of: queue, key, platform", field="scope")
+        _check_bounds(bounds)
         await self._change(
             "limit.put",
             f"{bounds.scope}/{bounds.name}",
             lambda tx: _put_limit(tx, bounds),
-            after=lambda _: {f: v for f in _BOUNDS if (v := getattr(bounds, f)) is not None},
+            after=lambda _: {f: v for f in _RANGES if (v := getattr(bounds, f)) is not None},
         )
 
     async def hold_fleet(self, reason: str) -> Hold:
@@ -80,7 +81,22 @@ class SchedulerService(JobService, EventService, ExecutionService):
         return await self._store.read(lambda tx: read_watermark(tx, self.platform_id))
 
 
-_BOUNDS = ("max_running", "rate", "rate_per", "max_pending", "max_jobs", "min_interval_ms")
+#: Smallest and largest of each bound. A rate of 0 would be no rate: `max_running` 0 lets nothing start.
+_RANGES: dict[str, tuple[float, float]] = {
+    "max_running": (0, 1_000_000_000),
+    "rate": (1, 1_000_000),
+    "rate_per": (0.001, 86_400),
+    "max_pending": (0, 1_000_000_000),
+    "max_jobs": (0, 1_000_000_000),
+    "min_interval_ms": (0, 1_000_000_000),
+}
+
+
+def _check_bounds(limit: Limit) -> None:
+    for field, (low, high) in _RANGES.items():
+        value = getattr(limit, field)
+        if value is not None and (isinstance(value, bool) or not low <= value <= high):
+            raise ValidationError(f"must be from {low} to {high}, got {value!r}", field=field)
 
 
 def _put_limit(tx: Tx, limit: Limit) -> None:

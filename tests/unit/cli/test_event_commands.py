@@ -82,10 +82,13 @@ def test_dead_letters_are_counted_redriven_and_discarded_by_filter(cli, tmp_path
     asyncio.run(die())
     assert cli("dead", "redrive", "--handler", "breaks", "--dry-run")["count"] == 3
     assert cli("dead", "redrive", "--handler", "nobody")["count"] == 0
+    cli("dead", "redrive", "--handler", "breaks", "--rate", "0", code=2)
     redriven = cli("dead", "redrive", "--handler", "breaks", "--limit", "2", "--rate", "1")
     assert (redriven["count"], redriven["more"]) == (2, True)
     assert cli("dead", "discard", "--all", "--reason", "done with")["count"] == 1
     assert cli("dead", "list")["data"] == []
     cli("dead", "redrive", code=2)
+    cli("limits", "set", "queue", "default", "--max-running=-1", code=2)
+    cli("limits", "set", "queue", "default", "--rate", "0", code=2)
     cli("dead", "redrive", "x", "--handler", "breaks", code=2)
     cli("dead", "redrive", "--all", "--payload", "{}", code=2)

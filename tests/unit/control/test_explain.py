@@ -8,6 +8,7 @@ from mainspring.control.explain import explain, explain_execution, explain_job
 from mainspring.errors import NotFoundError, ScheduleError
 from mainspring.model.node import DispatcherNode, Limit, WorkerNode
 from mainspring.model.outcome import Failed
+from mainspring.moves.cancel import cancel
 from mainspring.moves.enqueue import EnqueueRequest, enqueue
 from mainspring.moves.jobs import pause_job, resume_job, update_job
 from mainspring.moves.retain import Retention, retain
@@ -162,6 +163,13 @@ def test_attempts_and_the_last_error_are_told(bench):
     told = bench.do(lambda tx: explain(tx, bench.schedules, "default", made.id))
     assert "tried again in 500 ms: ValueError: no such row" in told.summary
     assert "attempt 1 ended" in check(told, "attempt").detail
+
+
+def test_a_cancelled_execution_is_told_with_the_reason_it_was_cancelled_for(bench):
+    (made,) = bench.do(lambda tx: enqueue(tx, [EnqueueRequest("h")]))
+    bench.do(lambda tx: cancel(tx, made.id, reason="ordered twice"))
+    told = bench.do(lambda tx: explain_execution(tx, "default", made.id))
+    assert told.summary == f"execution {made.id} was cancelled: ordered twice"
 
 
 def test_an_event_job_is_explained_by_its_last_event(bench):

@@ -22,6 +22,7 @@ from mainspring.adapters.redis.bus import FIELD
 from mainspring.adapters.redis.commands import call, call_all
 from mainspring.adapters.redis.connection import AWAY, RedisSettings, connect
 from mainspring.errors import BusUnavailableError
+from mainspring.model.strict_json import read_strict
 from mainspring.ports.inbound import Incoming
 
 logger = logging.getLogger("mainspring")
@@ -103,8 +104,17 @@ class RedisInbound:
     async def refuse(self, incoming: Incoming, reason: str) -> None:
         s = self.settings
         content = json.dumps(incoming.content, ensure_ascii=False) if incoming.problem is None else incoming.content
-        text = str(content if content is not None else "")[:_KEPT]
-        told = ("reason", reason[:1000], "entry", incoming.place, "stream", s.stream, FIELD, text)
+        text = str(content if content is not None else "")[:_KEPT].encode("utf-8", "replace")
+        told = (
+            "reason",
+            reason[:1000].encode("utf-8", "replace"),
+            "entry",
+            incoming.place,
+            "stream",
+            s.stream,
+            FIELD,
+            text,
+        )
         await self._send(
             [
                 ("XADD", s.dead, "MAXLEN", "~", s.refused, "*", *told),
@@ -155,6 +165,6 @@ def _read(place: bytes, fields: Any) -> Incoming:
         shown = ", ".join(sorted(key.decode("utf-8", "replace") for key in named))[:200]
         return Incoming(where, problem=f"the entry has no field {FIELD.decode()!r}, only: {shown}")
     try:
-        return Incoming(where, json.loads(text))
+        return Incoming(where, read_strict(text))
     except (ValueError, RecursionError) as error:
         return Incoming(where, text.decode("utf-8", "replace")[:_KEPT], problem=f"is no JSON: {error}"[:300])

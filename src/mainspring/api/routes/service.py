@@ -14,9 +14,10 @@ from mainspring.api.guard import ANY, PUBLIC, Principal
 from mainspring.api.routing import Routes
 from mainspring.api.shapes import admin, jobs
 from mainspring.api.show import as_utc
-from mainspring.api.strict import BODY_LIMIT, DEPTH
+from mainspring.api.strict import BODY_LIMIT
 from mainspring.app.exposition import Exposition
 from mainspring.control.listing import PAGE_MOST
+from mainspring.model.strict_json import DEPTH
 from mainspring.model.wire import PAYLOAD_LIMIT, RESULT_LIMIT, instant
 from mainspring.ports.store import Tx
 from mainspring.schedule import preview, tzdb_version
