@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 
 from mainspring.model.execution import Execution
 from mainspring.model.node import DispatcherNode, HandlerRow, Limit, WorkerNode
-from mainspring.ports.store import Store
+from mainspring.ports.store import Store, Tx
 from tests.contracts.store_rows import HOUR, MINUTE, PLATFORM, SECOND, add, an_execution, new_id
 
 
@@ -140,6 +140,22 @@ class FleetContract:
             "freeze": frozenset({christmas}),
         }
         assert await store.read(lambda tx: tx.platforms.calendars("nobody")) == {}
+
+    async def test_a_calendar_is_deleted_with_its_dates_and_no_other_is(self, store: Store) -> None:
+        day = {date(2026, 12, 25): "Christmas"}
+
+        def put(tx: Tx) -> None:
+            for platform, name in ((PLATFORM, "holidays"), (PLATFORM, "freeze"), ("other", "holidays")):
+                tx.platforms.put_calendar(platform, name, day, source="test")
+
+        await store.write(put)
+        assert await store.write(lambda tx: tx.platforms.delete_calendar(PLATFORM, "holidays"))
+        assert not await store.write(lambda tx: tx.platforms.delete_calendar(PLATFORM, "holidays"))
+        dates = frozenset(day)
+        assert await store.read(lambda tx: tx.platforms.calendars(PLATFORM)) == {"freeze": dates}
+        assert await store.read(lambda tx: tx.platforms.calendars("other")) == {"holidays": dates}
+        await store.write(lambda tx: tx.platforms.put_calendar(PLATFORM, "holidays", {}, source="test"))
+        assert (await store.read(lambda tx: tx.platforms.calendars(PLATFORM)))["holidays"] == frozenset()
 
     async def test_an_idempotency_key_is_stored_once_per_platform(self, store: Store, now: datetime) -> None:
         first, second = an_execution(now), an_execution(now)

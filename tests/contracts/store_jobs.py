@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -292,6 +293,24 @@ class JobContract:
         for job in (b, a, paused, foreign, archived, a_job(now, "e")):
             await add_job(store, job)
         assert await store.read(lambda tx: tx.jobs.event_jobs(PLATFORM)) == [a, b, paused]
+
+    async def test_jobs_are_found_by_the_calendars_their_schedules_name(self, store: Store, now: datetime) -> None:
+        def using(name: str, calendars: Mapping[str, Any], **more: Any) -> Job:
+            return a_job(now, name, schedule={"cron": "0 9 * * *", "calendars": calendars}, **more)
+
+        b, a = using("b", {"exclude": ["tr", "freeze_1"]}), using("a", {"include": ["freeze_1"]})
+        others = (
+            using("c", {"exclude": ["freezeX1"]}),
+            using("d", {"exclude": ["freeze_1"]}, platform_id="other"),
+            using("e", {"exclude": ["freeze_1"]}, status=JobStatus.ARCHIVED),
+            a_job(now, "f", labels={"calendar": "freeze_1"}),
+            a_job(now, "freeze_1"),
+        )
+        for job in (b, a, *others):
+            await add_job(store, job)
+        assert await store.read(lambda tx: tx.jobs.with_calendar(PLATFORM, "freeze_1", 5)) == [a, b]
+        assert await store.read(lambda tx: tx.jobs.with_calendar(PLATFORM, "freeze_1", 1)) == [a]
+        assert await store.read(lambda tx: tx.jobs.with_calendar(PLATFORM, "holidays", 5)) == []
 
     async def test_jobs_are_locked_in_order_of_id_whatever_the_order_asked_for(
         self, store: Store, now: datetime

@@ -140,6 +140,7 @@ _NOUNS = {
             "list": ("fleet:list_calendars", "List calendars."),
             "get": ("fleet:get_calendar", "Show the dates of one."),
             "set": ("fleet:set_calendar", "Replace the dates of one."),
+            "delete": ("fleet:delete_calendar", "Delete one that no job uses."),
         },
     ),
     "profiles": (

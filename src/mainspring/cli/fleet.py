@@ -210,6 +210,17 @@ def set_calendar(
     print_one(target.output, made.wire, f"{name} has {len(made.dates)} dates")
 
 
+def delete_calendar(name: str, /, *, target: Target | None = None) -> None:
+    """Delete a calendar that no job's schedule names.
+
+    Args:
+        name: Its name.
+    """
+    target = target or Target()
+    target.run(lambda desk: desk.ask(asks.delete_calendar(name)))
+    print_one(target.output, {"name": name, "deleted": True}, f"{name} is deleted")
+
+
 def _calendar_row(one: Calendar) -> list[Any]:
     first, last = (one.dates[0], one.dates[-1]) if one.dates else (None, None)
     return [one.name, len(one.dates), first, last]

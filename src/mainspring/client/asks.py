@@ -250,6 +250,20 @@ def create_webhook(*, dry_run: bool | None = None, **body: Unpack[NewWebhook]) -
     return Ask("create_webhook", "POST", "/webhooks", MadeWebhook, query={"dry_run": dry_run}, body=body)
 
 
+def delete_calendar(name: str, *, dry_run: bool | None = None, idempotency_key: str | None = None) -> Ask[None]:
+    """Delete a calendar that no job's schedule names."""
+    return Ask(
+        "delete_calendar",
+        "DELETE",
+        "/calendars/{name}",
+        nothing,
+        {"name": name},
+        query={"dry_run": dry_run},
+        repeatable=True,
+        idempotency_key=idempotency_key,
+    )
+
+
 def delete_webhook(webhook_id: str, *, dry_run: bool | None = None, idempotency_key: str | None = None) -> Ask[None]:
     """Unsubscribe; what it is still owed goes with it."""
     return Ask(

@@ -240,6 +240,7 @@ class Calendars(Noun[D]):
     list = Sent(asks.list_calendars)
     get = Sent(asks.get_calendar)
     put = Sent(asks.put_calendar)
+    delete = Sent(asks.delete_calendar)
 
 
 class Schedules(Noun[D]):

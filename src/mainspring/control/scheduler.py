@@ -12,7 +12,7 @@ from mainspring.control.executions import ExecutionService
 from mainspring.control.health import Health, HealthLimits, check_health, collect_metrics
 from mainspring.control.jobs import JobService
 from mainspring.control.watermark import Watermark, read_watermark
-from mainspring.errors import ValidationError
+from mainspring.errors import ConflictError, NotFoundError, ValidationError
 from mainspring.model import wire
 from mainspring.model.node import Limit
 from mainspring.moves import hold as holding
@@ -44,6 +44,19 @@ class SchedulerService(JobService, EventService, ExecutionService):
             lambda tx: tx.platforms.put_calendar(self.platform_id, name, dates, source=source),
             after=lambda _: {"dates": len(dates), "source": source},
         )
+
+    async def delete_calendar(self, name: str) -> None:
+        """Delete a named calendar. Raises `ConflictError` while a job's schedule names it."""
+
+        def work(tx: Tx) -> None:
+            users = tx.jobs.with_calendar(self.platform_id, name, 4)
+            if users:
+                told = ", ".join(repr(job.name) for job in users[:3]) + (" and others" if len(users) > 3 else "")
+                raise ConflictError(f"calendar {name!r} is used by {told}: change or archive what uses it first")
+            if not tx.platforms.delete_calendar(self.platform_id, name):
+                raise NotFoundError("calendar", name)
+
+        await self._change("calendar.delete", name, work)
 
     async def put_limit(self, limit: Limit) -> None:
         """Set the bounds of a queue, a concurrency key or this platform; all of them None removes the row."""

@@ -88,6 +88,12 @@ class JobDefinition(Value):
             return self.max_concurrency
         return None if self.overlap_policy is Overlap.ALLOW_ALL else 1
 
+    @property
+    def calendars(self) -> frozenset[str]:
+        """The names of the calendars that the schedule includes or excludes."""
+        spec = (self.schedule or {}).get("calendars") or {}
+        return frozenset(name for key in ("include", "exclude") for name in spec.get(key) or ())
+
 
 @dataclass(frozen=True)
 class Job(Value):

@@ -197,6 +197,7 @@ ASKS: Mapping[str, Ask] = {
     "put_limit": Ask({"scope": "=queue", "name": "=default"}, {"max_running": 5}),
     "list_calendars": Ask(),
     "get_calendar": Ask({"name": "name"}),
+    "delete_calendar": Ask({"name": "name"}),
     "put_calendar": Ask({"name": "name"}, {"dates": {"2026-04-23": "a holiday"}}),
     "stream_events": Ask(),
     "stream_logs": Ask({"execution_id": "dead"}),

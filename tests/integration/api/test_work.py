@@ -239,6 +239,19 @@ async def test_what_an_admin_sets_holds(api: Api) -> None:
     assert (await api.get("usage")).json()["jobs"] == 0
 
 
+async def test_a_calendar_goes_when_no_job_names_it(api: Api) -> None:
+    await api.call("PUT", "calendars/tr", json={"dates": {"2026-04-23": "a holiday"}})
+    await api.job(schedule={"cron": "0 9 * * *", "calendars": {"exclude": ["tr"]}})
+    used = await api.call("DELETE", "calendars/tr")
+    assert (used.status_code, used.json()["code"]) == (409, "conflict")
+    assert "'nightly'" in used.json()["detail"]
+    assert (await api.get("calendars/tr")).json()["dates"] == ["2026-04-23"]
+    await api.call("DELETE", "jobs/nightly")
+    assert (await api.call("DELETE", "calendars/tr")).status_code == 204
+    assert (await api.get("calendars")).json()["data"] == []
+    assert (await api.call("DELETE", "calendars/tr")).status_code == 404
+
+
 # -- callbacks ---------------------------------------------------------------------------------------------------
 
 

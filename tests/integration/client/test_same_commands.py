@@ -267,6 +267,8 @@ CHANGES: list[tuple[str, ...]] = [
     ("calendars", "set", "JOB", "--date", "2026-05-01", "--date", "2026-05-19"),
     ("calendars", "set", "JOB", "--date", "yesterday"),
     ("calendars", "set", "JOB", "--country", "TR", "--years", "2026"),
+    ("calendars", "delete", "JOB"),
+    ("calendars", "delete", "JOB"),
 ]
 
 

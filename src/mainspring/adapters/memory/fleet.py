@@ -113,6 +113,11 @@ class MemoryPlatformTable:
     def put_calendar(self, platform_id: str, name: str, dates: Mapping[date, str], *, source: str) -> None:
         self._journal.put(self._calendars, (platform_id, name), frozenset(dates))
 
+    def delete_calendar(self, platform_id: str, name: str) -> bool:
+        known = (platform_id, name) in self._calendars
+        self._journal.drop(self._calendars, (platform_id, name))
+        return known
+
     def idempotent(self, platform_id: str, key: str) -> tuple[str, str] | None:
         stored = self._keys.get((platform_id, key))
         return None if stored is None else stored[1:]

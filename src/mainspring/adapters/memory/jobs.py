@@ -146,6 +146,13 @@ class MemoryJobTable:
 
         return self._first(len(self._jobs), hears, lambda job: job.name)
 
+    def with_calendar(self, platform_id: str, calendar: str, limit: int) -> list[Job]:
+        def names(job: Job) -> bool:
+            kept = job.platform_id == platform_id and job.status is not JobStatus.ARCHIVED
+            return kept and calendar in job.definition.calendars
+
+        return self._first(limit, names, lambda job: job.name)
+
     def lock(self, job_ids: Sequence[str]) -> list[Job]:
         return [isolated(self._jobs[job_id]) for job_id in sorted(set(job_ids)) if job_id in self._jobs]
 

@@ -66,6 +66,12 @@ _NEXT_DUE = sa.select(_j.next_run_at).where(due_job).order_by(_j.next_run_at).li
 _UNDECIDED = sa.select(_j.next_run_at).where(due_job, _j.next_run_at <= bindparam("now"))
 _UNDECIDED_OF = _UNDECIDED.where(_j.platform_id == bindparam("platform"))
 _EVENT_JOBS = _JOB.select.where(event_job, _j.platform_id == bindparam("platform")).order_by(_j.name)
+# Too many rather than too few: the text may name something else, and _ is any sign to LIKE. The schedule tells.
+_WITH_NAME = _JOB.select.where(
+    kept_job,
+    _j.platform_id == bindparam("platform"),
+    sa.cast(_j.definition, sa.Text).contains(bindparam("quoted", type_=sa.Text)),
+).order_by(_j.name)
 _PAUSE_OVER = (
     _JOB.select.where(paused_job, _j.paused_until <= bindparam("now"))
     .order_by(_j.paused_until)
@@ -212,6 +218,10 @@ class SqlJobTable(SqlTable):
 
     def event_jobs(self, platform_id: str) -> list[Job]:
         return _JOB.rows(self._all(_EVENT_JOBS, platform=platform_id))
+
+    def with_calendar(self, platform_id: str, calendar: str, limit: int) -> list[Job]:
+        found = _JOB.rows(self._all(_WITH_NAME, platform=platform_id, quoted=to_json(calendar)))
+        return [job for job in found if calendar in job.definition.calendars][:limit]
 
     def lock(self, job_ids: Sequence[str]) -> list[Job]:
         return _JOB.rows(self._all(_locked(self._dialect), ids=to_json(job_ids))) if job_ids else []

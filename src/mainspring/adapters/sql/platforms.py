@@ -58,6 +58,7 @@ _CALENDARS = (
 _NO_DATES = sa.delete(calendar_dates).where(
     _dates.platform_id == bindparam("platform"), _dates.calendar == bindparam("name")
 )
+_NO_CALENDAR = sa.delete(calendars).where(_c.platform_id == bindparam("platform"), _c.name == bindparam("name"))
 _IDEMPOTENT = sa.select(_k.request_hash, _k.execution_id).where(
     _k.platform_id == bindparam("platform"), _k.key == bindparam("key")
 )
@@ -145,6 +146,10 @@ class SqlPlatformTable(SqlTable):
         self._insert(calendars, _CALENDAR, [calendar], on_conflict="replace")
         self._run(_NO_DATES, {"platform": platform_id, "name": name})
         self._insert(calendar_dates, _DATES, [(platform_id, name, day, label) for day, label in dates.items()])
+
+    def delete_calendar(self, platform_id: str, name: str) -> bool:
+        self._run(_NO_DATES, {"platform": platform_id, "name": name})
+        return self._run(_NO_CALENDAR, {"platform": platform_id, "name": name}).rowcount > 0
 
     def idempotent(self, platform_id: str, key: str) -> tuple[str, str] | None:
         row = self._first(_IDEMPOTENT, platform=platform_id, key=key)

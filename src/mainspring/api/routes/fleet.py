@@ -99,3 +99,11 @@ async def put_calendar(call: Changing, name: Named, body: admin.CalendarDates) -
         lambda service: service.put_calendar(name, dates),
         lambda _: Reply(fleet.calendar_row(name, frozenset(dates))),
     )
+
+
+@routes.on("DELETE", "/calendars/{name}", scope="calendars:write", answers=None, status=204)
+async def delete_calendar(call: Changing, name: Named) -> Response:
+    """Delete a calendar that no job's schedule names."""
+    return await call.change(
+        SchedulerService, lambda service: service.delete_calendar(name), lambda _: Reply(status=204)
+    )

@@ -69,6 +69,9 @@ class PlatformTable(Protocol):
     def put_calendar(self, platform_id: str, name: str, dates: Mapping[date, str], *, source: str) -> None:
         """Replace a calendar's dates (each with its own name, may be empty)."""
 
+    def delete_calendar(self, platform_id: str, name: str) -> bool:
+        """Delete a calendar with its dates; False where there is none of that name."""
+
     def idempotent(self, platform_id: str, key: str) -> tuple[str, str] | None:
         """Return (request hash, execution id) stored under a key."""
 

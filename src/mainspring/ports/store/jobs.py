@@ -71,6 +71,9 @@ class JobTable(Protocol):
     def event_jobs(self, platform_id: str) -> list[Job]:
         """Return the jobs of type event that are active or paused, by name."""
 
+    def with_calendar(self, platform_id: str, calendar: str, limit: int) -> list[Job]:
+        """Return jobs, by name and at most ``limit``, whose schedule names a calendar; archived ones are left out."""
+
     def lock(self, job_ids: Sequence[str]) -> list[Job]:
         """Lock and return jobs in order of id, as they are once no other transaction holds them."""
 

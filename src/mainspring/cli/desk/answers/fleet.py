@@ -115,3 +115,8 @@ async def put_calendar(desk: StoreDesk, ask: Ask[Any]) -> Any:
     dates = fleet.calendar_dates(name, ask.body or {})
     await desk.scheduler.put_calendar(name, dates)
     return fleet.calendar_row(name, frozenset(dates))
+
+
+@answers
+async def delete_calendar(desk: StoreDesk, ask: Ask[Any]) -> Any:
+    await desk.scheduler.delete_calendar(ask.values["name"])
