@@ -143,6 +143,23 @@ class JobContract:
         assert [row[0] for row in await store.read(lambda tx: tx.jobs.revisions(job.id))] == [1]
         assert await store.read(lambda tx: tx.jobs.revisions(new_id(now))) == []
 
+    async def test_revisions_are_read_from_the_newest_so_many_at_a_time(self, store: Store, now: datetime) -> None:
+        job = await add_job(store, a_job(now))
+
+        def edit(tx: Tx) -> None:
+            for revision in range(2, 6):
+                tx.jobs.save(replace(job, revision=revision), expected_revision=revision - 1, actor="ada")
+
+        await store.write(edit)
+
+        async def numbers(**where: Any) -> list[int]:
+            return [row[0] for row in await store.read(lambda tx: tx.jobs.revisions(job.id, **where))]
+
+        assert await numbers() == [5, 4, 3, 2, 1]
+        assert await numbers(limit=2) == [5, 4]
+        assert await numbers(before=4, limit=2) == [3, 2]
+        assert await numbers(before=1) == []
+
     async def test_find_lists_by_name_in_pages_and_hides_archived_ones(self, store: Store, now: datetime) -> None:
         for name in ("b", "a-2", "Zebra", "a.1", "c"):
             await add_job(store, a_job(now, name))

@@ -181,6 +181,8 @@ class GuardedRoute(APIRoute):
                 strict = StrictRequest(request.scope, request.receive)
                 if self.body_field is not None and await strict.body():
                     await strict.json()  # here, where what is wrong with it is told in our words
+                elif request.method in _WRITES and (await strict.body()).strip() not in (b"", b"{}"):
+                    raise ApiError(400, "unknown_field", "this request takes no body")
                 return await inner(strict)
             except MainspringError as error:
                 return of_error(error, instance=request.url.path, request_id=request_id)

@@ -28,7 +28,7 @@ class Listed:
     """The options every list takes."""
 
     filter: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None
-    """A filter of the API's language, such as 'priority >= 7 AND labels.team = ops'; besides the other options."""
+    """A filter of the API's language, such as 'handler ^= mail AND created_at >= -1d'; besides the other options."""
 
     sort: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None
     """Fields to sort by, such as -created_at,name."""

@@ -690,9 +690,16 @@ def list_queues() -> Ask[list[Queue]]:
     return Ask("list_queues", "GET", "/queues", list_of(Queue))
 
 
-def list_revisions(job: str) -> Ask[list[Revision]]:
+def list_revisions(job: str, *, before: int | None = None, page_size: int | None = None) -> Ask[list[Revision]]:
     """List a job's definitions, newest first."""
-    return Ask("list_revisions", "GET", "/jobs/{job}/revisions", list_of(Revision), {"job": job})
+    return Ask(
+        "list_revisions",
+        "GET",
+        "/jobs/{job}/revisions",
+        list_of(Revision),
+        {"job": job},
+        query={"before": before, "page_size": page_size},
+    )
 
 
 def list_webhooks() -> Ask[list[Webhook]]:

@@ -159,9 +159,10 @@ class JobService(PlatformService):
 
         def work(tx: Tx) -> Changed:
             job = jobs.existing(tx, self.platform_id, name, lock=True)
-            former = next((kept for number, _, _, kept in tx.jobs.revisions(job.id) if number == revision), None)
-            if former is None:
+            found = tx.jobs.revisions(job.id, before=revision + 1, limit=1)
+            if not found or found[0][0] != revision:
                 raise NotFoundError("revision", f"{name} r{revision}")
+            former = found[0][3]
             return jobs.update_job(
                 tx,
                 self._schedules,

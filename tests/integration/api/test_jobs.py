@@ -83,6 +83,14 @@ async def test_an_unknown_field_and_an_unknown_parameter_are_refused_by_name(api
     assert (answer.status_code, answer.json()["code"]) == (400, "unknown_parameter")
 
 
+async def test_a_body_where_none_is_taken_is_refused(api: Api) -> None:
+    await api.job()
+    answer = await api.call("DELETE", "jobs/nightly", json={"reason": "x"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "unknown_field")
+    assert (await api.get("jobs/nightly")).json()["status"] == "active"
+    assert (await api.call("DELETE", "jobs/nightly", json={})).status_code == 200
+
+
 async def test_a_bad_schedule_says_what_where_and_how_to_mend_it(api: Api) -> None:
     body = {"name": "x", "type": "cron", "handler": "h", "schedule": {"cron": "0 0 31 2 *"}}
     answer = await api.post("jobs", body)
@@ -229,6 +237,8 @@ async def test_a_former_revision_holds_again(api: Api) -> None:
     assert (reverted.json()["priority"], reverted.json()["revision"]) == (3, 3)
     revisions = (await api.get("jobs/nightly/revisions")).json()["data"]
     assert [(row["revision"], row["definition"]["priority"]) for row in revisions] == [(3, 3), (2, 8), (1, 3)]
+    page = (await api.get("jobs/nightly/revisions", params={"before": 3, "page_size": 1})).json()["data"]
+    assert [row["revision"] for row in page] == [2]
     assert (await api.post("jobs/nightly:revert", {"revision": 9})).status_code == 404
 
 

@@ -173,8 +173,9 @@ class MemoryJobTable:
     def count(self, platform_id: str, most: int) -> int:
         return min(sum(platform == platform_id for platform, _ in self._ids), most)
 
-    def revisions(self, job_id: str) -> list[Revision]:
-        kept = sorted(self._revisions.get(job_id, ()), key=lambda revision: revision[0], reverse=True)
+    def revisions(self, job_id: str, *, before: int | None = None, limit: int = 50) -> list[Revision]:
+        below = [one for one in self._revisions.get(job_id, ()) if before is None or one[0] < before]
+        kept = sorted(below, key=lambda revision: revision[0], reverse=True)[:limit]
         return [(number, at, actor, plain(definition)) for number, at, actor, definition in kept]
 
     def stats(self, job_ids: Sequence[str], *, lock: bool = False) -> dict[str, JobStats]:

@@ -90,7 +90,14 @@ _OUTDATED = (
     .with_for_update(skip_locked=True)
 )
 _COUNT = bounded_count(sa.select(_j.id).where(kept_job, _j.platform_id == bindparam("platform")))
-_REVISIONS = sa.select(_r.revision, _r.at, _r.actor, _r.definition).where(_r.job_id == bindparam("job"))
+_REVISIONS = (
+    sa.select(_r.revision, _r.at, _r.actor, _r.definition)
+    .where(_r.job_id == bindparam("job"), _r.revision < bindparam("before"))
+    .order_by(_r.revision.desc())
+    .limit(bindparam("limit"))
+)
+#: Above every revision.
+_NEWEST = 2**31 - 1
 _SAVE = (
     jobs.update()
     .where(_j.id == bindparam("id_"), _j.revision == bindparam("expected"))
@@ -235,8 +242,10 @@ class SqlJobTable(SqlTable):
     def count(self, platform_id: str, most: int) -> int:
         return int(self._scalar(_COUNT, platform=platform_id, most=most))
 
-    def revisions(self, job_id: str) -> list[tuple[int, datetime, str, Mapping[str, Any]]]:
-        rows = self._all(_REVISIONS.order_by(_r.revision.desc()), job=job_id)
+    def revisions(
+        self, job_id: str, *, before: int | None = None, limit: int = 50
+    ) -> list[tuple[int, datetime, str, Mapping[str, Any]]]:
+        rows = self._all(_REVISIONS, job=job_id, before=_NEWEST if before is None else before, limit=limit)
         return [(number, at, actor, definition_to_wire(definition)) for number, at, actor, definition in rows]
 
     def stats(self, job_ids: Sequence[str], *, lock: bool = False) -> dict[str, JobStats]:

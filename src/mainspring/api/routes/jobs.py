@@ -223,11 +223,17 @@ async def revert_job(call: Changing, job: JobName, body: jobs.Revert, if_match: 
 
 
 @routes.on("GET", "/{job}/revisions", scope="jobs:read", answers=base.Listed[jobs.Revision])
-async def list_revisions(call: Reading, job: JobName) -> Response:
+async def list_revisions(
+    call: Reading,
+    job: JobName,
+    before: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Revisions with a lower number.")] = None,
+    page_size: Annotated[int, Query(ge=1, le=500)] = 50,
+) -> Response:
     """List a job's definitions, newest first."""
 
     def found(tx: Tx) -> list[dict[str, Any]]:
-        revisions = tx.jobs.revisions(existing(tx, call.platform_id, job).id)
+        one = existing(tx, call.platform_id, job)
+        revisions = tx.jobs.revisions(one.id, before=before, limit=page_size)
         return [
             {"revision": number, "at": instant(at), "actor": actor, "definition": _definition(call, definition)}
             for number, at, actor, definition in revisions

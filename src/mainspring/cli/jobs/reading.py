@@ -9,7 +9,7 @@ from mainspring.cli.desk import Desk
 from mainspring.cli.filters import compared, contains, equals
 from mainspring.cli.job_zones import JobZones, read_zones
 from mainspring.cli.moments import read_at
-from mainspring.cli.output import columns, pairs, print_one, short, table
+from mainspring.cli.output import columns, page_size, pairs, print_one, short, table
 from mainspring.cli.pages import Listed, print_listing, print_rows
 from mainspring.cli.target import Target
 from mainspring.cli.times import both, span, stamp
@@ -130,14 +130,23 @@ def next_runs(
     print_one(target.output, found.wire, told + table(["AT", "NOTES", "EXCLUDED BY"], rows, columns()))
 
 
-def list_revisions(name: str, /, *, target: Target | None = None) -> None:
+def list_revisions(
+    name: str,
+    /,
+    *,
+    before: int | None = None,
+    limit: int = 50,
+    target: Target | None = None,
+) -> None:
     """Show a job's definitions, the present one first.
 
     Args:
         name: The job's name or id.
+        before: Only those below this one.
+        limit: How many, 1 to 500.
     """
     target = target or Target()
-    found = target.run(lambda desk: desk.ask(asks.list_revisions(name)))
+    found = target.run(lambda desk: desk.ask(asks.list_revisions(name, before=before, page_size=page_size(limit))))
     print_rows(
         target,
         found,

@@ -86,8 +86,10 @@ class JobTable(Protocol):
     def count(self, platform_id: str, most: int) -> int:
         """Return how many jobs are not archived, up to ``most``."""
 
-    def revisions(self, job_id: str) -> list[tuple[int, datetime, str, Mapping[str, Any]]]:
-        """Return (revision, when, actor, definition in its wire shape), newest first."""
+    def revisions(
+        self, job_id: str, *, before: int | None = None, limit: int = 50
+    ) -> list[tuple[int, datetime, str, Mapping[str, Any]]]:
+        """Return (revision, when, actor, definition in its wire shape), newest first; those below ``before``."""
 
     def stats(self, job_ids: Sequence[str], *, lock: bool = False) -> dict[str, JobStats]:
         """Return rollups by job id; jobs that never ran are left out.

@@ -107,7 +107,8 @@ async def revert_job(desk: StoreDesk, ask: Ask[Any]) -> Any:
 @answers
 async def list_revisions(desk: StoreDesk, ask: Ask[Any]) -> Any:
     def found(tx: Tx) -> Any:
-        kept = tx.jobs.revisions(existing(tx, desk.platform_id, ask.values["job"]).id)
+        one = existing(tx, desk.platform_id, ask.values["job"])
+        kept = tx.jobs.revisions(one.id, before=ask.query.get("before"), limit=ask.query.get("page_size") or 50)
         return [
             {"revision": number, "at": instant(at), "actor": actor, "definition": redacted(definition)}
             for number, at, actor, definition in kept
