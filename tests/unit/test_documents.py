@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import re
 import shlex
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from mainspring.cli.commands import hoisted, tree
+from mainspring.model.filters import parse_filter
+from mainspring.model.nouns import LISTINGS, Noun
 from mainspring.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -56,6 +59,26 @@ def test_there_are_command_lines_to_check() -> None:
 @pytest.mark.parametrize(("page", "line"), command_lines())
 def test_every_command_line_is_accepted(page: str, line: str) -> None:
     accept(shlex.split(re.split(r" [>|] ", line)[0]))
+
+
+def filters() -> list[tuple[str, Noun, str]]:
+    """Return the filters of the command lines: page, what is filtered, the filter."""
+    nouns = {"runs": Noun.EXECUTIONS, "dead": Noun.DEAD_LETTERS} | {noun.replace("_", "-"): noun for noun in Noun}
+    words = [(page, shlex.split(line)) for page, line in command_lines()]
+    return [
+        (page, nouns[said[0]], said[said.index("--filter") + 1])
+        for page, said in words
+        if "--filter" in said and said[0] in nouns
+    ]
+
+
+def test_there_are_filters_to_check() -> None:
+    assert len(filters()) >= 2
+
+
+@pytest.mark.parametrize(("page", "noun", "text"), filters())
+def test_every_filter_of_a_command_line_can_be_read(page: str, noun: Noun, text: str) -> None:
+    assert parse_filter(text, LISTINGS[noun].fields, now=datetime(2026, 3, 1, tzinfo=UTC)) is not None
 
 
 def test_every_test_a_page_names_is_there() -> None:
