@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from mainspring.cli.output import print_lines, print_whole, say, table
+from mainspring.cli.output import columns, print_lines, print_whole, say, table
 from mainspring.cli.target import Target, database_url
 from mainspring.settings import FILE, PREFIX, load_settings, unread
 
@@ -38,7 +38,7 @@ def config(*, target: Target | None = None) -> None:
         print_lines(found)
     else:
         rows = [[one["name"], one["value"], one["origin"], one["environment"]] for one in found]
-        print(table(["SETTING", "VALUE", "FROM", f"ALSO SET BY, BEFORE {FILE}"], rows))
+        print(table(["SETTING", "VALUE", "FROM", f"ALSO SET BY, BEFORE {FILE}"], rows, columns()))
 
 
 def _shown(name: str, value: object) -> object:

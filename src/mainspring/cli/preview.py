@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from mainspring.cli.moments import is_date, to_instant
-from mainspring.cli.output import print_lines, print_whole, say, table, warn
+from mainspring.cli.output import columns, print_lines, print_whole, say, table, warn
 from mainspring.cli.schedule_options import ScheduleOptions
 from mainspring.cli.target import Target
 from mainspring.cli.times import span, whole
@@ -94,6 +94,6 @@ def _print(found: Preview, count: int) -> None:
         rows.append([cell or " " for cell in row])
         before = item.utc
     headers = ["RUN", *([] if utc else ["SAME IN UTC"]), "STEP", "NOTES"]
-    print(table(headers, rows))
+    print(table(headers, rows, columns()))
     if len(found) < count:
         say("The schedule ends here.")

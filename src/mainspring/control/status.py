@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from mainspring.control.counted import BOUND
+from mainspring.control.explanation import span
 from mainspring.control.health import ALIVE, Health, HealthLimits, check_health, collect_metrics
 from mainspring.control.transport import transport_to_wire
 from mainspring.model.job import Job, JobStats, JobStatus
@@ -197,13 +198,13 @@ def _sentence(health: Health, metrics: Mapping[str, Any], hold: Hold | None) -> 
     if not metrics["workers"]:
         problems.append("no worker is alive, so nothing runs")
     for name, told in (
-        ("decision_lag_s", "the oldest undecided instant is {} s late"),
-        ("queue_lag_s", "the oldest execution has been queued for {} s"),
-        ("outbox_lag_s", "the oldest event has waited for {} s"),
+        ("decision_lag_s", "the oldest undecided instant is {} late"),
+        ("queue_lag_s", "the oldest execution has been queued for {}"),
+        ("outbox_lag_s", "the oldest event has waited for {}"),
     ):
         check = health.checks[name]
         if check["status"] != "pass":
-            problems.append(told.format(round(check["observed"])))
+            problems.append(told.format(span(timedelta(seconds=round(check["observed"])))))
     if not problems:
         running = metrics["executions"].get("running", 0)
         return f"All is well: {running} running, nothing is late."

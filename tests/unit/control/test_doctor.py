@@ -159,6 +159,10 @@ async def test_status_tells_what_comes_next_and_how_it_goes(clinic: Clinic) -> N
 async def test_status_says_what_is_wrong_in_its_first_sentence(clinic: Clinic) -> None:
     status = await clinic.store.read(lambda tx: collect_status(tx, "default"))
     assert status.sentence == "No dispatcher is alive, so nothing is decided; no worker is alive, so nothing runs."
+    await clinic.service.create_job(job())
+    clinic.clock.advance(timedelta(minutes=31))
+    late = await clinic.store.read(lambda tx: collect_status(tx, "default"))
+    assert "the oldest undecided instant is 30 min late" in late.sentence
 
 
 async def test_webhooks_that_are_disabled_or_fail_are_named_with_what_they_are_owed(clinic: Clinic) -> None:
