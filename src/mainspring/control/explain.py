@@ -203,6 +203,9 @@ def _why(subject: _Subject, decision: Decision) -> str:
             return f"it was folded into the one of {into} (misfire is {reason.get('misfire')!r})"
         case Verdict.SKIPPED_PAUSED:
             return f"{meaning}: {reason.get('reason') or 'no reason was given'}"
+        case Verdict.SKIPPED_CALENDAR if reason.get("excluded_by") == "dst_gap":
+            told = "; ".join(map(str, reason.get("notes", ()))).removeprefix("dst_gap: ")
+            return f"a clock change goes past it ({told or 'dst_gap'})"
         case Verdict.SKIPPED_CALENDAR:
             return f"it is excluded by {reason.get('excluded_by') or reason.get('zone_data') or 'its calendar'}"
         case Verdict.SKIPPED_MISFIRE:

@@ -156,7 +156,8 @@ class WallClockRule:
         if self._gap is Gap.NOTHING:
             return Occurrence(at, (), None, named)
         ordinal = "second" if second else "first"
-        note = f"dst_fold: {_time(wall)} happens twice on {_date(wall)}; runs at the {ordinal} pass"
+        runs = f"at both passes, this is the {ordinal}" if self._fold is Fold.BOTH else f"at the {ordinal} pass"
+        note = f"dst_fold: {_time(wall)} happens twice on {_date(wall)}; runs {runs}"
         return Occurrence(at, (note,), None, named)
 
 

@@ -1,6 +1,6 @@
 """Why did it (not) run: each verdict, told from the ledger."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -163,6 +163,15 @@ def test_attempts_and_the_last_error_are_told(bench):
     told = bench.do(lambda tx: explain(tx, bench.schedules, "default", made.id))
     assert "tried again in 500 ms: ValueError: no such row" in told.summary
     assert "attempt 1 ended" in check(told, "attempt").detail
+
+
+def test_an_instant_that_a_clock_change_goes_past_is_told_with_the_wall_time_there_was_not(bench):
+    bench.job(schedule={"cron": "30 2 * * *", "dst_gap": "skip"}, timezone="Europe/Berlin")
+    bench.clock.set(datetime(2026, 3, 29, 1, tzinfo=UTC))
+    bench.plan()
+    told = ask(bench, datetime(2026, 3, 29, 1, tzinfo=UTC))
+    assert told.verdict == "did_not_run"
+    assert "a clock change goes past it (02:30 does not exist on 2026-03-29; skipped)" in told.summary
 
 
 def test_a_cancelled_execution_is_told_with_the_reason_it_was_cancelled_for(bench):

@@ -60,6 +60,10 @@ def test_a_schedule_in_plain_english(spec: dict[str, Any], sentence: str) -> Non
         ({"cron": "0 0 29 2 *"}, "rare:"),
         ({"cron": "30 2 * * *"}, "clock_change: dst_gap: 02:30 does not exist on 2026-03-08; runs at 03:00"),
         ({"cron": "30 1 * * *"}, "clock_change: dst_fold: 01:30 happens twice on 2026-11-01; runs at the first pass"),
+        (
+            {"cron": "30 1 * * *", "dst_fold": "both"},
+            "clock_change: dst_fold: 01:30 happens twice on 2026-11-01; runs at both passes, this is the first",
+        ),
         ({"every": {"days": 1}, "anchor_at": "2026-01-01T02:30"}, "clock_change: dst_gap"),
         ({"every": {"months": 1}, "anchor_at": "2026-01-31T09:00"}, "short_months:"),
         ({"every": {"years": 4}}, "rare:"),
