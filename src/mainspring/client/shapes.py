@@ -247,12 +247,13 @@ class PlatformChanges(TypedDict):
 
 
 class PreviewRequest(TypedDict):
-    """A schedule to try."""
+    """A schedule to try. ``calendars`` it may name, besides those of the caller's platform: a name and its dates."""
 
     schedule: Data
     timezone: NotRequired[str]
     after: NotRequired[datetime | str | None]
     count: NotRequired[int]
+    calendars: NotRequired[Data | None]
 
 
 class Resume(TypedDict):

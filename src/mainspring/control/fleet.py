@@ -101,11 +101,19 @@ def calendar_dates(name: str, body: Mapping[str, Any]) -> dict[date, str]:
     if len(given) != 1:
         raise ValidationError("give one of: dates, ics, country", field="dates")
     if given == ["dates"]:
-        return {_date(day): label[:200] for day, label in body["dates"].items()}
+        return {read_day(day): label[:200] for day, label in body["dates"].items()}
     if given == ["ics"]:
         return dict.fromkeys(Calendar.from_ics(body["ics"], name).dates, "")
     found = Calendar.from_holidays(body["country"], body.get("years") or (), body.get("subdivision"))
     return dict.fromkeys(found.dates, "")
+
+
+def read_day(text: str, field: str = "dates") -> date:
+    """Read a date; raises `ValidationError` that names ``field``."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValidationError(f"{text[:40]!r} is not a date", field=field, fix="Write 2026-04-23") from None
 
 
 def next_runs(
@@ -135,13 +143,6 @@ def next_runs(
         "warnings": list(schedule.warnings),
         "instants": [occurrence_row(schedule, one) for one in told],
     }
-
-
-def _date(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise ValidationError(f"{text[:40]!r} is not a date", field="dates", fix="Write 2026-04-23") from None
 
 
 def _handler(row: HandlerRow) -> dict[str, Any]:

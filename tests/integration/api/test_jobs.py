@@ -294,6 +294,26 @@ async def test_what_is_wrong_in_a_schedule_is_pointed_at_in_the_body(api: Api) -
     assert (preview.status_code, preview.json()["errors"][0]["pointer"]) == (422, "/schedule/every_ms")
 
 
+async def test_a_preview_knows_the_calendars_of_ones_platform_and_those_given(api: Api) -> None:
+    await api.call("PUT", "calendars/tr", json={"dates": {"2026-04-23": "a holiday"}})
+    schedule = {"cron": "0 9 * * *", "calendars": {"exclude": ["tr"]}}
+    body: dict[str, Any] = {"schedule": schedule, "after": "2026-04-22T12:00:00Z", "count": 2}
+
+    async def days(given: dict[str, Any], key: str | None = None) -> list[str]:
+        answer = await api.post("/api/v1/schedules:preview", given, key=key)
+        assert answer.status_code == 200, answer.text
+        return [one["utc"][:10] for one in answer.json()["instants"]]
+
+    assert await days(body) == ["2026-04-24", "2026-04-25"]
+    assert await days({**body, "calendars": {"tr": ["2026-04-24"]}}) == ["2026-04-23", "2026-04-25"]
+    wrong = await api.post("/api/v1/schedules:preview", {**body, "calendars": {"tr": ["2026-02-31"]}})
+    assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/calendars/tr")
+    viewer, foreign = await api.key("viewer"), await api.key("viewer", "acme")
+    assert await days(body, viewer) == ["2026-04-24", "2026-04-25"]
+    unknown = await api.post("/api/v1/schedules:preview", body, key=foreign)
+    assert (unknown.status_code, unknown.json()["code"]) == (422, "schedule")
+
+
 async def test_a_parameter_nearly_right_is_named(api: Api) -> None:
     refused = await api.get("jobs", params={"pagesize": 3})
     assert (refused.status_code, refused.json()["code"]) == (400, "unknown_parameter")

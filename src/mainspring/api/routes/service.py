@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
+from datetime import date, datetime
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from mainspring._version import __version__
-from mainspring.api.call import encoded
+from mainspring.api.call import confined, encoded
 from mainspring.api.guard import ANY, PUBLIC, Principal
 from mainspring.api.routing import Routes
 from mainspring.api.shapes import admin, jobs
 from mainspring.api.show import as_utc
 from mainspring.api.strict import BODY_LIMIT
 from mainspring.app.exposition import Exposition
+from mainspring.control.fleet import read_day
 from mainspring.control.listing import PAGE_MOST
 from mainspring.model.strict_json import DEPTH
 from mainspring.model.wire import PAYLOAD_LIMIT, RESULT_LIMIT, instant
 from mainspring.ports.store import Tx
-from mainspring.schedule import preview, tzdb_version
+from mainspring.schedule import Calendar, preview, tzdb_version
 
 routes = Routes("service")
 
@@ -101,8 +104,20 @@ async def get_openapi(request: Request) -> Response:
 @routes.on("POST", "/api/v1/schedules:preview", scope=ANY, answers=jobs.Preview)
 async def preview_schedule(request: Request, body: jobs.PreviewRequest) -> Response:
     """Tell when a schedule would run, by the dispatcher's own code; nothing is stored."""
-    after = as_utc(body.after) or await request.app.state.api.store().read(_ask)
-    runs = preview(body.schedule, timezone=body.timezone, after=after, count=body.count)
+    principal: Principal = request.state.principal
+    state = request.app.state.api
+    platform_id = principal.platform_id or state.default_platform
+
+    def known(tx: Tx) -> tuple[datetime, dict[str, Iterable[date]]]:
+        stored = tx.platforms.calendars(platform_id) if "jobs:read" in principal.scopes else {}
+        return tx.now, dict(stored)
+
+    now, dates = await state.store().read(lambda tx: confined(tx, principal.platform_id, known))
+    for name, days in (body.calendars or {}).items():
+        dates[name] = [read_day(day, f"calendars.{name}") for day in days]
+    calendars = {name: Calendar(name, frozenset(days)) for name, days in dates.items()}
+    after = as_utc(body.after) or now
+    runs = preview(body.schedule, body.timezone, after, body.count, calendars)
     return _json(
         {
             "timezone": runs.timezone,

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from mainspring.api.shapes.base import Data, Instant, Name, Request, Shape, Told
+from mainspring.api.shapes.base import Data, Day, Instant, Name, Request, Shape, Told
 from mainspring.model.access import Role
 
 
@@ -135,7 +135,7 @@ class Queue(Shape):
 class CalendarDates(Request):
     """The dates of a calendar: each with a name, or an iCalendar file, or the public holidays of a country."""
 
-    dates: dict[Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")], str] | None = None
+    dates: dict[Day, str] | None = None
     ics: Annotated[str, StringConstraints(max_length=900_000)] | None = None
     country: Annotated[str, StringConstraints(min_length=2, max_length=3)] | None = None
     subdivision: Annotated[str, StringConstraints(max_length=10)] | None = None

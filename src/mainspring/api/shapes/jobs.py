@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from mainspring.api.shapes.base import Data, HandlerName, Instant, Name, Reason, Request, Shape, Told
+from mainspring.api.shapes.base import Data, Day, HandlerName, Instant, Name, Reason, Request, Shape, Told
 from mainspring.model.decision import Verdict
 from mainspring.model.job import JobStatus, JobType
 from mainspring.model.policy import Isolation, Misfire, Overlap, RetryJitter
@@ -204,12 +204,13 @@ class NextRuns(Shape):
 
 
 class PreviewRequest(Request):
-    """A schedule to try."""
+    """A schedule to try. ``calendars`` it may name, besides those of the caller's platform: a name and its dates."""
 
     schedule: Data
     timezone: Annotated[str, StringConstraints(max_length=64)] = "UTC"
     after: Annotated[Instant, Field(strict=False)] | None = None
     count: Annotated[int, Field(ge=1, le=500)] = 10
+    calendars: Annotated[dict[Name, Annotated[list[Day], Field(max_length=10_000)]], Field(max_length=20)] | None = None
 
 
 class Preview(Shape):
