@@ -83,10 +83,10 @@ class Compiled:
     #: (our name, its conversion, the value where none is given), by place.
     parameters: Sequence[tuple[str, Convert | None, Any]] = ()
     types: Sequence[Any] = ()
-    #: Whether it gives rows, and (index, conversion) of the columns that need one; known once it has run on the driver,
-    #: which takes long to describe what it gives.
+    #: Whether it gives rows, and the columns that need a conversion: (index, conversion, whether rows may share what it
+    #: gives). Known once it has run on the driver, which takes long to describe what it gives.
     returns: bool | None = None
-    columns: Sequence[tuple[int, Convert]] = ()
+    columns: Sequence[tuple[int, Convert, bool]] = ()
 
     def values(self, given: Mapping[str, Any]) -> tuple[Any, ...]:
         """Return the parameters as the driver takes them."""
@@ -107,13 +107,16 @@ class Compiled:
             return rows
         if len(rows) == 1:
             row = list(rows[0])
-            for index, convert in self.columns:
+            for index, convert, _ in self.columns:
                 row[index] = convert(row[index])
             return [tuple(row)]
         columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
-        for index, convert in self.columns:
+        for index, convert, shared in self.columns:
             values = columns[index]
-            if values.count(None) < len(values):
+            # What was written together is read together: most columns of a batch hold one instant or one word.
+            if shared and values.count(values[0]) == len(values):
+                columns[index] = (convert(values[0]),) * len(values)
+            elif values.count(None) < len(values):
                 columns[index] = list(map(convert, values))
         return list(zip(*columns, strict=True))
 
@@ -175,12 +178,12 @@ def _numbered(text: str) -> tuple[list[str], str]:
     return list(names), numbered
 
 
-def _conversions(types: Sequence[Any], codes: Sequence[Any], dialect: sa.Dialect) -> list[tuple[int, Convert]]:
+def _conversions(types: Sequence[Any], codes: Sequence[Any], dialect: sa.Dialect) -> list[tuple[int, Convert, bool]]:
     found = []
     for index, (kind, code) in enumerate(zip(types, codes, strict=bool(codes))):
         convert = kind.dialect_impl(dialect).result_processor(dialect, code)
         if convert is not None:
-            found.append((index, convert))
+            found.append((index, convert, not getattr(kind, "mutable", False)))
     return found
 
 

@@ -101,6 +101,9 @@ class Coded(sa.TypeDecorator[Any], ABC):
     #: Whether None is stored as a value of its own.
     never_null = False
 
+    #: Whether what is read can be changed by whoever gets it, so that each row needs one of its own.
+    mutable = False
+
     @abstractmethod
     def encode(self, value: Any) -> Any:
         """Return what is stored."""
@@ -236,6 +239,7 @@ class Json(Coded):
 
     cache_ok = True
     comparable = False
+    mutable = True
 
     def encode(self, value: Any) -> str:
         return to_json(value)
@@ -270,6 +274,7 @@ class Definition(Coded):
 
     cache_ok = True
     comparable = False
+    mutable = True
 
     def encode(self, value: Any) -> str:
         return to_json(definition_to_wire(value))
