@@ -10,7 +10,7 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -166,7 +166,6 @@ def load_settings(*, environ: Mapping[str, str] | None = None, file: Path | None
     settings = Settings(**values, origin=origin)
     _check_names(settings)
     _check_transport(settings)
-    settings.metrics_address()
     if settings.health_warn_ms > settings.health_fail_ms:
         raise SettingsError(
             f"health_warn_ms ({settings.health_warn_ms}, {origin['health_warn_ms']}) must not be over health_fail_ms "
@@ -187,7 +186,8 @@ def load_settings(*, environ: Mapping[str, str] | None = None, file: Path | None
 
 def _check_names(settings: Settings) -> None:
     """Refuse names that no job could have, and a zone there is none of, naming the source."""
-    parse_queues(settings.queues)
+    _named("queues", settings, lambda: parse_queues(settings.queues))
+    _named("metrics_listen", settings, settings.metrics_address)
     if not NAME.fullmatch(settings.platform):
         source, found = settings.origin.get("platform", "argument"), settings.platform[:60]
         raise SettingsError(f"{source}: platform must be letters, digits and . _ - , at most 128, got {found!r}")
@@ -204,6 +204,14 @@ def _check_names(settings: Settings) -> None:
     if settings.sqlite_synchronous not in ("full", "normal"):
         source, found = settings.origin.get("sqlite_synchronous", "argument"), settings.sqlite_synchronous
         raise SettingsError(f"{source}: sqlite_synchronous must be full or normal, got {found!r}")
+
+
+def _named(name: str, settings: Settings, read: Callable[[], object]) -> None:
+    """Read a setting's value for its errors alone, and let them name where it came from."""
+    try:
+        read()
+    except SettingsError as error:
+        raise SettingsError(f"{settings.origin.get(name, 'argument')}: {error}") from None
 
 
 def _check_transport(settings: Settings) -> None:
