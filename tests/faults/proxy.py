@@ -96,7 +96,8 @@ class Proxy:
         try:
             upward = asyncio.create_task(self._pass(self._raw(reader), to_server[1]))
             downward = asyncio.create_task(self._pass(self._answers(to_server[0]), writer))
-            await asyncio.wait({upward, downward}, return_when=asyncio.FIRST_COMPLETED)
+            with contextlib.suppress(asyncio.CancelledError):  # at the end of all; the server's own task would log it
+                await asyncio.wait({upward, downward}, return_when=asyncio.FIRST_COMPLETED)
             upward.cancel()
             downward.cancel()
         finally:
