@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -102,3 +103,15 @@ def test_a_filter_is_bounded_in_length_depth_and_conditions() -> None:
         except FilterError:
             continue
         raise AssertionError(text[:40])
+
+
+@pytest.mark.parametrize("text", ["name = 'nightly'", "name = 'a b'", "name IN (nightly, 'weekly')", "n > '3'"])
+def test_a_value_in_single_quotes_is_refused_and_not_looked_for_with_them(text: str) -> None:
+    with pytest.raises(FilterError, match="double quotes") as refused:
+        parse_filter(text, FIELDS, now=NOW)
+    assert refused.value.at == text.index("'")
+
+
+def test_a_single_quote_within_a_value_is_part_of_it() -> None:
+    assert parse_filter("name = o'brien", FIELDS, now=NOW) == Compare("name", "=", "o'brien")
+    assert parse_filter("name = \"'a'\"", FIELDS, now=NOW) == Compare("name", "=", "'a'")

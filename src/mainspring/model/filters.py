@@ -259,6 +259,8 @@ class _Parser:
         found = _VALUE.match(self._text, self._at)
         if found is None:
             raise self._error("a value is missing")
+        if (found["word"] or "").startswith("'"):
+            raise self._error("a value is put in double quotes", at=found.start("word"), fix='Write FIELD = "VALUE"')
         self._take(found)
         return _Quoted(_unquoted(found["text"])) if found["text"] is not None else found["word"]
 
