@@ -175,7 +175,7 @@ def test_one_sqlite_file_takes_one_worker(cli: Cli) -> None:
         (("worker", "fleet:ms", "--processes", "0"), "must be from 1 to 256"),
         (("worker", "fleet:ms", "--processes", "many"), "--processes"),
         (("worker", "fleet:ms", "--processes", "2", "--queues", "a:none"), "is not NAME:SLOTS"),
-        (("all",), "APP"),
+        (("all",), "all needs an app"),
     ],
 )
 def test_what_cannot_be_run_is_refused(cli: Cli, words: tuple[str, ...], message: str) -> None:
