@@ -61,12 +61,7 @@ async def ready(listening: Bus, publishing: Bus) -> None:
 
 
 class BusContract:
-    """Every promise of `mainspring.ports.bus`."""
-
-    @pytest.fixture
-    def buses(self) -> tuple[Bus, Bus]:
-        """Return two ends of one bus."""
-        raise NotImplementedError
+    """Every promise of `mainspring.ports.bus`. The fixture ``buses`` of who inherits it gives two ends of one bus."""
 
     async def test_an_event_arrives_whole(self, buses: tuple[Bus, Bus]) -> None:
         ear = Ear()

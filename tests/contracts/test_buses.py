@@ -35,11 +35,7 @@ class TestInProcessBus(BusContract):
 
 
 class RedisBusContract(BusContract):
-    """Two processes' ends of one stream."""
-
-    @pytest.fixture
-    def url(self) -> str:
-        raise NotImplementedError
+    """Two processes' ends of one stream, at the fixture ``url`` of who inherits it."""
 
     @pytest.fixture
     async def buses(self, url: str) -> AsyncIterator[tuple[Bus, Bus]]:

@@ -44,6 +44,13 @@ class Ward:
         )
         return one
 
+    async def seen_to_step(self, by: timedelta, timeout: timedelta = timedelta(days=1)) -> Execution:
+        """Claim an execution, let the reaper look once, and let the store's clock step."""
+        held = await self.claimed(timeout)
+        await self.reaper.step()
+        self.clock.advance(by)
+        return held
+
     async def status(self, execution: Execution) -> Status:
         found = await self.store.read(lambda tx: tx.executions.get(execution.id))
         assert found is not None
@@ -61,9 +68,7 @@ class Ward:
 
 async def test_after_a_step_forward_who_renews_keeps_its_lease_and_who_does_not_loses_it(monkeypatch, caplog):
     ward = Ward()
-    held = await ward.claimed()
-    await ward.reaper.step()
-    ward.clock.advance(HOUR)
+    held = await ward.seen_to_step(HOUR)
     with caplog.at_level(logging.WARNING):
         assert not await ward.reaper.step()
     assert "stepped forward by 3600" in caplog.text
@@ -81,9 +86,7 @@ async def test_after_a_step_forward_who_renews_keeps_its_lease_and_who_does_not_
 async def test_after_a_step_back_the_leases_of_the_dead_last_one_lease(monkeypatch):
     ward = Ward()
     ward.clock.advance(HOUR)
-    dead = await ward.claimed()
-    await ward.reaper.step()
-    ward.clock.advance(-HOUR)
+    dead = await ward.seen_to_step(-HOUR)
     await ward.reaper.step()
     assert await ward.status(dead) is Status.RUNNING
     ward.pass_by(15, monkeypatch)
@@ -92,9 +95,7 @@ async def test_after_a_step_back_the_leases_of_the_dead_last_one_lease(monkeypat
 
 async def test_a_step_forward_is_no_timeout(monkeypatch):
     ward = Ward()
-    held = await ward.claimed(timeout=timedelta(seconds=60))
-    await ward.reaper.step()
-    ward.clock.advance(HOUR)
+    held = await ward.seen_to_step(HOUR, timeout=timedelta(seconds=60))
     assert not await ward.reaper.step()
     for seconds in range(5, 70, 5):
         await ward.renew()
@@ -123,9 +124,7 @@ async def test_a_retry_does_not_wait_until_a_clock_that_stepped_back_has_come_ro
 
 async def test_the_doctor_warns_of_a_step_for_a_day():
     ward = Ward()
-    await ward.claimed()
-    await ward.reaper.step()
-    ward.clock.advance(HOUR)
+    await ward.seen_to_step(HOUR)
     await ward.reaper.step()
 
     async def found() -> Grade:
