@@ -8,11 +8,14 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from mainspring.control.operations import PER_SECOND
+
 T = TypeVar("T")
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$")]
 HandlerName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_<][a-zA-Z0-9._:<>/@-]{0,254}$")]
 Day = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+PerSecond = Annotated[int, Field(ge=1, le=PER_SECOND)]
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"\S")]
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from mainspring.api.shapes.base import Data, Day, HandlerName, Instant, Name, Reason, Request, Shape, Told
+from mainspring.api.shapes.base import Data, Day, HandlerName, Instant, Name, PerSecond, Reason, Request, Shape, Told
 from mainspring.model.decision import Verdict
 from mainspring.model.job import JobStatus, JobType
 from mainspring.model.policy import Isolation, Misfire, Overlap, RetryJitter
@@ -181,7 +181,7 @@ class Backfill(Request):
     until: Annotated[Instant, Field(alias="to", strict=False)]
     reprocess: Literal["missing", "missing_and_failed", "all"] = "missing"
     payload: Data | None = None
-    per_second: Annotated[int, Field(ge=1, le=1000)] | None = None
+    per_second: PerSecond | None = None
 
 
 class Occurrence(Shape):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from mainspring.api.shapes.base import Data, HandlerName, Instant, Name, Reason, Request, Shape, Told, Total
+from mainspring.api.shapes.base import Data, HandlerName, Instant, Name, PerSecond, Reason, Request, Shape, Told, Total
 from mainspring.api.shapes.jobs import Retry, Span
 from mainspring.model.admin import OperationStatus
 from mainspring.model.execution import Cause, Failure, Status
@@ -197,7 +197,7 @@ class BulkRequest(Request):
     filter: Annotated[str, StringConstraints(max_length=4000)] | None = None
     ids: Annotated[list[Annotated[str, StringConstraints(max_length=36)]], Field(max_length=1000)] | None = None
     params: Data = Field(default_factory=dict)
-    per_second: Annotated[int, Field(ge=1, le=1000)] | None = None
+    per_second: PerSecond | None = None
     stop_after_errors: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     expected_count: Annotated[int, Field(ge=0, le=10_000_000)] | None = None
     tolerance: Annotated[float, Field(ge=0, le=1, strict=False)] = 0.0
