@@ -354,6 +354,68 @@ async def test_what_comes_while_the_writer_works_shares_its_commit(make: Callabl
     assert wakeups.calls == [{"jobs", "queued"}]
 
 
+def queues(tx: Tx) -> None:
+    tx.platforms.put_note("queued", "x")
+    tx.wake("queued")
+
+
+async def test_a_companion_goes_along_with_the_first_work_that_wakes_its_topic(make: Callable[..., SqlStore]) -> None:
+    wakeups = CountedWakeups()
+    store = make(wakeups=wakeups)
+    await store.open()
+    found: list[str | None] = []
+
+    def companion(tx: Tx) -> str:
+        found.append(tx.platforms.note("queued"))
+        tx.wake("outbox")
+        return "went along"
+
+    waiting = store.accompany("queued", companion)
+    await store.write(note("something else"))
+    await store.write(lambda tx: tx.wake("jobs"))
+    assert found == []
+    await store.write(queues)
+    assert not waiting.withdraw()
+    assert await waiting.result() == "went along"
+    await store.write(queues)
+    assert found == ["x"]  # once, and after what it went along with
+    assert wakeups.calls == [{"jobs"}, {"queued", "outbox"}, {"queued"}]  # in one commit
+
+
+async def test_a_companion_that_was_withdrawn_stays_behind(store: SqlStore) -> None:
+    waiting = store.accompany("queued", note("companion"))
+    assert waiting.withdraw()
+    assert not waiting.withdraw()
+    await store.write(queues)
+    assert await read_note(store, "companion") is None
+
+
+async def test_a_companion_that_fails_undoes_itself_alone(store: SqlStore) -> None:
+    def fails(tx: Tx) -> None:
+        tx.platforms.put_note("companion", "x")
+        raise LookupError("not today")
+
+    waiting = store.accompany("queued", fails)
+    await store.write(queues)
+    with pytest.raises(LookupError, match="not today"):
+        await waiting.result()
+    assert await read_note(store, "queued") == "x"
+    assert await read_note(store, "companion") is None
+
+
+async def test_a_companion_does_not_go_along_with_what_fails(store: SqlStore) -> None:
+    waiting = store.accompany("queued", note("companion"))
+
+    def fails(tx: Tx) -> None:
+        queues(tx)
+        raise LookupError("not today")
+
+    with pytest.raises(LookupError):
+        await store.write(fails)
+    assert await read_note(store, "companion") is None
+    assert waiting.withdraw()
+
+
 async def test_what_comes_while_a_work_fails_is_written_by_itself(store: SqlStore) -> None:
     hold = Hold(fails=True)
     first = await hold.submit(store)

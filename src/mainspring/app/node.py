@@ -138,7 +138,6 @@ class Node:
             platform_id=app.platform_id,
             tracing=app.tracing,
             version=__version__,
-            claims_along=self.roles.worker and hasattr(store, "become_engine"),
         )
         dispatcher.relay.on_published = self.on_published
         if hasattr(store, "become_engine"):

@@ -108,7 +108,6 @@ class JobDispatcherWorker:
         platform_id: str = "default",
         tracing: Tracing | None = None,
         version: str = "",
-        claims_along: bool = False,
     ) -> None:
         self.worker_id, self.settings = worker_id, settings or DispatcherSettings()
         self._store, self._wakeups, self._random, self._version = store, wakeups, random, version
@@ -123,8 +122,6 @@ class JobDispatcherWorker:
         #: Decide and promote nothing: the fleet is held.
         self.held = False
         self._crowded: set[str] = set()
-        #: Whether a claim that follows planning closely shares its commit: a worker of this process, on one writer.
-        self._claims_along, self._due_at = claims_along, float("inf")
         self._ahead = Ahead(self._schedules, worker_id)
         self._foresight = Foresight(store, self._ahead, wakeups, who=worker_id)
         poll = self.settings.interval_ms / 1000
@@ -212,7 +209,6 @@ class JobDispatcherWorker:
             planned, wait = await self._plan_batch()
         finally:
             self._foresight.end(planned, wait)
-            self._due_at = float("inf") if wait is None else self._time() + wait
         return wait
 
     async def _plan_batch(self) -> tuple[Planned, float | None]:
@@ -223,9 +219,6 @@ class JobDispatcherWorker:
             mark = None if self._tracing is None else partial(_marked, self._tracing, spans)
             return plan_due(tx, self._schedules, self.worker_id, limit=limit, mark=mark, ahead=self._ahead)
 
-        if self._claims_along and self._due_at <= asked:
-            # Before there is anything to claim: the claim then waits behind this work, and both are one sync to disk.
-            self._wakeups.notify("queued")
         planned = await self._store.write(work)
         for span in spans:
             span.end()

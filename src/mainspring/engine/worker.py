@@ -7,8 +7,8 @@ import logging
 import os
 import random
 import socket
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
 from mainspring.engine.alarms import Alarms
@@ -30,11 +30,20 @@ from mainspring.model.outcome import Failed, Lost, Outcome, TimedOut
 from mainspring.moves.claim import claim, left_topic
 from mainspring.moves.end import give_back
 from mainspring.ports.clock import Wakeups
-from mainspring.ports.store import Store, Tx
+from mainspring.ports.store import Accompanied, Companion, Store, Tx
 from mainspring.ports.tracing import Tracing
-from mainspring.ports.transport import AnythingQueued, DatabaseTransport, Deliveries, Transport
+from mainspring.ports.transport import AnythingQueued, DatabaseTransport, Deliveries, Offer, Transport
 
 logger = logging.getLogger("mainspring")
+
+
+@dataclass(frozen=True, slots=True)
+class _Along:
+    """A claim that waits to go along with other work, and what there was room for."""
+
+    claim: Companion[list[Execution]]
+    room: Mapping[str, int]
+    limit: int
 
 
 class Worker:
@@ -86,6 +95,7 @@ class Worker:
         self.on_attempt: Callable[[Attempt], None] | None = None
         self.on_end: Callable[[Attempt, Outcome], None] | None = None
         self._claims: Loop | None = None
+        self._along: _Along | None = None
         self._flushes = Loop("flush", self._flush, wakeups=wakeups, topics=(), poll=self.settings.flush.total_seconds())
 
     # -- life ----------------------------------------------------------------------------------------------------
@@ -110,6 +120,8 @@ class Worker:
         self._draining = True
         if self._claims is not None:
             await self._claims.stop()
+        if self._along is not None:
+            self._along.claim.withdraw()  # what it has got already is given back in the end, like any lost answer
         await self._deliveries.close()
         seconds = (self.settings.drain_grace if grace is None else grace).total_seconds()
         await self._wait_idle(seconds)
@@ -167,46 +179,72 @@ class Worker:
 
     async def _claim(self) -> float | None:
         self._hungry = True  # also while this lasts: a slot that becomes free meanwhile was not counted
+        if await self._claimed_along():
+            return None
         await self._release_unknown()
-        poisoned = self.poisoned
         room = self._room()
-        handlers = sorted(handler.name for handler in self._registry.list_handlers())
-        unsettled = self._settler.waiting > self.settings.claim_batch
-        if (
-            self.held
-            or self._draining
-            or not room
-            or not handlers
-            or unsettled
-            or poisoned >= self.settings.max_poisoned
-        ):
+        if not room or not self._may_claim or not self._handlers() or self.poisoned >= self.settings.max_poisoned:
             return None
         limit = min(sum(room.values()), self.settings.claim_batch)
         offer = self._deliveries.offer(room, limit)
         if offer is None:
             self._hungry = len(room) < len(self.settings.queues)
             return None
-
-        def work(tx: Tx) -> list[Execution]:
-            lease, offered = self.settings.lease, offer.ids
-            return claim(
-                tx,
-                self.id,
-                queues=room,
-                handlers=handlers,
-                limit=limit,
-                lease=lease,
-                offered=offered,
-                started_events=self.settings.started_events,
-            )
-
         try:
-            claimed = await self.take(work)
+            claimed = await self.take(self._claim_work(room, limit, offer))
         except BaseException:
             self._deliveries.failed(offer)
             raise
         self._hungry = is_short(room, claimed, limit, self.settings.queues)
-        return 0.0 if self._deliveries.tried(offer, len(claimed), limit) else None
+        more = self._deliveries.tried(offer, len(claimed), limit)
+        if not self._hungry and not more and offer.ids is None:
+            self._stand_by()
+        return 0.0 if more else None
+
+    def _claim_work(self, room: Mapping[str, int], limit: int, offer: Offer) -> Callable[[Tx], list[Execution]]:
+        def work(tx: Tx) -> list[Execution]:
+            return claim(
+                tx,
+                self.id,
+                queues=room,
+                handlers=self._handlers(),
+                limit=limit,
+                lease=self.settings.lease,
+                offered=offer.ids,
+                started_events=self.settings.started_events,
+            )
+
+        return work
+
+    def _handlers(self) -> list[str]:
+        return sorted(handler.name for handler in self._registry.list_handlers())
+
+    @property
+    def _may_claim(self) -> bool:
+        unsettled = self._settler.waiting > self.settings.claim_batch
+        return not (self.held or self._draining or unsettled)
+
+    def _stand_by(self) -> None:
+        """Let the next claim go along with whatever queues something: where the store can, and nothing is left now."""
+        room = self._room()
+        if not isinstance(self._store, Accompanied) or not room:
+            return
+        limit = min(sum(room.values()), self.settings.claim_batch)
+        work = self._claim_work(room, limit, Offer())
+        self._along = _Along(
+            self._store.accompany("queued", lambda tx: work(tx) if self._may_claim else []), room, limit
+        )
+
+    async def _claimed_along(self) -> bool:
+        """Start what was claimed along with other work; True where that left no reason to look for more."""
+        along, self._along = self._along, None
+        if along is None or along.claim.withdraw():
+            return False
+        claimed = await self._begun(along.claim.result())
+        self._hungry = is_short(along.room, claimed, along.limit, self.settings.queues)
+        if not self._hungry:
+            self._stand_by()
+        return not self._hungry
 
     async def _look_for_left(self) -> None:
         """Look into the database when another worker was offered what only workers like this one can run."""
@@ -222,9 +260,12 @@ class Worker:
 
     async def take(self, work: Callable[[Tx], list[Execution]]) -> list[Execution]:
         """Run a claim for this worker and start what it returns."""
+        return await self._begun(self._store.write(work))
+
+    async def _begun(self, claim: Awaitable[list[Execution]]) -> list[Execution]:
         self._claiming += 1
         try:
-            claimed = await self._store.write(work)
+            claimed = await claim
         finally:
             self._claiming -= 1
         for execution in claimed:

@@ -101,31 +101,6 @@ def test_a_schedule_fires_on_time_without_polling():
     virtually(test)
 
 
-def test_a_worker_that_can_claim_along_is_woken_before_what_is_due_is_decided(monkeypatch: pytest.MonkeyPatch):
-    async def test(house: House) -> None:
-        decided, notify = [], house.wakeups.notify
-
-        def watched(*topics: str) -> None:
-            if "queued" in topics:
-                found = house.store.read_blocking(lambda tx: tx.executions.find(ExecutionQuery()))
-                decided.append((len(found), house.store.read_blocking(lambda tx: tx.now)))
-            notify(*topics)
-
-        monkeypatch.setattr(house.wakeups, "notify", watched)
-        house.dispatcher = JobDispatcherWorker(
-            "d", house.store, house.bus, house.wakeups, random=random.Random(2), claims_along=True
-        )
-        await house.store.open()
-        at = START + timedelta(seconds=7)
-        await house.job(type="one_time", schedule={"run_at": at.isoformat()})
-        await house.dispatcher.start()
-        await asyncio.sleep(8)
-        await house.dispatcher.stop()
-        assert decided == [(0, at), (1, at)]
-
-    virtually(test)
-
-
 def test_a_new_job_wakes_a_dispatcher_that_sleeps():
     async def test(house: House) -> None:
         ran = asyncio.Event()

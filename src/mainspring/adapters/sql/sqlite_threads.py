@@ -1,8 +1,9 @@
 """The threads that own SQLite connections.
 
 Writes take turns anyway, so one thread makes them all: what waits when it comes round, or comes while it works, goes
-into one transaction and one sync to disk, each work in a savepoint of its own. Reads have threads of their own, on
-snapshots, and wait for none.
+into one transaction and one sync to disk, each work in a savepoint of its own. A companion waits with the writer for a
+transaction that wakes its topic, and goes along in that. Reads have threads of their own, on snapshots, and wait for
+none.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import logging
 import queue
 import sqlite3
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
 
@@ -25,11 +26,16 @@ from mainspring.ports.transport import Aftermath
 
 logger = logging.getLogger("mainspring")
 
+T = TypeVar("T")
+
 #: Most works in one transaction: a bound on how long the first of them waits for the last.
 GROUP = 256
 
 #: Runs work on a connection; returns its result and what to do once it has committed.
 Runner = Callable[[sa.Connection, Work[Any]], tuple[Any, Aftermath]]
+
+#: Tells which topics an aftermath is sure to wake.
+Woken = Callable[[Aftermath], Iterable[str]]
 
 
 class ConnectionThread(LineThread):
@@ -73,6 +79,23 @@ class Reader(ConnectionThread):
             del call
 
 
+class Waiting(Generic[T]):
+    """`Companion` that waits with the writer."""
+
+    def __init__(self, call: Call, companions: dict[Call, str], topic: str) -> None:
+        self._call, self._companions = call, companions
+        companions[call] = topic
+
+    def withdraw(self) -> bool:
+        """Wait no longer; False where it goes along already, or has."""
+        return self._companions.pop(self._call, None) is not None
+
+    async def result(self) -> T:
+        """Return what it returned, once that has committed."""
+        result: T = await self._call.future  # type: ignore[misc]  # an asyncio future, since it was given a loop
+        return result
+
+
 class Writer(ConnectionThread):
     """Runs works that write, those that wait together in one transaction.
 
@@ -84,10 +107,20 @@ class Writer(ConnectionThread):
     COMMITS = 256
     PAUSE = 1.0
 
-    def __init__(self, line: Line, connections: sa.Engine, run: Runner, committed: Callable[[Aftermath], None]) -> None:
+    def __init__(
+        self,
+        line: Line,
+        connections: sa.Engine,
+        run: Runner,
+        committed: Callable[[Aftermath], None],
+        *,
+        woken: Woken,
+    ) -> None:
         super().__init__("mainspring-writer", line, connections, run)
         self.checkpoints = False
-        self._committed = committed
+        #: Calls that wait for a transaction which wakes their topic; taking one out is one step of the interpreter.
+        self.companions: dict[Call, str] = {}
+        self._committed, self._woken = committed, woken
         self._by_itself = False
         self._commits = 0
 
@@ -129,6 +162,10 @@ class Writer(ConnectionThread):
                 late = [call for call in self._line.take_more(GROUP - len(group)) if not call.future.cancelled()]
                 group += late
                 self._run_all(connection, driver, late, alone=False)
+            if driver.in_transaction and self.companions:
+                along = self._along(group)
+                group += along
+                self._run_all(connection, driver, along, alone=False)
             if driver.in_transaction:
                 driver.execute("COMMIT")
             self._commits += 1
@@ -141,6 +178,14 @@ class Writer(ConnectionThread):
         if aftermath:
             self._tell(aftermath)
         deliver(group)
+
+    def _along(self, group: Sequence[Call]) -> list[Call]:
+        """Return the companions of what this transaction wakes; they wait no longer."""
+        topics = {
+            topic for call in group if call.error is None and call.aftermath for topic in self._woken(call.aftermath)
+        }
+        wanted = [call for call, topic in list(self.companions.items()) if topic in topics]
+        return [call for call in wanted if self.companions.pop(call, None) is not None]
 
     def _run_all(
         self, connection: sa.Connection, driver: sqlite3.Connection, group: Sequence[Call], *, alone: bool

@@ -17,11 +17,11 @@ import sqlalchemy as sa
 
 from mainspring.adapters.sql.engine_lock import EngineLock
 from mainspring.adapters.sql.failures import translated
-from mainspring.adapters.sql.line import Line
+from mainspring.adapters.sql.line import Call, Line
 from mainspring.adapters.sql.schema import prepare_sqlite, sqlite_revision
 from mainspring.adapters.sql.session import SqliteSession
 from mainspring.adapters.sql.sqlite import SqliteSettings, connections, database_path
-from mainspring.adapters.sql.sqlite_threads import Reader, Writer
+from mainspring.adapters.sql.sqlite_threads import Reader, Waiting, Writer
 from mainspring.adapters.sql.statements import Statements
 from mainspring.adapters.sql.tx import SqlTx
 from mainspring.errors import StoreError, StoreUnavailableError
@@ -96,7 +96,7 @@ class SqlStore:
                 raise ours from error
             to_write, to_read = connections(self._settings), connections(self._settings, read_only=True)
             self._statements = Statements(to_write.dialect)
-            writer = Writer(self._writes, to_write, self._run, self._committed)
+            writer = Writer(self._writes, to_write, self._run, self._committed, woken=self._woken)
             self._writes.start([writer])
             try:
                 names = [f"mainspring-reader-{number}" for number in range(1, self._readers + 1)]
@@ -161,6 +161,12 @@ class SqlStore:
         result: T = await self._reads.call(work)
         return result
 
+    def accompany(self, topic: str, work: Work[T]) -> Waiting[T]:
+        """Run ``work`` along with the next transaction that wakes ``topic``, in its commit."""
+        if self._writer is None:
+            raise StoreUnavailableError("the store is not open")
+        return Waiting(Call(work, asyncio.get_running_loop()), self._writer.companions, topic)
+
     def write_blocking(self, work: Work[T]) -> T:
         """Do `write` from any thread."""
         result: T = self._writes.call_blocking(work)
@@ -178,6 +184,9 @@ class SqlStore:
         result = work(tx)
         session.check()
         return result, tx.aftermath
+
+    def _woken(self, aftermath: Aftermath) -> list[str]:
+        return aftermath.sure(self._announcer)
 
     def _committed(self, aftermath: Aftermath) -> None:
         topics = aftermath.pass_on(self._announcer)

@@ -8,7 +8,7 @@ have no effect but on the ``Tx``; it runs outside the event loop and must not aw
 Every method that takes a sequence is one statement whatever its length, and does nothing for an empty one.
 """
 
-from mainspring.ports.store.database import Store
+from mainspring.ports.store.database import Accompanied, Companion, Store
 from mainspring.ports.store.events import ChainTable, InboxTable, OutboxTable
 from mainspring.ports.store.executions import Claimable, ExecutionQuery, ExecutionTable, LogTable
 from mainspring.ports.store.fleet import NodeTable, PlatformTable
@@ -20,8 +20,10 @@ from mainspring.ports.store.transaction import Tx, Work
 from mainspring.ports.store.webhooks import WebhookTable
 
 __all__ = [
+    "Accompanied",
     "ChainTable",
     "Claimable",
+    "Companion",
     "DeadLetterTable",
     "DecisionTable",
     "Dropped",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from mainspring.ports.store.transaction import Work
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 class Store(Protocol):
@@ -32,3 +33,24 @@ class Store(Protocol):
 
     def read_blocking(self, work: Work[T]) -> T:
         """Do `read` from such a thread."""
+
+
+class Companion(Protocol[T_co]):
+    """Work that waits for the transaction it goes along with."""
+
+    def withdraw(self) -> bool:
+        """Wait no longer; False where it goes along already, or has, so that there is a result."""
+
+    async def result(self) -> T_co:
+        """Return what it returned, once that has committed. Raises what it raised, as `Store.write` does."""
+
+
+@runtime_checkable
+class Accompanied(Protocol):
+    """A store in whose transactions other work of this process may go along: one with a single writer."""
+
+    def accompany(self, topic: str, work: Work[T]) -> Companion[T]:
+        """Run ``work`` once, at the end of the next transaction that wakes ``topic`` (see `Wakeups`): in its commit.
+
+        It sees what that transaction has written, and what it raises undoes nothing but itself.
+        """

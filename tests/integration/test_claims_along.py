@@ -1,0 +1,134 @@
+"""On SQLite a claim waits with the writer and goes along in the commit that queues something."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from mainspring.adapters.memory import InProcessWakeups
+from mainspring.adapters.memory.bus import InProcessBus
+from mainspring.adapters.sql.store import SqlStore
+from mainspring.adapters.system import SystemClock, system_random
+from mainspring.engine.dispatcher import JobDispatcherWorker
+from mainspring.engine.registry import JobHandlerRegistry
+from mainspring.engine.worker import Worker
+from mainspring.engine.worker_settings import WorkerSettings
+from mainspring.model.execution import Execution, Status
+from mainspring.model.wire import definition_from_wire
+from mainspring.moves.enqueue import EnqueueRequest, enqueue
+from mainspring.moves.jobs import create_job
+from mainspring.ports.store import ExecutionQuery
+from tests.waiting import auntil
+
+
+class Heard(InProcessWakeups):
+    """Wakeups that remember what each commit woke."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[set[str]] = []
+
+    def notify(self, *topics: str) -> None:
+        self.calls.append(set(topics))
+        super().notify(*topics)
+
+
+class House:
+    """A worker on a SQLite file, whose starts are events: a commit in which it claims wakes ``outbox``."""
+
+    def __init__(self, path: Path, slots: int) -> None:
+        self.wakeups, self.started, self.go = Heard(), asyncio.Queue[int](), asyncio.Event()
+        self.store = SqlStore(path, clock=SystemClock(), random=system_random(), wakeups=self.wakeups)
+        self.running = self.most = 0
+        registry = JobHandlerRegistry()
+        registry.register_handler("h", self.handle)
+        settings = WorkerSettings(queues={"default": slots}, started_events=True, poll=timedelta(hours=1))
+        self.worker = Worker("w", self.store, registry, self.wakeups, settings, random=system_random())
+
+    async def handle(self, n: int = 0) -> None:
+        self.running += 1
+        self.most = max(self.most, self.running)
+        self.started.put_nowait(n)
+        await self.go.wait()
+        self.running -= 1
+
+    async def stands_by(self) -> None:
+        await auntil("the worker stands by", lambda: bool(self.waiting))
+        self.wakeups.calls.clear()
+
+    @property
+    def waiting(self) -> int:
+        assert self.store._writer is not None
+        return len(self.store._writer.companions)
+
+    async def enqueue(self, jobs: int = 1) -> list[Execution]:
+        requests = [EnqueueRequest("h", {"n": n}) for n in range(jobs)]
+        return await self.store.write(lambda tx: enqueue(tx, requests))
+
+    async def statuses(self) -> list[Status]:
+        found = await self.store.read(lambda tx: tx.executions.find(ExecutionQuery(limit=1000)))
+        return [execution.status for execution in found]
+
+
+@pytest.fixture
+async def house(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[House]:
+    house = House(tmp_path / "jobs.db", getattr(request, "param", 10))
+    await house.store.open()
+    await house.worker.start()
+    await house.stands_by()
+    yield house
+    house.go.set()
+    await house.worker.stop()
+    await house.store.close()
+
+
+async def test_an_enqueue_and_its_claim_are_one_commit(house: House) -> None:
+    for n in range(3):
+        await house.enqueue()
+        await house.started.get()
+        assert house.wakeups.calls[0] >= {"queued", "outbox"}, n
+        await house.stands_by()
+
+
+async def test_what_a_schedule_makes_is_claimed_in_the_commit_that_decides_it(house: House) -> None:
+    dispatcher = JobDispatcherWorker("d", house.store, InProcessBus(), house.wakeups, random=system_random())
+    soon = (SystemClock().now() + timedelta(seconds=0.3)).isoformat()
+    wire = {"name": "job", "handler": "h", "type": "one_time", "schedule": {"run_at": soon}}
+    _ = await house.store.write(lambda tx: create_job(tx, "default", definition_from_wire(wire)))
+    await dispatcher.start()
+    await house.started.get()
+    await dispatcher.stop()
+    assert next(call for call in house.wakeups.calls if "queued" in call) >= {"queued", "outbox"}
+
+
+@pytest.mark.parametrize("house", [2], indirect=True)
+async def test_no_more_go_along_than_there_are_slots(house: House) -> None:
+    await house.enqueue(5)
+    await house.started.get()
+    await house.started.get()
+    assert sorted(await house.statuses()) == sorted([Status.RUNNING] * 2 + [Status.QUEUED] * 3)
+    house.go.set()
+    for _ in range(3):
+        await house.started.get()
+    assert house.most == 2
+
+
+async def test_a_worker_that_is_held_claims_nothing_along(house: House) -> None:
+    house.worker.held = True
+    (execution,) = await house.enqueue()
+    assert await house.statuses() == [Status.QUEUED]
+    house.worker.held = False
+    house.wakeups.notify("queued")
+    await house.started.get()
+    assert (await house.statuses(), execution.status) == ([Status.RUNNING], Status.QUEUED)
+
+
+async def test_a_worker_that_stops_leaves_no_claim_behind(house: House) -> None:
+    await house.worker.stop()
+    assert house.waiting == 0
+    await house.enqueue()
+    assert await house.statuses() == [Status.QUEUED]
