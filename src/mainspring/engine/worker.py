@@ -178,9 +178,9 @@ class Worker:
         return free_slots(self.settings.queues, [attempt.execution for attempt in [*busy, *self._stuck]])
 
     async def _claim(self) -> float | None:
-        self._hungry = True  # also while this lasts: a slot that becomes free meanwhile was not counted
         if await self._claimed_along():
             return None
+        self._hungry = True  # also while this lasts: a slot that becomes free meanwhile was not counted
         await self._release_unknown()
         room = self._room()
         if not room or not self._may_claim or not self._handlers() or self.poisoned >= self.settings.max_poisoned:

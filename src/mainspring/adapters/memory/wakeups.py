@@ -24,7 +24,7 @@ class InProcessWakeups:
         """Start listening to ``topics``; to be called inside the event loop that will wait."""
         listener = LoopListener(self)
         with self._lock:
-            for topic in topics:
+            for topic in dict.fromkeys(topics):  # one named twice would wake twice, the second time for nothing
                 self._listeners[topic] = (*self._listeners.get(topic, ()), listener)
         return listener
 
