@@ -96,6 +96,7 @@ class Worker:
         self.on_end: Callable[[Attempt, Outcome], None] | None = None
         self._claims: Loop | None = None
         self._along: _Along | None = None
+        self._accompanied = store if isinstance(store, Accompanied) else None
         self._flushes = Loop("flush", self._flush, wakeups=wakeups, topics=(), poll=self.settings.flush.total_seconds())
 
     # -- life ----------------------------------------------------------------------------------------------------
@@ -227,12 +228,12 @@ class Worker:
     def _stand_by(self) -> None:
         """Let the next claim go along with whatever queues something: where the store can, and nothing is left now."""
         room = self._room()
-        if not isinstance(self._store, Accompanied) or not room:
+        if self._accompanied is None or not room:
             return
         limit = min(sum(room.values()), self.settings.claim_batch)
         work = self._claim_work(room, limit, Offer())
         self._along = _Along(
-            self._store.accompany("queued", lambda tx: work(tx) if self._may_claim else []), room, limit
+            self._accompanied.accompany("queued", lambda tx: work(tx) if self._may_claim else []), room, limit
         )
 
     async def _claimed_along(self) -> bool:
@@ -243,6 +244,7 @@ class Worker:
         claimed = await self._begun(along.claim.result())
         self._hungry = is_short(along.room, claimed, along.limit, self.settings.queues)
         if not self._hungry:
+            await asyncio.sleep(0)  # what was claimed begins first
             self._stand_by()
         return not self._hungry
 

@@ -39,10 +39,12 @@ class Packed(NamedTuple):
 
 def pack(wanted: Sequence[Field], rows: Sequence[Sequence[Any]], *, leave_out_null: bool = False) -> Packed:
     """Sort the values of rows, in the order of ``wanted``, into what they share and what varies."""
+    if len(rows) == 1:
+        return _one(wanted, rows[0], leave_out_null=leave_out_null)
     shared, varying, columns = [], [], []
     parameters: dict[str, Any] = {}
     for field, column in zip(wanted, zip(*rows, strict=True), strict=True):
-        if len(rows) == 1 or _is_shared(field.type, column):
+        if _is_shared(field.type, column):
             if not leave_out_null or column[0] is not None or _never_null(field.type):
                 shared.append(field)
                 parameters[parameter(field.name)] = column[0]
@@ -53,6 +55,15 @@ def pack(wanted: Sequence[Field], rows: Sequence[Sequence[Any]], *, leave_out_nu
         names = [field.name for field in varying]
         parameters[ROWS] = _json([dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)])
     return Packed(tuple(shared), tuple(varying), parameters)
+
+
+def _one(wanted: Sequence[Field], row: Sequence[Any], *, leave_out_null: bool) -> Packed:
+    given = [
+        (field, value)
+        for field, value in zip(wanted, row, strict=True)
+        if value is not None or not leave_out_null or _never_null(field.type)
+    ]
+    return Packed(tuple([field for field, _ in given]), (), {parameter(field.name): value for field, value in given})
 
 
 def parameter(name: str) -> str:
@@ -80,7 +91,7 @@ def _is_shared(kind: Any, column: Sequence[Any]) -> bool:
 
 
 def _never_null(kind: Any) -> bool:
-    return isinstance(kind, Coded) and kind.never_null
+    return getattr(kind, "never_null", False)  # not by isinstance: types of columns are abstract, which makes that slow
 
 
 def _encoded(kind: Any, column: Sequence[Any]) -> Sequence[Any]:
