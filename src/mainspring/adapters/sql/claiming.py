@@ -68,6 +68,7 @@ def _claim(dialect: Dialect, queues: int, *, offered: bool) -> Any:
         _e.started_at: now,
         _e.lease_until: now + bindparam("lease", type_=sa.BigInteger),
         _e.deadline_at: now + sa.type_coerce(_e.timeout, sa.BigInteger) * 1000,
+        **dialect.unchanged(_e.scheduled_at),
     }
     here = (dialect.same_key(_e.id, taken.c.id), unended, still(_e.status, "queued"))
     return executions.update().where(*here).values(values).returning(*(_e[name] for name in EXECUTION.names))

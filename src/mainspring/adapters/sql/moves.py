@@ -88,4 +88,8 @@ def _statement(dialect: Dialect, shared: tuple[Field, ...], varying: tuple[Field
     statement = executions.update().where(key, unended, still(_e.status, source.value))
     if "was_fence" in given:
         statement = statement.where(_e.fence == given.pop("was_fence"))
-    return statement.values({_e[name]: value for name, value in given.items()}).returning(_e.id, _e.fence)
+    values: dict[Any, Any] = {
+        **dialect.unchanged(_e.scheduled_at),
+        **{_e[name]: value for name, value in given.items()},
+    }
+    return statement.values(values).returning(_e.id, _e.fence)

@@ -201,7 +201,7 @@ def _renew(dialect: Dialect) -> Any:
     # to another partition would fail the whole heartbeat. They count as held, and the next heartbeat renews them.
     free = _HELD.with_only_columns(_e.id).with_for_update(skip_locked=True).cte("held").prefix_with("MATERIALIZED")
     mine = executions.update().where(dialect.same_key(_e.id, free.c.id), unended, still(_e.status, "running"))
-    return mine.values(lease_until=bindparam("until"))
+    return mine.values({_e.lease_until: bindparam("until"), **dialect.unchanged(_e.scheduled_at)})
 
 
 @lru_cache(16)
@@ -210,5 +210,5 @@ def _put_progress(dialect: Dialect, shared: tuple[Field, ...], varying: tuple[Fi
     return (
         executions.update()
         .where(dialect.same_key(_e.id, given["id"]), unended, still(_e.status, "running"), _e.fence == given["fence"])
-        .values({_e.progress: given["progress"]})
+        .values({_e.progress: given["progress"], **dialect.unchanged(_e.scheduled_at)})
     )
