@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,9 +20,11 @@ from mainspring.engine.worker import Worker
 from mainspring.engine.worker_settings import WorkerSettings
 from mainspring.model.execution import Execution, Status
 from mainspring.model.wire import definition_from_wire
+from mainspring.moves.claim import claim
 from mainspring.moves.enqueue import EnqueueRequest, enqueue
 from mainspring.moves.jobs import create_job
-from mainspring.ports.store import ExecutionQuery
+from mainspring.ports.store import ExecutionQuery, Tx
+from mainspring.ports.transport import AnythingQueued, DatabaseTransport, Deliveries, Offer, Transport
 from tests.waiting import auntil
 
 
@@ -40,14 +43,16 @@ class Heard(InProcessWakeups):
 class House:
     """A worker on a SQLite file, whose starts are events: a commit in which it claims wakes ``outbox``."""
 
-    def __init__(self, path: Path, slots: int) -> None:
+    def __init__(self, path: Path, slots: int, transport: Transport | None = None) -> None:
         self.wakeups, self.started, self.go = Heard(), asyncio.Queue[int](), asyncio.Event()
         self.store = SqlStore(path, clock=SystemClock(), random=system_random(), wakeups=self.wakeups)
         self.running = self.most = 0
         registry = JobHandlerRegistry()
         registry.register_handler("h", self.handle)
         settings = WorkerSettings(queues={"default": slots}, started_events=True, poll=timedelta(hours=1))
-        self.worker = Worker("w", self.store, registry, self.wakeups, settings, random=system_random())
+        self.worker = Worker(
+            "w", self.store, registry, self.wakeups, settings, random=system_random(), transport=transport
+        )
 
     async def handle(self, n: int = 0) -> None:
         self.running += 1
@@ -57,13 +62,13 @@ class House:
         self.running -= 1
 
     async def stands_by(self) -> None:
-        await auntil("the worker stands by", lambda: bool(self.waiting))
+        await auntil("the worker stands by", lambda: self.waiting)
         self.wakeups.calls.clear()
 
     @property
-    def waiting(self) -> int:
+    def waiting(self) -> bool:
         assert self.store._writer is not None
-        return len(self.store._writer.companions)
+        return bool(self.store._writer.companions)
 
     async def enqueue(self, jobs: int = 1) -> list[Execution]:
         requests = [EnqueueRequest("h", {"n": n}) for n in range(jobs)]
@@ -129,6 +134,65 @@ async def test_a_worker_that_is_held_claims_nothing_along(house: House) -> None:
 
 async def test_a_worker_that_stops_leaves_no_claim_behind(house: House) -> None:
     await house.worker.stop()
-    assert house.waiting == 0
+    assert not house.waiting
     await house.enqueue()
     assert await house.statuses() == [Status.QUEUED]
+
+
+class Naming(DatabaseTransport):
+    """A transport that names what was announced, as streams do, and may lose it."""
+
+    may_lose = True
+
+    def __init__(self) -> None:
+        self.named: list[str] = []
+        self.tries: list[tuple[tuple[str, ...], int]] = []
+
+    async def deliveries(self, worker_id: str, queues: Mapping[str, int], *, poll: float) -> Deliveries:
+        return NamedDeliveries(self)
+
+
+class NamedDeliveries(AnythingQueued):
+    topic = "delivered"
+
+    def __init__(self, transport: Naming) -> None:
+        self._transport = transport
+
+    def offer(self, room: Mapping[str, int], limit: int) -> Offer | None:
+        named, self._transport.named = self._transport.named, []
+        return Offer(tuple(named)) if named else None
+
+    def tried(self, offer: Offer, claimed: int, limit: int) -> bool:
+        self._transport.tries.append((offer.ids or (), claimed))
+        return False
+
+
+async def test_what_went_along_before_a_stream_named_it_is_not_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offered: list[Sequence[str] | None] = []
+
+    def claiming(tx: Tx, worker_id: str, **options: Any) -> list[Execution]:
+        offered.append(options["offered"])
+        return claim(tx, worker_id, **options)
+
+    monkeypatch.setattr("mainspring.engine.worker.claim", claiming)
+    house = House(tmp_path / "jobs.db", 10, transport := Naming())
+    await house.store.open()
+    await house.worker.start()
+    await house.stands_by()
+    (first,) = await house.enqueue()
+    await house.started.get()
+    await house.stands_by()
+    assert offered == [None]
+    transport.named = [first.id, "unheard-of"]
+    house.wakeups.notify("delivered")
+    await auntil("the offer was tried", lambda: transport.tries)
+    assert (transport.tries, offered) == ([((first.id, "unheard-of"), 0)], [None, ("unheard-of",)])
+    transport.named = [first.id]  # by a retry, for all we know
+    house.wakeups.notify("delivered")
+    await auntil("the second offer was tried", lambda: len(transport.tries) == 2)
+    assert offered[2:] == [(first.id,)]
+    house.go.set()
+    await house.worker.stop()
+    await house.store.close()

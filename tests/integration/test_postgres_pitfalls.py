@@ -112,7 +112,7 @@ async def test_p4_what_waited_for_a_limit_is_let_through_when_it_holds_it(store:
 
 
 def test_p5_many_wake_ups_are_few_notifications(url: str) -> None:
-    telegraph = Telegraph(url, None)
+    telegraph = Telegraph(url, lambda *topics: None)
     with psycopg.connect(url, autocommit=True) as listener:
         listener.execute(f"LISTEN {CHANNEL}")
         telegraph.start()

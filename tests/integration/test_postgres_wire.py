@@ -15,7 +15,7 @@ from mainspring.adapters.sql import postgres_pipeline as module
 from mainspring.adapters.sql import postgres_wire, telegraph
 from mainspring.adapters.sql.postgres import PostgresSettings, PostgresStore
 from mainspring.adapters.sql.postgres_pipeline import Pipeline
-from mainspring.errors import ConflictError, MainspringError, StoreError
+from mainspring.errors import ConflictError, MainspringError, StoreError, StoreUnavailableError
 from mainspring.model.execution import Execution
 from mainspring.moves.claim import claim
 from mainspring.moves.enqueue import EnqueueRequest, enqueue
@@ -51,13 +51,67 @@ async def trips(store: PostgresStore, work: Callable[[Tx], Any], monkeypatch: py
     return sent
 
 
-async def test_an_enqueue_takes_two_round_trips_and_so_does_a_claim(store: PostgresStore, monkeypatch: Any) -> None:
+def claim_alone(tx: Tx) -> list[Execution]:
+    lease = timedelta(seconds=15)
+    return claim(tx, "w", queues={"default": 1}, handlers=["work"], limit=1, lease=lease, alone=True)
+
+
+async def test_an_enqueue_takes_two_round_trips_and_a_claim_alone_takes_one(
+    store: PostgresStore, monkeypatch: Any
+) -> None:
     begin, end = await trips(store, lambda tx: enqueue(tx, ONE), monkeypatch)
     assert begin == 3, "BEGIN, the clock and the limits"
     assert end in (2, 3), "the INSERT and COMMIT, and what others are told"
     assert await trips(store, claim_one, monkeypatch) == [3, 1]
     claimed = await store.read(lambda tx: tx.executions.find(ExecutionQuery(handler="work")))
     assert [execution.attempt for execution in claimed] == [1, 1, 1]
+    for _ in range(3):
+        await store.write(lambda tx: enqueue(tx, ONE))
+    assert await trips(store, claim_alone, monkeypatch) == [4]
+    claimed = await store.read(lambda tx: tx.executions.find(ExecutionQuery(handler="work")))
+    assert [execution.attempt for execution in claimed] == [1] * 6
+
+
+async def test_what_work_does_after_the_end_it_sent_along_is_a_transaction_of_its_own(store: PostgresStore) -> None:
+    for _ in range(10):
+        await store.write(lambda tx: enqueue(tx, ONE))
+
+    def goes_on(tx: Tx) -> list[Execution]:
+        claimed, now = claim_alone(tx), tx.now
+        tx.platforms.put_note("claimed", claimed[0].id)
+        assert tx.now >= now
+        return claimed
+
+    def fails(tx: Tx) -> None:
+        claim_alone(tx)
+        tx.platforms.put_note("failed", "x")
+        raise LookupError("not today")
+
+    for _ in range(2):  # what is asked for the first time goes SQLAlchemy's way
+        await store.write(claim_alone)
+    for _ in range(3):
+        (claimed,) = await store.write(goes_on)
+        assert await store.read(lambda tx: tx.platforms.note("claimed")) == claimed.id
+        with pytest.raises(LookupError, match="not today"):
+            await store.write(fails)
+    assert await store.read(lambda tx: tx.platforms.note("failed")) is None
+    found = await store.read(lambda tx: tx.executions.find(ExecutionQuery(handler="work")))
+    assert sorted(execution.attempt for execution in found) == [0] * 2 + [1] * 8
+
+
+async def test_a_claim_whose_connection_was_lost_is_not_said_again(url: str) -> None:
+    """Nobody knows whether it was done: what it may have got is given back at the next heartbeat, as after any loss."""
+    store = PostgresStore(url, random=Random(1), settings=PostgresSettings(pool_size=1))
+    await store.open()
+    for _ in range(6):
+        await store.write(lambda tx: enqueue(tx, ONE))
+        await store.write(claim_alone)
+    await terminated(url, await store.read(backend_pid))
+    with pytest.raises(StoreUnavailableError):
+        await store.write(claim_alone)
+    await store.write(lambda tx: enqueue(tx, ONE))
+    assert len(await store.write(claim_alone)) == 1
+    await store.close()
 
 
 async def test_a_write_that_is_refused_when_nobody_waits_for_it_undoes_all(store: PostgresStore) -> None:

@@ -41,7 +41,7 @@ class Ears:
 def test_what_arrives_while_we_tell_something_ourselves_is_heard(postgres18_url: str) -> None:
     """It was not: the driver took it out of the line with the answer to our own statement, and kept it."""
     ears = Ears()
-    telegraph = Telegraph(postgres18_url, ears)
+    telegraph = Telegraph(postgres18_url, ears.notify)
     with (
         psycopg.connect(postgres18_url, autocommit=True) as mine,
         psycopg.connect(postgres18_url, autocommit=True) as other,
@@ -59,7 +59,7 @@ def test_what_arrives_while_we_tell_something_ourselves_is_heard(postgres18_url:
 def test_what_others_tell_is_heard_while_we_gather_what_we_tell(postgres18_url: str, monkeypatch) -> None:
     monkeypatch.setattr(module, "GATHER", 3_600.0)
     ears = Ears()
-    telegraph = Telegraph(postgres18_url, ears)
+    telegraph = Telegraph(postgres18_url, ears.notify)
     with psycopg.connect(postgres18_url, autocommit=True) as other:
         other.execute(f"LISTEN {CHANNEL}")
         telegraph.start()
@@ -78,7 +78,7 @@ def test_what_others_tell_is_heard_while_we_gather_what_we_tell(postgres18_url: 
 def test_what_is_to_be_told_is_told_although_it_is_closed_between_two_looks(postgres18_url: str, monkeypatch) -> None:
     """It was not: closed after it had looked whether to tell and before it looked whether to end, it ended."""
     monkeypatch.setattr(module, "GATHER", 3_600.0)
-    telegraph = Telegraph(postgres18_url, Ears())
+    telegraph = Telegraph(postgres18_url, Ears().notify)
     look = module._time
 
     def closed_as_it_looks() -> float:

@@ -1,4 +1,7 @@
-"""A worker's slots: how many of each queue are free, and whether a claim may have left something for want of one."""
+"""A worker's slots: how many of each queue are free, and whether a claim may have left something for want of one.
+
+And what it has got before it was offered.
+"""
 
 from __future__ import annotations
 
@@ -24,3 +27,28 @@ def is_short(room: Mapping[str, int], claimed: Sequence[Execution], limit: int, 
         return True
     taken = Counter(execution.queue for execution in claimed)
     return any(taken[queue] >= slots for queue, slots in room.items())
+
+
+class Forestalled:
+    """Executions a worker has claimed before its transport named them: the last thousand. Each is named once.
+
+    >>> early = Forestalled()
+    >>> early.add(["a", "b"])
+    >>> early.left_of(["b", "c"]), early.left_of(["b", "c"])
+    (('c',), ('b', 'c'))
+    """
+
+    MOST = 1_000
+
+    def __init__(self) -> None:
+        self._ids: dict[str, None] = {}
+
+    def add(self, ids: Iterable[str]) -> None:
+        """Remember what was claimed."""
+        self._ids |= dict.fromkeys(ids)
+        for oldest in list(self._ids)[: -self.MOST]:
+            del self._ids[oldest]
+
+    def left_of(self, ids: Iterable[str]) -> tuple[str, ...]:
+        """Return those of ``ids`` that are still to be claimed, and forget the others: a retry is named again."""
+        return tuple(one for one in ids if self._ids.pop(one, self) is self)

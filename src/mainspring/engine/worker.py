@@ -19,7 +19,7 @@ from mainspring.engine.heartbeat import Held, renew
 from mainspring.engine.registry import JobHandlerRegistry
 from mainspring.engine.service import Loop
 from mainspring.engine.settler import Settler
-from mainspring.engine.slots import free_slots, is_short
+from mainspring.engine.slots import Forestalled, free_slots, is_short
 from mainspring.engine.threads import Threads
 from mainspring.engine.worker_settings import WorkerSettings, WorkerStats
 from mainspring.errors import NotFoundError, StoreUnavailableError
@@ -32,7 +32,7 @@ from mainspring.moves.end import give_back
 from mainspring.ports.clock import Wakeups
 from mainspring.ports.store import Accompanied, Companion, Store, Tx
 from mainspring.ports.tracing import Tracing
-from mainspring.ports.transport import AnythingQueued, DatabaseTransport, Deliveries, Offer, Transport
+from mainspring.ports.transport import AnythingQueued, DatabaseTransport, Deliveries, Transport
 
 logger = logging.getLogger("mainspring")
 
@@ -96,6 +96,7 @@ class Worker:
         self.on_end: Callable[[Attempt, Outcome], None] | None = None
         self._claims: Loop | None = None
         self._along: _Along | None = None
+        self._forestalled = Forestalled()
         self._accompanied = store if isinstance(store, Accompanied) else None
         self._flushes = Loop("flush", self._flush, wakeups=wakeups, topics=(), poll=self.settings.flush.total_seconds())
 
@@ -190,9 +191,11 @@ class Worker:
         offer = self._deliveries.offer(room, limit)
         if offer is None:
             self._hungry = len(room) < len(self.settings.queues)
+            self._stand_by()
             return None
+        left = None if offer.ids is None else self._forestalled.left_of(offer.ids)
         try:
-            claimed = await self.take(self._claim_work(room, limit, offer))
+            claimed = [] if left == () else await self.take(self._claim_work(room, limit, left))
         except BaseException:
             self._deliveries.failed(offer)
             raise
@@ -202,7 +205,9 @@ class Worker:
             self._stand_by()
         return 0.0 if more else None
 
-    def _claim_work(self, room: Mapping[str, int], limit: int, offer: Offer) -> Callable[[Tx], list[Execution]]:
+    def _claim_work(
+        self, room: Mapping[str, int], limit: int, offered: Sequence[str] | None = None
+    ) -> Callable[[Tx], list[Execution]]:
         def work(tx: Tx) -> list[Execution]:
             return claim(
                 tx,
@@ -211,8 +216,9 @@ class Worker:
                 handlers=self._handlers(),
                 limit=limit,
                 lease=self.settings.lease,
-                offered=offer.ids,
+                offered=offered,
                 started_events=self.settings.started_events,
+                alone=True,
             )
 
         return work
@@ -226,12 +232,12 @@ class Worker:
         return not (self.held or self._draining or unsettled)
 
     def _stand_by(self) -> None:
-        """Let the next claim go along with whatever queues something: where the store can, and nothing is left now."""
+        """Leave the next claim to the store, for when something is queued: where it can, and nothing is left now."""
         room = self._room()
         if self._accompanied is None or not room:
             return
         limit = min(sum(room.values()), self.settings.claim_batch)
-        work = self._claim_work(room, limit, Offer())
+        work = self._claim_work(room, limit)
         self._along = _Along(
             self._accompanied.accompany("queued", lambda tx: work(tx) if self._may_claim else []), room, limit
         )
@@ -242,6 +248,8 @@ class Worker:
         if along is None or along.claim.withdraw():
             return False
         claimed = await self._begun(along.claim.result())
+        if self._transport.may_lose:
+            self._forestalled.add(execution.id for execution in claimed)
         self._hungry = is_short(along.room, claimed, along.limit, self.settings.queues)
         if not self._hungry:
             await asyncio.sleep(0)  # what was claimed begins first

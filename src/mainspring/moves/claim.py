@@ -21,14 +21,18 @@ def claim(
     only: str | None = None,
     offered: Sequence[str] | None = None,
     started_events: bool = False,
+    alone: bool = False,
 ) -> list[Execution]:
     """Lease queued executions to a worker by the store's clock; return them as they are now stored.
 
     However many callers there are, no execution is on lease to two of them. Each claim raises the fence. ``queues``
     says how many of each queue the worker has room for. ``offered`` narrows the claim to executions a transport named,
     which may be unknown, long ended, of another queue, or not for this worker; ``only`` to one, whatever its queue.
-    With ``started_events`` each claim is an event, ``scheduler:execution.started``.
+    With ``started_events`` each claim is an event, ``scheduler:execution.started``. ``alone``: the transaction is for
+    this claim and nothing else, so that its end may go along with it.
     """
+    if alone and only is None and not started_events:
+        tx.end_with_next()
     if only is not None:
         mine = _claim_one(tx, worker_id, only, lease)
     else:

@@ -26,7 +26,10 @@ class Announcer(Protocol):
         """
 
     def wakes(self, announcements: Sequence[Announcement]) -> Iterable[str]:
-        """Return topics that `announce` is sure to return for these: they may be told with the commit itself."""
+        """Return topics that may be told with the commit itself, where that costs little, however `announce` goes on.
+
+        Whoever hears them so may find the work before it is announced.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +197,8 @@ class Aftermath:
         self.topics.update(other.topics)
         self.announcements += other.announcements
 
-    def sure(self, announcer: Announcer) -> list[str]:
-        """Return topics that are woken whatever happens, once it has committed."""
+    def early(self, announcer: Announcer) -> list[str]:
+        """Return topics that may be told with the commit itself."""
         return list(self.topics | dict.fromkeys(announcer.wakes(self.announcements)))
 
     def pass_on(self, announcer: Announcer) -> list[str]:

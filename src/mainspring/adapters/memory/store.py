@@ -112,6 +112,9 @@ class MemoryTx:
     def new_ids(self, count: int) -> list[str]:
         return [self.new_id() for _ in range(count)]
 
+    def end_with_next(self) -> None:
+        """Nothing to spare."""
+
     def wake(self, *topics: str) -> None:
         self.aftermath.topics.update(dict.fromkeys(topics))
 

@@ -103,7 +103,7 @@ class RedisTransport:
         return _woken(announcements) if dropped else ()
 
     def wakes(self, announcements: Sequence[Announcement]) -> Iterable[str]:
-        return ()  # not while the streams carry them
+        return _woken(announcements)  # the streams carry the load; where it is quiet, a commit can tell sooner
 
     async def announce_again(self, dispatches: Sequence[Dispatch]) -> int:
         """Announce what streams may have lost: those that hold less than ``enough`` entries."""

@@ -93,18 +93,22 @@ class Line:
     async def call(self, work: Work[Any], *, reading: bool = False) -> Any:
         """Run work and wait for it in the present event loop."""
         call = Call(work, asyncio.get_running_loop(), reading)
-        self._put(call)
+        self._called(call)
         return await call.future  # type: ignore[misc]  # an asyncio future, since it was given a loop
 
     def call_blocking(self, work: Work[Any], *, reading: bool = False) -> Any:
         """Run work and wait for it in the present thread."""
         call = Call(work, None, reading)
-        self._put(call)
+        self._called(call)
         return call.future.result()
 
-    def _put(self, call: Call) -> None:
+    def _called(self, call: Call) -> None:
         if threading.current_thread() in self._threads:
             raise StoreError("work called the store it runs in: use its transaction instead")
+        self.put(call)
+
+    def put(self, call: Call) -> None:
+        """Let a call wait for the next free thread. Raises `StoreUnavailableError` once the line is closed."""
         with self._lock:
             if not self._open:
                 raise StoreUnavailableError("the store is not open")

@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+from mainspring.adapters.sql.companions import Companions, Waiting
 from mainspring.adapters.sql.failures import translated
 from mainspring.adapters.sql.guards import connect_arguments, server_settings
-from mainspring.adapters.sql.line import Line
+from mainspring.adapters.sql.line import Line, deliver
 from mainspring.adapters.sql.partitions import LAYING_OUT
 from mainspring.adapters.sql.postgres_activity import activity
 from mainspring.adapters.sql.postgres_session import PostgresSession
@@ -28,7 +29,7 @@ from mainspring.adapters.sql.statements import Statements
 from mainspring.adapters.sql.telegraph import Telegraph
 from mainspring.adapters.sql.tx import SqlTx
 from mainspring.adapters.sql.walls import raise_walls
-from mainspring.errors import SchemaError
+from mainspring.errors import SchemaError, StoreUnavailableError
 from mainspring.model.ids import Ids
 from mainspring.ports.activity import Activity
 from mainspring.ports.clock import Wakeups
@@ -95,6 +96,7 @@ class PostgresStore:
         )
         self._statements = Statements(self._engine.dialect)
         self._calls = Line("calls")
+        self._companions = Companions()
         self._telegraph: Telegraph | None = None
         self._opened = False
 
@@ -128,7 +130,7 @@ class PostgresStore:
         )
         if not pooled:
             plain = self._url.set(drivername="postgresql").render_as_string(hide_password=False)
-            self._telegraph = Telegraph(plain, self._wakeups, **self._options()["connect_args"])
+            self._telegraph = Telegraph(plain, self._wake, **self._options()["connect_args"])
             self._telegraph.start()
         self._opened = True
 
@@ -201,6 +203,12 @@ class PostgresStore:
         result: T = self._calls.call_blocking(work, reading=True)
         return result
 
+    def accompany(self, topic: str, work: Work[T]) -> Waiting[T]:
+        """Run ``work`` as soon as ``topic`` is woken, here or by another process, without a turn of the event loop."""
+        if not self._opened:
+            raise StoreUnavailableError("the store is not open")
+        return self._companions.add(topic, work)
+
     def _run(self, wire: Wire, work: Work[Any]) -> tuple[Any, Aftermath]:
         session = PostgresSession(wire, self._statements, record_transitions=self._record_transitions)
         tx = SqlTx(session, self._ids)
@@ -210,17 +218,25 @@ class PostgresStore:
 
     def _words(self, aftermath: Aftermath) -> str | None:
         """What other processes are told along with the commit."""
-        topics = aftermath.sure(self._announcer) if self._telegraph is not None and aftermath else ()
+        topics = aftermath.early(self._announcer) if self._telegraph is not None and aftermath else ()
         return self._telegraph.words(topics) if self._telegraph is not None and topics else None
 
-    def _committed(self, aftermath: Aftermath, told: bool) -> None:
-        sure = aftermath.sure(self._announcer) if told else ()
-        topics = aftermath.pass_on(self._announcer)
-        if not topics:
-            return
+    def _wake(self, *topics: str) -> None:
+        for call in self._companions.take(topics) if self._companions else ():
+            try:
+                self._calls.put(call)
+            except StoreUnavailableError as error:
+                call.error = error
+                deliver([call])
         if self._wakeups is not None:
             self._wakeups.notify(*topics)
-        if self._telegraph is not None and (left := [topic for topic in topics if topic not in sure]):
+
+    def _committed(self, aftermath: Aftermath, told: bool) -> None:
+        early = aftermath.early(self._announcer) if told else []
+        topics = aftermath.pass_on(self._announcer)
+        if topics or early:
+            self._wake(*dict.fromkeys([*early, *topics]))
+        if self._telegraph is not None and (left := [topic for topic in topics if topic not in early]):
             self._telegraph.send(left)
 
 

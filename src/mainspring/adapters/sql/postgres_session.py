@@ -37,6 +37,10 @@ class PostgresSession(Session):
         else:
             self._guarded(self._wire.put, known.numbered, known.values(parameters), conflict)
 
+    def end_with_next(self) -> None:
+        if not self.record_transitions:  # which are written in the same transaction
+            self._wire.end_with_next()
+
     def _run(self, statement: Any, parameters: dict[str, Any]) -> Result:
         known = self._statements.known(statement)
         if known is None:

@@ -53,15 +53,22 @@ class Wire:
         self._clock = Message(clock, kept=True, heard=self._set_now)
         self._connection: sa.Connection | None = None
         self._pipeline: Pipeline
+        self._first: list[Message] = []
         self._waiting: list[Message] = []
-        self._begun = False
+        self._begun = self._ending = self._ended = False
         self._now: datetime | None = None
 
     # -- one transaction -----------------------------------------------------------------------------------------
 
     def begin(self, *, reading: bool) -> None:
         """Begin a transaction with whatever is asked first."""
-        self._waiting, self._begun, self._now = [_SNAPSHOT if reading else _BEGIN, self._clock], False, None
+        self._first = [_SNAPSHOT if reading else _BEGIN, self._clock]
+        self._waiting, self._begun, self._now = [*self._first], False, None
+        self._ending = self._ended = False
+
+    def end_with_next(self) -> None:
+        """Send the COMMIT along with the next question."""
+        self._ending = True
 
     @property
     def now(self) -> datetime:
@@ -78,7 +85,13 @@ class Wire:
     def ask(self, text: bytes, values: Sequence[Any]) -> PGresult:
         """Return the answer to a statement. Raises SQLAlchemy's errors, and ours for what was put before."""
         self._waiting.append(self._message(text, values))
-        return self._say()[-1]
+        if not self._ending:
+            return self._say()[-1]
+        self._waiting.append(_COMMIT)
+        answer = self._say(again=False)[-2]
+        # Should work go on, it begins anew.
+        self._waiting, self._begun, self._ending, self._ended = [*self._first], False, False, True
+        return answer
 
     def rows(self, answer: PGresult) -> Sequence[tuple[Any, ...]]:
         """Return the rows of an answer as the driver reads them."""
@@ -95,6 +108,8 @@ class Wire:
 
         Returns whether they were told: that may fail, and changes nothing about what was committed.
         """
+        if self._ended and self._waiting == self._first:
+            return False
         if not self._begun:  # what may be said again, on another connection, ends nothing
             self._say()
         self._waiting.append(_COMMIT)
@@ -115,12 +130,12 @@ class Wire:
         except BaseException:
             self.drop()
 
-    def _say(self) -> list[PGresult]:
+    def _say(self, *, again: bool = True) -> list[PGresult]:
         said, self._waiting = self._waiting, []
         try:
             return self._answered(said)
         except sa.exc.DBAPIError as error:
-            if self._begun or not error.connection_invalidated:
+            if self._begun or not again or not error.connection_invalidated:
                 raise
             self.drop()  # it was lost while nobody used it, and nothing has begun
             return self._answered(said)

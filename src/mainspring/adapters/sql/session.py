@@ -63,6 +63,10 @@ class Session(ABC):
             raise self._failed
 
     @abstractmethod
+    def end_with_next(self) -> None:
+        """Let the next statement take the end along."""
+
+    @abstractmethod
     def _run(self, statement: Any, parameters: dict[str, Any]) -> Result:
         """Run a statement. Raises SQLAlchemy's errors."""
 
@@ -97,6 +101,9 @@ class SqliteSession(Session):
     @property
     def now(self) -> datetime:
         return self._now
+
+    def end_with_next(self) -> None:
+        """Nothing to spare: there are no round trips."""
 
     def _run(self, statement: Any, parameters: dict[str, Any]) -> Result:
         known = self._statements.known(statement)

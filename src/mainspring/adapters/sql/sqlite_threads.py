@@ -13,10 +13,11 @@ import queue
 import sqlite3
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 
+from mainspring.adapters.sql.companions import Companions
 from mainspring.adapters.sql.failures import translated
 from mainspring.adapters.sql.line import Call, Line, LineThread, deliver
 from mainspring.adapters.sql.sqlite import raw
@@ -25,8 +26,6 @@ from mainspring.ports.store import Work
 from mainspring.ports.transport import Aftermath
 
 logger = logging.getLogger("mainspring")
-
-T = TypeVar("T")
 
 #: Most works in one transaction: a bound on how long the first of them waits for the last.
 GROUP = 256
@@ -79,23 +78,6 @@ class Reader(ConnectionThread):
             del call
 
 
-class Waiting(Generic[T]):
-    """`Companion` that waits with the writer."""
-
-    def __init__(self, call: Call, companions: dict[Call, str], topic: str) -> None:
-        self._call, self._companions = call, companions
-        companions[call] = topic
-
-    def withdraw(self) -> bool:
-        """Wait no longer; False where it goes along already, or has."""
-        return self._companions.pop(self._call, None) is not None
-
-    async def result(self) -> T:
-        """Return what it returned, once that has committed."""
-        result: T = await self._call.future  # type: ignore[misc]  # an asyncio future, since it was given a loop
-        return result
-
-
 class Writer(ConnectionThread):
     """Runs works that write, those that wait together in one transaction.
 
@@ -118,8 +100,8 @@ class Writer(ConnectionThread):
     ) -> None:
         super().__init__("mainspring-writer", line, connections, run)
         self.checkpoints = False
-        #: Calls that wait for a transaction which wakes their topic; taking one out is one step of the interpreter.
-        self.companions: dict[Call, str] = {}
+        #: What goes along with the transaction that wakes it.
+        self.companions = Companions()
         self._committed, self._woken = committed, woken
         self._by_itself = False
         self._commits = 0
@@ -180,12 +162,9 @@ class Writer(ConnectionThread):
         deliver(group)
 
     def _along(self, group: Sequence[Call]) -> list[Call]:
-        """Return the companions of what this transaction wakes; they wait no longer."""
-        topics = {
-            topic for call in group if call.error is None and call.aftermath for topic in self._woken(call.aftermath)
-        }
-        wanted = [call for call, topic in list(self.companions.items()) if topic in topics]
-        return [call for call in wanted if self.companions.pop(call, None) is not None]
+        """Return the companions of what this transaction wakes."""
+        done = [call.aftermath for call in group if call.error is None and call.aftermath]
+        return self.companions.take({topic for aftermath in done for topic in self._woken(aftermath)})
 
     def _run_all(
         self, connection: sa.Connection, driver: sqlite3.Connection, group: Sequence[Call], *, alone: bool

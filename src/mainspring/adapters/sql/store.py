@@ -15,13 +15,14 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+from mainspring.adapters.sql.companions import Waiting
 from mainspring.adapters.sql.engine_lock import EngineLock
 from mainspring.adapters.sql.failures import translated
-from mainspring.adapters.sql.line import Call, Line
+from mainspring.adapters.sql.line import Line
 from mainspring.adapters.sql.schema import prepare_sqlite, sqlite_revision
 from mainspring.adapters.sql.session import SqliteSession
 from mainspring.adapters.sql.sqlite import SqliteSettings, connections, database_path
-from mainspring.adapters.sql.sqlite_threads import Reader, Waiting, Writer
+from mainspring.adapters.sql.sqlite_threads import Reader, Writer
 from mainspring.adapters.sql.statements import Statements
 from mainspring.adapters.sql.tx import SqlTx
 from mainspring.errors import StoreError, StoreUnavailableError
@@ -165,7 +166,7 @@ class SqlStore:
         """Run ``work`` along with the next transaction that wakes ``topic``, in its commit."""
         if self._writer is None:
             raise StoreUnavailableError("the store is not open")
-        return Waiting(Call(work, asyncio.get_running_loop()), self._writer.companions, topic)
+        return self._writer.companions.add(topic, work)
 
     def write_blocking(self, work: Work[T]) -> T:
         """Do `write` from any thread."""
@@ -186,7 +187,7 @@ class SqlStore:
         return result, tx.aftermath
 
     def _woken(self, aftermath: Aftermath) -> list[str]:
-        return aftermath.sure(self._announcer)
+        return aftermath.early(self._announcer)
 
     def _committed(self, aftermath: Aftermath) -> None:
         topics = aftermath.pass_on(self._announcer)

@@ -13,12 +13,10 @@ import secrets
 import select
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import psycopg
-
-from mainspring.ports.clock import Wakeups
 
 logger = logging.getLogger("mainspring")
 
@@ -39,8 +37,8 @@ def _time() -> float:
 class Telegraph:
     """Tells other processes what this one woke, and this one what they did."""
 
-    def __init__(self, url: str, wakeups: Wakeups | None, **options: Any) -> None:
-        self._url, self._wakeups, self._options = url, wakeups, options
+    def __init__(self, url: str, wake: Callable[..., None], **options: Any) -> None:
+        self._url, self._wake, self._options = url, wake, options
         self._topics: set[str] = set()
         self._free_at = 0.0
         # Also told, by which a process knows its own words; to others it is a topic that nobody listens to.
@@ -99,8 +97,7 @@ class Telegraph:
         while not self._closed:
             try:
                 with psycopg.connect(self._url, autocommit=True, **self._options) as connection:
-                    if self._wakeups is not None:
-                        self.listen(connection)
+                    self.listen(connection)
                     self._serve(connection)
             except psycopg.Error as error:
                 logger.debug("notifications are cut off, trying again: %s", error)
@@ -130,8 +127,8 @@ class Telegraph:
 
     def _heard(self, topics: str) -> None:
         words = topics.split(",")
-        if self._mark not in words and self._wakeups is not None:
-            self._wakeups.notify(*words)
+        if self._mark not in words:
+            self._wake(*words)
 
     def tell(self, connection: psycopg.Connection[Any]) -> bool:
         """Send what there is to send, in one notification; return whether there was anything."""

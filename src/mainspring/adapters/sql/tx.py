@@ -84,6 +84,9 @@ class SqlTx:
         now = self._session.now
         return [self._ids.new(now) for _ in range(count)]
 
+    def end_with_next(self) -> None:
+        self._session.end_with_next()
+
     def wake(self, *topics: str) -> None:
         self.aftermath.topics.update(dict.fromkeys(topics))
 

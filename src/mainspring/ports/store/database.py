@@ -36,10 +36,10 @@ class Store(Protocol):
 
 
 class Companion(Protocol[T_co]):
-    """Work that waits for the transaction it goes along with."""
+    """Work that waits for what it goes along with."""
 
     def withdraw(self) -> bool:
-        """Wait no longer; False where it goes along already, or has, so that there is a result."""
+        """Wait no longer; False where it is under way already, or done, so that there is a result."""
 
     async def result(self) -> T_co:
         """Return what it returned, once that has committed. Raises what it raised, as `Store.write` does."""
@@ -47,10 +47,11 @@ class Companion(Protocol[T_co]):
 
 @runtime_checkable
 class Accompanied(Protocol):
-    """A store in whose transactions other work of this process may go along: one with a single writer."""
+    """A store that starts work by itself when a topic is woken, without asking the event loop first."""
 
     def accompany(self, topic: str, work: Work[T]) -> Companion[T]:
-        """Run ``work`` once, at the end of the next transaction that wakes ``topic`` (see `Wakeups`): in its commit.
+        """Run ``work`` once, when ``topic`` (see `Wakeups`) is woken; it sees what was written by whoever wakes it.
 
-        It sees what that transaction has written, and what it raises undoes nothing but itself.
+        A store with one writer runs it at the end of the very transaction that wakes the topic, in its commit; what it
+        raises then undoes nothing but itself. Others run it at once in a transaction of its own.
         """

@@ -59,6 +59,12 @@ class Tx(Protocol):
     def new_ids(self, count: int) -> list[str]:
         """Return ``count`` new ids in ascending order."""
 
+    def end_with_next(self) -> None:
+        """Let the next statement take the transaction's end along, where that spares a round trip.
+
+        For work of one statement: whatever it asks or writes after that is a transaction of its own.
+        """
+
     def wake(self, *topics: str) -> None:
         """Ask that ``topics`` (see `Wakeups`) are notified once this transaction has committed."""
 
