@@ -217,7 +217,8 @@ class JobDispatcherWorker:
         def work(tx: Tx) -> Planned:
             spans.clear()  # of a run that was undone: what is not ended is not recorded
             mark = None if self._tracing is None else partial(_marked, self._tracing, spans)
-            return plan_due(tx, self._schedules, self.worker_id, limit=limit, mark=mark, ahead=self._ahead)
+            ahead = self._ahead
+            return plan_due(tx, self._schedules, self.worker_id, limit=limit, mark=mark, ahead=ahead, alone=True)
 
         planned = await self._store.write(work)
         for span in spans:

@@ -48,11 +48,13 @@ def plan_due(
     limit: int = 500,
     mark: Callable[[Execution], Execution] | None = None,
     ahead: Ahead | None = None,
+    alone: bool = False,
 ) -> Planned:
     """Decide every due instant of up to ``limit`` due jobs and record it: ledger, executions, outbox and cursors.
 
     ``mark`` is given each new execution before it is stored and returns it, with the ids of its trace. ``ahead`` is
-    what the dispatcher foresees: what of it still holds need not be worked out now.
+    what the dispatcher foresees: what of it still holds need not be worked out now. ``alone``: the transaction is for
+    this step and nothing else, so that its end may go along with the last question.
 
     A crash anywhere leaves the jobs due again, never half dispatched. A job whose deciding fails is paused with the
     reason, so that it neither stalls the others nor is tried for ever.
@@ -80,6 +82,8 @@ def plan_due(
         assert plan.cursor is not None
         done.completed += plan.cursor.status is JobStatus.COMPLETED
         done.more = done.more or (plan.cursor.next_run_at is not None and plan.cursor.next_run_at <= tx.now)
+    if alone:
+        tx.end_with_next()
     done.next_due_at = tx.jobs.next_due_at()
     return done
 

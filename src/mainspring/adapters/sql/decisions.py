@@ -54,7 +54,7 @@ class SqlDecisionTable(SqlTable):
     """`DecisionTable` in SQL."""
 
     def add(self, decisions: Sequence[Decision]) -> None:
-        self._insert_values(_SHAPE, decisions, conflict="one of these instants is decided already")
+        self._put_values(_SHAPE, decisions, conflict="one of these instants is decided already")
 
     def get(self, job_id: str, scheduled_at: datetime, key: str = "") -> Decision | None:
         where = {"job": job_id, "at": scheduled_at, "key": key}

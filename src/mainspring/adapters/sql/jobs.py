@@ -25,7 +25,7 @@ from mainspring.adapters.sql.tables import (
     kept_job,
     paused_job,
 )
-from mainspring.adapters.sql.types import to_json
+from mainspring.adapters.sql.types import micros, to_json
 from mainspring.errors import ConflictError
 from mainspring.model.job import Job, JobCursor, JobStats, JobStatus, JobType
 from mainspring.model.wire import definition_to_wire
@@ -44,16 +44,9 @@ _ARCHIVED = (
     .limit(1)
 )
 _LOCKED = {statement: statement.with_for_update() for statement in (_BY_ID, _BY_NAME, _ARCHIVED)}
-_DUE = (
-    _JOB.select.where(due_job, _j.next_run_at <= bindparam("now"))
-    .order_by(_j.next_run_at, _j.id)
-    .limit(bindparam("limit"))
-    .with_for_update(skip_locked=True)
-)
 # All of a job that planning changes or an edit has to, without what takes long to read.
 _SEEN = tuple(name for name in _JOB.names if name != "definition")
 _seen = attrgetter(*_SEEN)
-_DUE_SEEN = _DUE.with_only_columns(*(_j[name] for name in _SEEN))
 _UPCOMING = (
     sa.select(*(_j[name] for name in _SEEN))
     .where(due_job, _j.next_run_at > bindparam("now"), _j.next_run_at <= bindparam("until"))
@@ -174,10 +167,10 @@ class SqlJobTable(SqlTable):
         return _JOB.rows(self._all(statement.order_by(_j.name, _j.id).limit(sa.literal(limit))))
 
     def due(self, limit: int, *, known: Mapping[str, Job] = {}) -> list[Job]:
-        now = self._session.now
-        if not known:
-            return _JOB.rows(self._all(_DUE, now=now, limit=limit))
-        return self._whole(self._all(_DUE_SEEN, now=now, limit=limit), known)
+        # PostgreSQL has its now already, and we perhaps not yet.
+        where = {"now": micros(self._session.now)} if self._dialect.one_writer else {}
+        rows = self._all(_due(self._dialect, seen=bool(known)), limit=limit, **where)
+        return self._whole(rows, known) if known else _JOB.rows(rows)
 
     def upcoming(
         self, until: datetime, limit: int, *, after: tuple[datetime, str] | None = None, known: Mapping[str, Job] = {}
@@ -271,6 +264,17 @@ class SqlJobTable(SqlTable):
 def _values(job: Job) -> tuple[Any, ...]:
     definition = job.definition
     return (*_JOB.values_of(job), definition.name, definition.type, definition.handler)
+
+
+@lru_cache(4)
+def _due(dialect: Dialect, *, seen: bool) -> Any:
+    due = (
+        _JOB.select.where(due_job, _j.next_run_at <= dialect.now)
+        .order_by(_j.next_run_at, _j.id)
+        .limit(bindparam("limit"))
+        .with_for_update(skip_locked=True)
+    )
+    return due.with_only_columns(*(_j[name] for name in _SEEN)) if seen else due
 
 
 @lru_cache(2)

@@ -210,7 +210,8 @@ class PostgresStore:
         return self._companions.add(topic, work)
 
     def _run(self, wire: Wire, work: Work[Any]) -> tuple[Any, Aftermath]:
-        session = PostgresSession(wire, self._statements, record_transitions=self._record_transitions)
+        recorded = self._record_transitions
+        session = PostgresSession(wire, self._statements, self._words, record_transitions=recorded)
         tx = SqlTx(session, self._ids)
         result = work(tx)
         session.check()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +12,10 @@ from mainspring.adapters.sql.dialect import POSTGRES
 from mainspring.adapters.sql.postgres_wire import Wire
 from mainspring.adapters.sql.session import Session
 from mainspring.adapters.sql.statements import Compiled, Result, Statements, by_sqlalchemy
+from mainspring.ports.transport import Aftermath
+
+#: Says what others are to be told along with a commit, None for nothing.
+Words = Callable[[Aftermath], str | None]
 
 
 class PostgresSession(Session):
@@ -18,9 +23,9 @@ class PostgresSession(Session):
 
     dialect = POSTGRES
 
-    def __init__(self, wire: Wire, statements: Statements, *, record_transitions: bool) -> None:
+    def __init__(self, wire: Wire, statements: Statements, words: Words, *, record_transitions: bool) -> None:
         super().__init__(statements, record_transitions=record_transitions)
-        self._wire = wire
+        self._wire, self._words = wire, words
 
     @property
     def connection(self) -> sa.Connection:
@@ -37,9 +42,9 @@ class PostgresSession(Session):
         else:
             self._guarded(self._wire.put, known.numbered, known.values(parameters), conflict)
 
-    def end_with_next(self) -> None:
+    def end_with_next(self, aftermath: Aftermath) -> None:
         if not self.record_transitions:  # which are written in the same transaction
-            self._wire.end_with_next()
+            self._wire.end_with_next(lambda: self._words(aftermath))
 
     def _run(self, statement: Any, parameters: dict[str, Any]) -> Result:
         known = self._statements.known(statement)

@@ -6,7 +6,7 @@ are not looked at with the COMMIT.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -55,7 +55,8 @@ class Wire:
         self._pipeline: Pipeline
         self._first: list[Message] = []
         self._waiting: list[Message] = []
-        self._begun = self._ending = self._ended = False
+        self._begun = self._ended = self._told = False
+        self._ending: Callable[[], str | None] | None = None
         self._now: datetime | None = None
 
     # -- one transaction -----------------------------------------------------------------------------------------
@@ -64,11 +65,11 @@ class Wire:
         """Begin a transaction with whatever is asked first."""
         self._first = [_SNAPSHOT if reading else _BEGIN, self._clock]
         self._waiting, self._begun, self._now = [*self._first], False, None
-        self._ending = self._ended = False
+        self._ending, self._ended, self._told = None, False, False
 
-    def end_with_next(self) -> None:
-        """Send the COMMIT along with the next question."""
-        self._ending = True
+    def end_with_next(self, words: Callable[[], str | None]) -> None:
+        """Send the COMMIT along with the next question, and tell who listens these words."""
+        self._ending = words
 
     @property
     def now(self) -> datetime:
@@ -85,13 +86,13 @@ class Wire:
     def ask(self, text: bytes, values: Sequence[Any]) -> PGresult:
         """Return the answer to a statement. Raises SQLAlchemy's errors, and ours for what was put before."""
         self._waiting.append(self._message(text, values))
-        if not self._ending:
+        if self._ending is None:
             return self._say()[-1]
-        self._waiting.append(_COMMIT)
-        answer = self._say(again=False)[-2]
+        question, ending = len(self._waiting) - 1, self._ending
+        answers = self._end(ending(), again=False)
         # Should work go on, it begins anew.
-        self._waiting, self._begun, self._ending, self._ended = [*self._first], False, False, True
-        return answer
+        self._waiting, self._begun, self._ending, self._ended = [*self._first], False, None, True
+        return answers[question]
 
     def rows(self, answer: PGresult) -> Sequence[tuple[Any, ...]]:
         """Return the rows of an answer as the driver reads them."""
@@ -109,13 +110,19 @@ class Wire:
         Returns whether they were told: that may fail, and changes nothing about what was committed.
         """
         if self._ended and self._waiting == self._first:
-            return False
+            return self._told
         if not self._begun:  # what may be said again, on another connection, ends nothing
             self._say()
+        self._end(words)
+        return self._told
+
+    def _end(self, words: str | None, *, again: bool = True) -> list[PGresult]:
         self._waiting.append(_COMMIT)
         if words is not None:
             self._waiting.append(replace(self._message(_TELL, (words,)), hint=True))
-        return self._say()[-1].status in WELL and words is not None
+        answers = self._say(again=again)
+        self._told = words is not None and answers[-1].status in WELL
+        return answers
 
     def undo(self) -> None:
         """Roll back; where that fails, the server undoes what a lost connection has begun."""

@@ -15,6 +15,7 @@ from mainspring.adapters.sql.dialect import SQLITE, Dialect
 from mainspring.adapters.sql.failures import translated
 from mainspring.adapters.sql.statements import Result, Statements, by_sqlalchemy
 from mainspring.errors import ConflictError
+from mainspring.ports.transport import Aftermath
 
 R = TypeVar("R")
 
@@ -63,8 +64,8 @@ class Session(ABC):
             raise self._failed
 
     @abstractmethod
-    def end_with_next(self) -> None:
-        """Let the next statement take the end along."""
+    def end_with_next(self, aftermath: Aftermath) -> None:
+        """Let the next statement take the end along, and what is told with it of an aftermath."""
 
     @abstractmethod
     def _run(self, statement: Any, parameters: dict[str, Any]) -> Result:
@@ -102,7 +103,7 @@ class SqliteSession(Session):
     def now(self) -> datetime:
         return self._now
 
-    def end_with_next(self) -> None:
+    def end_with_next(self, aftermath: Aftermath) -> None:
         """Nothing to spare: there are no round trips."""
 
     def _run(self, statement: Any, parameters: dict[str, Any]) -> Result:

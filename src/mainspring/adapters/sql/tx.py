@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from typing import Any
 
 from mainspring.adapters.sql.admin import SqlAdminTable
 from mainspring.adapters.sql.decisions import SqlDecisionTable
@@ -41,28 +42,55 @@ from mainspring.ports.store import (
 )
 from mainspring.ports.transport import Aftermath
 
+_TABLES: dict[str, Callable[[Session], Any]] = {
+    "jobs": SqlJobTable,
+    "decisions": SqlDecisionTable,
+    "executions": SqlExecutionTable,
+    "logs": SqlLogTable,
+    "dead_letters": SqlDeadLetterTable,
+    "outbox": SqlOutboxTable,
+    "inbox": SqlInboxTable,
+    "chains": SqlChainTable,
+    "webhooks": SqlWebhookTable,
+    "nodes": SqlNodeTable,
+    "platforms": SqlPlatformTable,
+    "admin": SqlAdminTable,
+    "search": SqlSearchTable,
+    "history": SqlHistoryTable,
+    "rollups": SqlRollupTable,
+}
+
 
 class SqlTx:
     """One open transaction, thrown away with it."""
 
+    jobs: JobTable
+    decisions: DecisionTable
+    executions: ExecutionTable
+    logs: LogTable
+    dead_letters: DeadLetterTable
+    outbox: OutboxTable
+    inbox: InboxTable
+    chains: ChainTable
+    webhooks: WebhookTable
+    nodes: NodeTable
+    platforms: PlatformTable
+    admin: AdminTable
+    search: SearchTable
+    history: HistoryTable
+    rollups: RollupTable
+
     def __init__(self, session: Session, ids: Ids) -> None:
         self._session, self._ids = session, ids
         self.aftermath = Aftermath()
-        self.jobs: JobTable = SqlJobTable(session)
-        self.decisions: DecisionTable = SqlDecisionTable(session)
-        self.executions: ExecutionTable = SqlExecutionTable(session)
-        self.logs: LogTable = SqlLogTable(session)
-        self.dead_letters: DeadLetterTable = SqlDeadLetterTable(session)
-        self.outbox: OutboxTable = SqlOutboxTable(session)
-        self.inbox: InboxTable = SqlInboxTable(session)
-        self.chains: ChainTable = SqlChainTable(session)
-        self.webhooks: WebhookTable = SqlWebhookTable(session)
-        self.nodes: NodeTable = SqlNodeTable(session)
-        self.platforms: PlatformTable = SqlPlatformTable(session)
-        self.admin: AdminTable = SqlAdminTable(session)
-        self.search: SearchTable = SqlSearchTable(session)
-        self.history: HistoryTable = SqlHistoryTable(session)
-        self.rollups: RollupTable = SqlRollupTable(session)
+
+    def __getattr__(self, name: str) -> Any:
+        # Made when first asked for: most transactions ask for two or three of them.
+        kind = _TABLES.get(name)
+        if kind is None:
+            raise AttributeError(name)
+        table = self.__dict__[name] = kind(self._session)
+        return table
 
     def scope(self, platform_id: str | None) -> None:
         confine = self._session.dialect.confine
@@ -85,7 +113,7 @@ class SqlTx:
         return [self._ids.new(now) for _ in range(count)]
 
     def end_with_next(self) -> None:
-        self._session.end_with_next()
+        self._session.end_with_next(self.aftermath)
 
     def wake(self, *topics: str) -> None:
         self.aftermath.topics.update(dict.fromkeys(topics))
