@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from mainspring.adapters.memory import InProcessWakeups, MemoryStore
 from mainspring.errors import BusUnavailableError, StoreUnavailableError
@@ -165,6 +165,7 @@ class NodeStore:
         self._world, self._life = world, life
         self._faults = world.random(f"store of {life.name}")
         self.quiet = False
+        self.companions: list[SimCompanion[Any]] = []
 
     async def open(self) -> None:
         """Nothing to do: the record is there."""
@@ -183,6 +184,15 @@ class NodeStore:
 
     def read_blocking(self, work: Work[T]) -> T:
         raise AssertionError("nothing in a simulation has a thread to block")
+
+    def accompany(self, topic: str, work: Work[T]) -> SimCompanion[T]:
+        return SimCompanion(self, topic, work)
+
+    def woken(self, topics: Sequence[str]) -> None:
+        """Begin what waits for one of these topics."""
+        for companion in [one for one in self.companions if one.topic in topics]:
+            if companion.withdraw():
+                companion.begin()
 
     async def _call(self, work: Work[T], *, writing: bool) -> T:
         world, rates, draw = self._world, self._world.rates, self._faults.random
@@ -215,6 +225,52 @@ class NodeStore:
             self._world.slow_until = max(self._world.slow_until, self._world.loop.time() + seconds)
             return seconds
         return 0.001
+
+
+class SimCompanion(Generic[T]):
+    """`Companion` of a node's store: it begins as the topic is woken, in steps of that node."""
+
+    def __init__(self, store: NodeStore, topic: str, work: Work[T]) -> None:
+        self.topic, self._store, self._work = topic, store, work
+        self._context = contextvars.copy_context()
+        self._future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        store.companions.append(self)
+
+    def withdraw(self) -> bool:
+        waiting = self in self._store.companions
+        if waiting:
+            self._store.companions.remove(self)
+        return waiting
+
+    async def result(self) -> T:
+        return await self._future
+
+    def begin(self) -> None:
+        """Run the work, as the store would run any."""
+        _ = asyncio.get_running_loop().create_task(self._run(), context=self._context)
+
+    async def _run(self) -> None:
+        try:
+            result = await self._store.write(self._work)
+        except StoreUnavailableError as error:
+            if not self._future.done():
+                self._future.set_exception(error)
+        else:
+            if not self._future.done():
+                self._future.set_result(result)
+
+
+class Ears(InProcessWakeups):
+    """What a process hears; its store first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.store: NodeStore | None = None
+
+    def notify(self, *topics: str) -> None:
+        if self.store is not None:
+            self.store.woken(topics)
+        super().notify(*topics)
 
 
 class SimBus:
@@ -263,14 +319,14 @@ class Process:
     world: World
     name: str
     life: Life = field(init=False)
-    wakeups: InProcessWakeups = field(default_factory=InProcessWakeups)
+    wakeups: Ears = field(default_factory=Ears)
     task: asyncio.Task[None] | None = None
 
     def __post_init__(self) -> None:
         self.life = Life(self.name)
         self.world.lives.append(self.life)
         self.world.ears.append((self.life, self.wakeups))
-        self.store = NodeStore(self.world, self.life)
+        self.store = self.wakeups.store = NodeStore(self.world, self.life)
         streams = self.world.streams
         self.transport: Transport = DatabaseTransport() if streams is None else StreamTransport(streams, self)
 

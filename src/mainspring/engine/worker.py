@@ -122,8 +122,8 @@ class Worker:
         self._draining = True
         if self._claims is not None:
             await self._claims.stop()
-        if self._along is not None:
-            self._along.claim.withdraw()  # what it has got already is given back in the end, like any lost answer
+        if self._along is not None and not self._along.claim.withdraw():
+            await asyncio.gather(self._along.claim.result(), return_exceptions=True)  # given back in the end
         await self._deliveries.close()
         seconds = (self.settings.drain_grace if grace is None else grace).total_seconds()
         await self._wait_idle(seconds)
