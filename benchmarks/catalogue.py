@@ -32,6 +32,8 @@ class Peer:
     embedded: bool = False
     #: Whether it can be asked for a job at any moment; the bare ceiling cannot.
     serves: bool = True
+    #: Whether it takes a job to its end; the bare floor of latency does not.
+    finishes: bool = True
 
     @property
     def is_ours(self) -> bool:
@@ -58,6 +60,9 @@ PEERS = (
     Peer("ours-postgres-redis", "ours", BOTH, 20_000, RECORD),
     Peer("ceiling", "ceiling", BOTH, 60_000, "row with three marks", fills_itself=True, serves=False),
     Peer("ceiling-sqlite", "ceiling_sqlite", (), 100_000, "row", workers=1, fills_itself=True, serves=False),
+    Peer("floor-sqlite", "floor", (), 1, "row with two marks", workers=1, embedded=True, finishes=False),
+    Peer("floor-postgres", "floor", ("postgres",), 1, "row with two marks", finishes=False),
+    Peer("floor-postgres-redis", "floor", BOTH, 1, "row with two marks", finishes=False),
     Peer("saq", "saq", ("redis",), 10_000, "job with status, attempts, times, result (Redis, 10 min)"),
     Peer("taskiq", "taskiq", ("redis",), 10_000, "result (Redis, 1 h)"),
     Peer("dramatiq", "dramatiq", ("redis",), 10_000, "result (Redis, 10 min)"),

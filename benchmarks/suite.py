@@ -24,11 +24,11 @@ class Workload:
 
 
 WORKLOADS = (
-    Workload("w1", "throughput", throughput.measure, lambda peer: True),
+    Workload("w1", "throughput", throughput.measure, lambda peer: peer.finishes),
     Workload("w2", "idle latency", latency.measure, lambda peer: peer.serves),
     Workload("w3", "lateness of a schedule", lateness.measure, lambda peer: peer.schedules),
     Workload("w4", "many schedules", schedules.measure, lambda peer: peer.schedules),
-    Workload("w5", "memory", footprint.measure, lambda peer: peer.serves and not peer.fills_itself),
+    Workload("w5", "memory", footprint.measure, lambda peer: peer.serves and peer.finishes and not peer.fills_itself),
     Workload("history", "with ended executions", history.measure, lambda peer: peer.is_ours),
     Workload("kill", "a worker killed", kill.measure, lambda peer: peer.is_ours and not peer.embedded),
     Workload("embedded", "one process on SQLite", embedded.measure, lambda peer: peer.name == "ours-sqlite"),

@@ -50,11 +50,16 @@ class CeilingSqlite(Adapter):
         signal.pause()
 
 
-def connect() -> sqlite3.Connection:
-    connection = sqlite3.connect(directory() / "ceiling.db", isolation_level=None)
+def connect(*, check_same_thread: bool = True) -> sqlite3.Connection:
+    path = directory() / "ceiling.db"
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=check_same_thread)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     return connection
+
+
+def new_id() -> bytes:
+    return (time.time_ns() // 1_000_000).to_bytes(6, "big") + os.urandom(10)
 
 
 def cycle(connection: sqlite3.Connection) -> None:
@@ -69,7 +74,7 @@ def cycle(connection: sqlite3.Connection) -> None:
 def offer(connection: sqlite3.Connection) -> list[bytes]:
     """Insert a batch: what an enqueue of many costs at least."""
     now = time.time_ns()
-    ids = [(now // 1_000_000).to_bytes(6, "big") + os.urandom(10) for _ in range(BATCH)]
+    ids = [new_id() for _ in range(BATCH)]
     many(connection, INSERT, [(one, TEXT, now, now) for one in ids])
     return ids
 
