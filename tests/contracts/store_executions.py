@@ -366,6 +366,22 @@ class ExecutionContract:
         assert ids(await store.write(lambda tx: tx.executions.overdue(grace, 10))) == ids(late)
         assert len(await store.write(lambda tx: tx.executions.overdue(grace, 3))) == 3
 
+    async def test_what_is_over_next_is_a_lease_or_a_deadline_or_a_cancel_with_its_grace(
+        self, store: Store, now: datetime
+    ) -> None:
+        grace = 30 * SECOND
+        assert await store.read(lambda tx: tx.executions.next_over(grace)) is None
+        await add(store, an_execution(now, Status.QUEUED), an_execution(now, Status.FAILED, deadline_at=now - HOUR))
+        assert await store.read(lambda tx: tx.executions.next_over(grace)) is None
+        for execution, over_at in (
+            (an_execution(now, Status.WAITING, deadline_at=now + HOUR), now + HOUR + grace),
+            (an_execution(now, Status.RUNNING, lease_until=now + MINUTE, deadline_at=now + HOUR), now + MINUTE),
+            (an_execution(now, Status.RUNNING, cancel_requested_at=now), now + grace),
+            (an_execution(now, Status.RUNNING, lease_until=now - SECOND), now - SECOND),
+        ):
+            await add(store, execution)
+            assert await store.read(lambda tx: tx.executions.next_over(grace)) == over_at
+
     async def test_a_start_deadline_ends_what_has_not_started(self, store: Store, now: datetime) -> None:
         waits = (Status.PENDING, Status.QUEUED, Status.RETRYING)
         late = [an_execution(now, status, start_deadline_at=now) for status in waits]

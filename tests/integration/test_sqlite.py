@@ -730,6 +730,7 @@ def every_step(tx: Tx) -> None:
     for queues in ({"a": 1}, {"a": 1, "b": 1}):
         e.claim("w", MINUTE, Claimable(queues, ["h"], 5)), e.claim("w", MINUTE, Claimable(queues, ["h"], 5, ["a"]))
     e.renew("w", later), e.lease_over(5), e.lease_over(5, older_than=now), e.overdue(MINUTE, 5), e.start_expired(5)
+    e.next_over(MINUTE)
     e.put_progress([("a", 1, {}), ("b", 1, {"n": 1})])
     e.request_cancel("a", "why"), e.delete_ended(now, 5)
     queries: list[dict[str, Any]] = [

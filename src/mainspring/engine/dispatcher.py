@@ -42,6 +42,9 @@ from mainspring.schedule import tzdb_version
 
 logger = logging.getLogger("mainspring")
 
+#: Seconds between two looks of the reaper while leases end one after the other, which a worker's do that was killed.
+REAP_PAUSE = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class DispatcherSettings:
@@ -266,7 +269,7 @@ class JobDispatcherWorker:
             counts = about("executions.reaped", lost=reaped.lost, overdue=reaped.overdue, expired=reaped.expired)
             logger.warning(told, reaped.lost, reaped.overdue, reaped.expired, extra=counts)
         await self._store.write(lambda tx: resume_due(tx, self._schedules))
-        return None
+        return None if reaped.rest is None else max(reaped.rest.total_seconds(), REAP_PAUSE)
 
     async def _retain(self) -> float | None:
         deleted = await self._store.write(lambda tx: retain(tx, self.settings.retention))

@@ -20,11 +20,12 @@ CLOCK_STEP = "clock_step"
 
 @dataclass(frozen=True, slots=True)
 class Reaped:
-    """How many executions a step took back, and why."""
+    """How many executions a step took back, and why; ``rest``: how long until something under way is over next."""
 
     lost: int = 0
     overdue: int = 0
     expired: int = 0
+    rest: timedelta | None = None
 
     def __bool__(self) -> bool:
         return bool(self.lost or self.overdue or self.expired)
@@ -47,17 +48,32 @@ def reap(
             SQLite file knows that nobody else is alive.
         spare_leases: Take back no lease: the clock has stepped, and those alive have yet to renew by what it says now.
     """
-    lost = [] if spare_leases else tx.executions.lease_over(BATCH, older_than=leases_before)
-    taken = apply_steps(tx, [(e, _step(tx, e, Lost(e.worker_id), 0.0)) for e in lost], Actor.REAPER)
-    _announce_lost(tx, [e for e in lost if e.id in taken])
-    late = [e for e in tx.executions.overdue(grace, BATCH) if e.id not in taken]
-    steps = [(e, _step(tx, e, _why(e), draws[i % len(draws)])) for i, e in enumerate(late)]
-    overdue = apply_steps(tx, steps, Actor.REAPER)
+    over_at = tx.executions.next_over(grace)
+    lost, overdue = set[str](), set[str]()
+    if leases_before is not None or (over_at is not None and over_at <= tx.now):
+        lost = set() if spare_leases else _take_lost(tx, leases_before)
+        overdue = _take_overdue(tx, grace, draws, besides=lost)
+        over_at = tx.executions.next_over(grace)
     expired = sum(
         end(tx, e, Status.EXPIRED, Actor.DISPATCHER, reason="its start deadline passed before it could start")
         for e in tx.executions.start_expired(BATCH)
     )
-    return Reaped(len(taken), len(overdue), expired)
+    # While leases are spared, what is over is not what is to be looked for.
+    rest = None if over_at is None or spare_leases else over_at - tx.now
+    return Reaped(len(lost), len(overdue), expired, rest)
+
+
+def _take_lost(tx: Tx, leases_before: datetime | None) -> set[str]:
+    found = tx.executions.lease_over(BATCH, older_than=leases_before)
+    taken = apply_steps(tx, [(e, _step(tx, e, Lost(e.worker_id), 0.0)) for e in found], Actor.REAPER)
+    _announce_lost(tx, [e for e in found if e.id in taken])
+    return taken
+
+
+def _take_overdue(tx: Tx, grace: timedelta, draws: Sequence[float], *, besides: set[str]) -> set[str]:
+    late = [e for e in tx.executions.overdue(grace, BATCH) if e.id not in besides]
+    steps = [(e, _step(tx, e, _why(e), draws[i % len(draws)])) for i, e in enumerate(late)]
+    return apply_steps(tx, steps, Actor.REAPER)
 
 
 def _why(execution: Execution) -> Outcome:

@@ -22,8 +22,10 @@ from mainspring.engine.worker_settings import WorkerSettings
 from mainspring.errors import NotFoundError, OverlapConflictError
 from mainspring.model.execution import Status
 from mainspring.model.wire import definition_from_wire
+from mainspring.moves.claim import claim
 from mainspring.moves.enqueue import EnqueueRequest, enqueue
 from mainspring.moves.jobs import create_job
+from mainspring.moves.reap import BATCH
 from mainspring.moves.schedules import Schedules
 from mainspring.ports.store import ExecutionQuery
 from mainspring.testing.loop import VirtualClock, VirtualLoop
@@ -143,6 +145,28 @@ def test_a_worker_takes_no_more_than_its_slots():
         await asyncio.sleep(5)
         assert {e.status for e in await house.all()} == {Status.SUCCESS}
         await house.stop()
+
+    virtually(test)
+
+
+def test_what_a_dead_worker_held_runs_again_as_its_leases_end_however_many_and_whenever_the_reaper_polls():
+    async def test(house: House) -> None:
+        lease, begun = timedelta(seconds=3.3), []
+
+        async def handler() -> None:
+            begun.append((await house.store.read(lambda tx: tx.now) - START).total_seconds())
+
+        house.registry.register_handler("h", handler)
+        await house.store.open()
+        await house.store.write(lambda tx: enqueue(tx, [EnqueueRequest("h")] * (BATCH + 1)))
+        await house.store.write(
+            lambda tx: claim(tx, "dead", queues={"default": 1000}, handlers=["h"], limit=1000, lease=lease)
+        )
+        await house.start()
+        await asyncio.sleep(5)
+        await house.stop()
+        assert len(begun) == BATCH + 1
+        assert 3.3 <= min(begun) <= max(begun) < 3.6, "looks are 2 s apart, and one takes back a batch"
 
     virtually(test)
 

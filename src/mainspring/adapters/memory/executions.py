@@ -231,6 +231,17 @@ class MemoryExecutionTable:
 
         return self._oldest(filter(late, self._rows.live(Status.RUNNING, Status.WAITING)), limit)
 
+    def next_over(self, grace: timedelta) -> datetime | None:
+        def ends(e: Execution) -> tuple[datetime | None, ...]:
+            return (
+                e.lease_until,
+                e.deadline_at and e.deadline_at + grace,
+                e.cancel_requested_at and e.cancel_requested_at + grace,
+            )
+
+        found = (at for e in self._rows.live(Status.RUNNING, Status.WAITING) for at in ends(e))
+        return min((at for at in found if at is not None), default=None)
+
     def request_cancel(self, execution_id: str, reason: str) -> bool:
         execution = self._rows.all.get(execution_id)
         if execution is None or execution.status not in (Status.RUNNING, Status.WAITING):

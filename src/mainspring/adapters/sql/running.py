@@ -80,6 +80,9 @@ _OVERDUE = (
     .limit(bindparam("limit"))
     .with_for_update(skip_locked=True)
 )
+_ENDS = sa.select(sa.func.min(_e.lease_until), sa.func.min(_e.deadline_at), sa.func.min(_e.cancel_requested_at)).where(
+    under_way
+)
 _REQUEST_CANCEL = (
     executions.update()
     .where(_e.id == bindparam("execution"), under_way, _e.cancel_requested_at.is_(None))
@@ -167,6 +170,11 @@ class RunningTable(SqlTable):
 
     def overdue(self, grace: timedelta, limit: int) -> list[Execution]:
         return EXECUTION.rows(self._all(_OVERDUE, before=self._session.now - grace, limit=limit))
+
+    def next_over(self, grace: timedelta) -> datetime | None:
+        ((lease, deadline, cancel),) = self._all(_ENDS)
+        ends = (lease, deadline and deadline + grace, cancel and cancel + grace)
+        return min((at for at in ends if at is not None), default=None)
 
     def request_cancel(self, execution_id: str, reason: str) -> bool:
         parameters = {"execution": execution_id, "now": self._session.now, "reason": reason}

@@ -131,6 +131,12 @@ class ExecutionTable(Protocol):
     def overdue(self, grace: timedelta, limit: int) -> list[Execution]:
         """Lock and return running and waiting ones past ``deadline_at`` + grace, or cancel requested before grace."""
 
+    def next_over(self, grace: timedelta) -> datetime | None:
+        """Return when the next lease is over, or a deadline or a cancel that was asked for with its grace.
+
+        None where nothing is under way. It may lie in the past: that is what `lease_over` and `overdue` return.
+        """
+
     def start_expired(self, limit: int) -> list[Execution]:
         """Lock and return pending, queued and retrying executions whose start deadline is over."""
 
