@@ -17,8 +17,14 @@ from tests import servers
 from tests.e2e.conftest import Cli, Process
 from tests.waiting import until
 
+#: What only commands that ask, other databases and servers use: megabytes that a worker would hold for nothing.
+UNUSED = (
+    *("alembic", "fastapi", "html", "http", "httpx2", "pygments", "rich", "starlette", "structlog", "uvicorn"),
+    *("mainspring.api", "mainspring.client", "mainspring.cli.executions", "mainspring.app.logs"),
+)
+
 APP = """
-import asyncio, os
+import asyncio, os, sys
 from mainspring import Mainspring
 
 ms = Mainspring(drain_grace_ms=20_000, stop_grace_ms=500)
@@ -26,6 +32,10 @@ ms = Mainspring(drain_grace_ms=20_000, stop_grace_ms=500)
 @ms.every("1s", name="tick", queue="reports")
 async def tick() -> int:
     return os.getpid()
+
+@ms.cron("0 0 1 1 *", name="loaded", payload={"names": []})
+async def loaded(names: list[str]) -> list[str]:
+    return [name for name in names if name in sys.modules]
 
 @ms.handler(timeout="10m")
 async def slow() -> None:
@@ -182,3 +192,13 @@ def test_what_cannot_be_run_is_refused(cli: Cli, words: tuple[str, ...], message
     answer = cli(*words)
     assert answer.code == 2
     assert message in answer.err
+
+
+def test_a_worker_loads_nothing_that_it_does_not_use(fleet: Cli, valkey_url: str) -> None:
+    fleet.environment |= {"MAINSPRING_REDIS_URL": valkey_url}
+    worker = fleet.start("worker", "fleet.py:ms")
+    worker.wait_for("worker")
+    payload = json.dumps({"names": [*UNUSED, "redis"]})
+    until("its job is registered", lambda: fleet("jobs", "get", "loaded").code == 0)
+    answer = fleet("jobs", "trigger", "loaded", "--payload", payload, "--wait", "-o", "json")
+    assert answer.json["result"] == ["redis"], answer.err

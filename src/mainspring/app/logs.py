@@ -17,6 +17,7 @@ from typing import IO, Any
 import orjson
 import structlog
 
+from mainspring.app.log_handlers import told_by
 from mainspring.engine.context import _current
 from mainspring.model.redact import redacted, without_credentials
 from mainspring.model.trace import here
@@ -39,26 +40,6 @@ def structured_logs(kind: str, level: str, stream: IO[str] | None = None) -> Ite
     handler.setFormatter(formatter(kind, colors=handler.stream.isatty()))
     with told_by(handler, level):
         yield
-
-
-@contextmanager
-def told_by(handler: logging.Handler, level: str) -> Iterator[None]:
-    """Let a handler stand in for those that write to the terminal while the block runs; others, such as files, stay."""
-    root = logging.getLogger()
-    ours = (sys.stdout, sys.stderr)
-    taken = [one for one in root.handlers if isinstance(one, logging.StreamHandler) and one.stream in ours]
-    before = root.level
-    for one in taken:
-        root.removeHandler(one)
-    root.addHandler(handler)
-    root.setLevel(level.upper())
-    try:
-        yield
-    finally:
-        root.removeHandler(handler)
-        for one in taken:
-            root.addHandler(one)
-        root.setLevel(before)
 
 
 def formatter(kind: str, *, colors: bool = False) -> logging.Formatter:

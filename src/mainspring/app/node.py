@@ -6,13 +6,12 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from mainspring._version import __version__
 from mainspring.app.application import Application
 from mainspring.app.declared import register_code
-from mainspring.app.exposition import Exposition
 from mainspring.app.holding import Holding
-from mainspring.app.node_server import NodeServer
 from mainspring.app.process_figures import dispatcher_figures, worker_figures
 from mainspring.app.wiring import Roles, open_inbound, webhook_sender
 from mainspring.control.health import ALIVE
@@ -28,6 +27,9 @@ from mainspring.model.log_events import about
 from mainspring.model.metrics import Figure
 from mainspring.model.outcome import Outcome
 from mainspring.ports.store import Store, Tx
+
+if TYPE_CHECKING:
+    from mainspring.app.node_server import NodeServer
 
 logger = logging.getLogger("mainspring")
 
@@ -167,6 +169,9 @@ class Node:
         app.figures.append(self._figures)
         address = app.settings.metrics_address()
         if address is not None:
+            from mainspring.app.exposition import Exposition
+            from mainspring.app.node_server import NodeServer
+
             loop = asyncio.get_running_loop()
             exposition = Exposition(app, fleet=self.roles.dispatcher, loop=lambda: loop)
             self._server = NodeServer(address, exposition, app.store, loop)

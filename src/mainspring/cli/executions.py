@@ -14,6 +14,7 @@ from mainspring.cli.filters import compared, equals, one_of
 from mainspring.cli.job_zones import JobZones, read_zones
 from mainspring.cli.logs import show_logs
 from mainspring.cli.moments import read_at
+from mainspring.cli.narrate import progress_told
 from mainspring.cli.output import columns, pairs, print_one, say, short, table
 from mainspring.cli.pages import Listed, print_listing
 from mainspring.cli.target import Target
@@ -181,22 +182,6 @@ def note(execution: Any) -> str:
     if status is Status.RUNNING and execution.progress:
         return progress_told(execution.progress)
     return ""
-
-
-def progress_told(progress: Any) -> str:
-    """Return a progress as people read it.
-
-    >>> progress_told({"current": 5, "total": 20, "message": "rows"}), progress_told({"message": "alive"})
-    ('25 % (5/20) rows', 'alive')
-    """
-    current, total, message = progress.get("current"), progress.get("total"), progress.get("message") or ""
-    if current is None:
-        return str(message)
-    if isinstance(total, int | float) and total > 0:
-        told = f"{min(max(current / total, 0), 1) * 100:.0f} % ({current:g}/{total:g})"
-    else:
-        told = f"{current:g}"
-    return f"{told} {message}".strip()
 
 
 def _took(execution: Execution) -> str | None:

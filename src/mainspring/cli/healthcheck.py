@@ -6,9 +6,10 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING
 
+from mainspring.cli.api_probe import check_api
 from mainspring.cli.exits import Exit
 from mainspring.cli.output import print_one
-from mainspring.cli.serving import Door, check_api
+from mainspring.cli.serving import Door
 from mainspring.cli.target import Format, sqlite_path
 from mainspring.control.process_health import ProcessHealth, check_dispatcher, check_worker
 from mainspring.errors import MainspringError

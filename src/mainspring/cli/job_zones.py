@@ -6,12 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mainspring.client import asks
-from mainspring.client.shapes import Job
 from mainspring.errors import NotFoundError
 
 if TYPE_CHECKING:
     from mainspring.cli.desk import Desk
+    from mainspring.client.shapes import Job
 
 #: Ids one filter names: it has to fit into an address.
 _AT_ONCE = 80
@@ -39,6 +38,9 @@ class JobZones:
 
 async def read_zones(desk: Desk, job_ids: Iterable[str | None] = ()) -> JobZones:
     """Read the zones of these jobs and the platform's own."""
+    # Where somebody asks: a process that runs and shows its work has zones, and never does.
+    from mainspring.client import asks
+
     try:
         default = (await desk.ask(asks.get_platform())).timezone or "UTC"
     except NotFoundError:  # nobody has made it: it has no zone

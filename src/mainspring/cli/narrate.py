@@ -262,3 +262,19 @@ def next_run(at: datetime, now: datetime, zone: str) -> str:
     # A countdown of whole seconds, rounded up: it ends at "now" and never shows a fraction.
     told = away(now + timedelta(seconds=math.ceil((at - now).total_seconds())), now)
     return told if at - now < timedelta(minutes=10) else f"{told}, {_due(at, now, zone)}"
+
+
+def progress_told(progress: Any) -> str:
+    """Return a progress as people read it.
+
+    >>> progress_told({"current": 5, "total": 20, "message": "rows"}), progress_told({"message": "alive"})
+    ('25 % (5/20) rows', 'alive')
+    """
+    current, total, message = progress.get("current"), progress.get("total"), progress.get("message") or ""
+    if current is None:
+        return str(message)
+    if isinstance(total, int | float) and total > 0:
+        told = f"{min(max(current / total, 0), 1) * 100:.0f} % ({current:g}/{total:g})"
+    else:
+        told = f"{current:g}"
+    return f"{told} {message}".strip()

@@ -169,7 +169,7 @@ def hush(level: Level) -> None:
 @contextlib.contextmanager
 def _logging(watch: Watch, level: Level) -> Iterator[None]:
     """Let Python's logging speak in the same stream while the block runs: beside it, it would write across the view."""
-    from mainspring.app.logs import told_by
+    from mainspring.app.log_handlers import told_by
 
     hush(level)
     if level != "debug":

@@ -10,7 +10,7 @@ from mainspring.cli.exits import Exit
 from mainspring.cli.output import print_one, say
 from mainspring.cli.process import structured
 from mainspring.cli.run import HealthCheck, LogLevel
-from mainspring.cli.serving import MISSING, PORT, Door, check_api
+from mainspring.cli.serving import MISSING, PORT, Door
 from mainspring.cli.target import Target
 from mainspring.errors import SettingsError
 from mainspring.model.log_events import about
@@ -43,6 +43,8 @@ def server(
     """
     target = target or Target()
     if healthcheck:
+        from mainspring.cli.api_probe import check_api
+
         found = check_api(Door(host, port, certificate))
         told = f"{'well' if found.well else 'not well'}: {found.sentence}"
         print_one(target.output, {"role": "server", "well": found.well, "sentence": found.sentence}, told)

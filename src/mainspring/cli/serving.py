@@ -1,17 +1,14 @@
-"""The API in a process that does more: where it listens, beside what it is served, and whether it answers."""
+"""The API in a process that does more: where it listens, and beside what it is served."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import http.client
-import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mainspring.control.process_health import ProcessHealth
 from mainspring.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -19,8 +16,6 @@ if TYPE_CHECKING:
 
 PORT = 8700
 MISSING = "the server needs more packages: pip install 'mainspring[server]'"
-#: Seconds a probe may take.
-PATIENCE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,31 +57,3 @@ async def api_beside(app: Mainspring, door: Door, tell: Callable[[str], None]) -
     async with module.serving(app, door.settings(module)) as url:
         tell(f"API at {url}/api/v1")
         yield
-
-
-def check_api(door: Door) -> ProcessHealth:
-    """Ask the server of this host whether it serves."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(door.host, door.host)
-    port = PORT if door.port is None else door.port
-    try:
-        status = _status(host, port, door.certificate)
-    except (OSError, http.client.HTTPException) as error:
-        return ProcessHealth(False, f"the API does not answer on {host} port {port}: {error}")
-    if status != 200:
-        return ProcessHealth(False, f"the API on {host} port {port} is not ready: it answers {status}")
-    return ProcessHealth(True, f"the API answers on {host} port {port}")
-
-
-def _status(host: str, port: int, certificate: str | None) -> int:
-    connection = http.client.HTTPConnection(host, port, timeout=PATIENCE)
-    if certificate is not None:
-        # Trust in the very certificate it serves with; its name is not this machine's loopback address.
-        tls = ssl.create_default_context(cafile=certificate)
-        tls.check_hostname = False
-        tls.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-        connection = http.client.HTTPSConnection(host, port, timeout=PATIENCE, context=tls)
-    try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status
-    finally:
-        connection.close()

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from mainspring._version import __version__
 from mainspring.cli.config import masked
-from mainspring.cli.executions import progress_told
 from mainspring.cli.job_zones import JobZones
 from mainspring.cli.live import Standing, Throttle, Under, Upcoming, View
-from mainspring.cli.narrate import Line, ended, happened, named, started
+from mainspring.cli.narrate import Line, ended, happened, named, progress_told, started
 from mainspring.cli.output import short
 from mainspring.cli.target import sqlite_path
 from mainspring.cli.times import away, span, stamp

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Iterator
 
@@ -122,7 +121,9 @@ def _after(text: str, sign: str, start: int) -> int:
 
 
 def _unescaped(text: str) -> str:
+    from html import unescape  # where there is a page to read: its table of names is larger than all of this
+
     try:
-        return html.unescape(text)
+        return unescape(text)
     except ValueError:  # a character number of thousands of digits
         return text
