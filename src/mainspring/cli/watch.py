@@ -66,6 +66,7 @@ class Watch:
 
     def begin(self, node: Node) -> None:
         """Listen, so that nothing is missed from the first moment on."""
+        self._loop = asyncio.get_running_loop()
         node.on_attempt = self._on_attempt
         if self._roles.dispatcher:
             # Not by the bus: on a fleet it tells of what all the others publish as well.
@@ -151,12 +152,13 @@ class Watch:
             self._note(f"mainspring explain {execution_id} says why; {again}")
 
     def _on_attempt(self, attempt: Attempt) -> None:
-        self._standing.counters.start(attempt.execution)
+        execution = attempt.execution
+        self._standing.counters.start(execution)
         if not self._roles.dispatcher:
-            self._began[attempt.execution.id] = asyncio.get_running_loop().time()
+            self._began[execution.id] = self._loop.time()
         if not self._throttle.holds():
-            self.show(started(attempt.execution, self._zone(attempt.execution.job_name or "")))
-        attempt.words.on_line = partial(self._on_line, asyncio.get_running_loop(), attempt.execution)
+            self.show(started(execution, self._zone(execution.job_name or "")))
+        attempt.words.on_line = partial(self._on_line, execution)
 
     def _on_end(self, attempt: Attempt, outcome: Outcome) -> None:
         execution = attempt.execution
@@ -164,7 +166,7 @@ class Watch:
         if isinstance(outcome, Succeeded) and self._throttle.holds():
             self._standing.counters.end(execution.id, "finished")
             return
-        seconds = 0.0 if began is None else asyncio.get_running_loop().time() - began
+        seconds = 0.0 if began is None else self._loop.time() - began
         zone, now = self._zone(execution.job_name or ""), self._app.parts.clock.now()
         line = ended(execution, outcome, now, zone, timedelta(seconds=seconds))
         self._standing.counters.end(execution.id, line.what)
@@ -172,7 +174,6 @@ class Watch:
 
     def _on_line(
         self,
-        loop: asyncio.AbstractEventLoop,
         execution: Execution,
         level: str,
         message: str,
@@ -185,7 +186,7 @@ class Watch:
         now, zone = self._app.parts.clock.now(), self._zone(execution.job_name or "")
         text = f"{level.upper()} {message}{more}"[:1000]
         with contextlib.suppress(RuntimeError):  # the loop has closed, and nobody watches any more
-            loop.call_soon_threadsafe(self.show, Line(now, zone, named(execution), "log", text))
+            self._loop.call_soon_threadsafe(self.show, Line(now, zone, named(execution), "log", text))
 
     def _zone(self, job: str) -> str:
         return self._zone_of.get(job, self._zones.default)

@@ -222,7 +222,8 @@ class Attempt:
         try:
             signature = self.handler.signature
             arguments = signature.arguments(self.execution.payload)
-            arguments.update(inject(signature, context, shown))
+            if signature.injected:
+                arguments.update(inject(signature, context, shown))
         except ValidationError as error:
             return Failed(describe(error), retryable=False, invalid_payload=True)
         try:

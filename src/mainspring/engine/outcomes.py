@@ -15,9 +15,14 @@ from mainspring.model.wire import RESULT_LIMIT
 #: Error texts are cut to these many characters; a traceback keeps its end, where the cause is.
 MESSAGE_LIMIT, TRACEBACK_LIMIT = 4_096, 16_384
 
+#: What most handlers return.
+_NOTHING = Succeeded()
+
 
 def outcome_of_result(signature: Signature, value: Any) -> Outcome:
     """Return success with the value as JSON data, or a failure that no retry would mend."""
+    if value is None:
+        return _NOTHING
     try:
         result = signature.result(value)
         if result is not None and not isinstance(result, bool | int):

@@ -29,6 +29,7 @@ from mainspring.model.wire import (
 )
 
 _INJECTED = (Context, Event, Execution)
+_PLAIN = (bool, int, str)
 
 
 @dataclass(frozen=True)
@@ -148,11 +149,11 @@ class Signature:
         """Return the keyword arguments a stored payload stands for. Raises `ValidationError`."""
         if not payload and not self._fields:
             return {}
-        return dict(self._checked(payload))
+        return self._checked(payload)
 
     def result(self, value: Any) -> Any:
         """Return a handler's return value as plain JSON data. Raises `ValidationError` for what is none."""
-        if value is None or isinstance(value, bool | int | str):
+        if value is None or isinstance(value, _PLAIN):
             return value
         import pydantic
         import pydantic_core
@@ -174,14 +175,25 @@ class Signature:
                 schema.get("properties", {}).get(name, {}).setdefault("default", default)
         return schema
 
-    def _checked(self, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    @cached_property
+    def _validate(self) -> Any:
+        """The adapter's own validator, without what the adapter does around it."""
+        return self._adapter.validator.validate_python
+
+    def _checked(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            checked: dict[str, Any] = self._validate(dict(payload), strict=True)
+            return checked
+        except ValueError as error:  # as Pydantic's is: to import that takes longer than to check
+            refused = error
+        return self._checked_again(dict(payload), refused)
+
+    def _checked_again(self, given: dict[str, Any], refused: ValueError) -> dict[str, Any]:
         import pydantic
 
-        given = dict(payload)
-        try:
-            return dict(self._adapter.validate_python(given, strict=True))
-        except pydantic.ValidationError as error:
-            mistakes = [one for one in error.errors(include_url=False) if _mistaken(one)]
+        if not isinstance(refused, pydantic.ValidationError):
+            raise refused
+        mistakes = [one for one in refused.errors(include_url=False) if _mistaken(one)]
         if mistakes:
             raise self._refusal(mistakes[0])
         try:

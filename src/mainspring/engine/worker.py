@@ -36,6 +36,8 @@ from mainspring.ports.transport import AnythingQueued, DatabaseTransport, Delive
 
 logger = logging.getLogger("mainspring")
 
+_FAILED = (Failed, TimedOut, Lost)
+
 
 @dataclass(frozen=True, slots=True)
 class _Along:
@@ -336,7 +338,7 @@ class Worker:
                 attempt.handler.name,
                 extra=about("slot.poisoned", execution=attempt.execution.id, handler=attempt.handler.name),
             )
-        if isinstance(outcome, Failed | TimedOut | Lost):
+        if isinstance(outcome, _FAILED):
             tell_failed(attempt.execution, outcome)
         if attempt.trace is not None:
             attempt.trace.end(outcome)
