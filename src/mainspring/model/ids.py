@@ -12,6 +12,8 @@ from random import Random
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _TAIL_BITS = 74  # what version and variant leave of the 80 bits after the milliseconds
+_LOW = (1 << 62) - 1  # those of them after the variant
+_VERSION_AND_VARIANT = 7 << 76 | 2 << 62
 
 
 def uuid7(at: datetime, random: Random) -> str:
@@ -80,6 +82,5 @@ def _milliseconds(at: datetime) -> int:
 
 
 def _text(milliseconds: int, tail: int) -> str:
-    high, low = tail >> 62, tail & (1 << 62) - 1
-    digits = f"{milliseconds << 80 | 7 << 76 | high << 64 | 2 << 62 | low:032x}"
+    digits = (milliseconds << 80 | tail >> 62 << 64 | tail & _LOW | _VERSION_AND_VARIANT).to_bytes(16, "big").hex()
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

@@ -44,13 +44,15 @@ def settle_attempts(tx: Tx, ended: Sequence[Ended], actor: Actor) -> set[str]:
 
     What a superseded attempt reports changes nothing: not the state, the result, the attempts, nor the events.
     """
+    if not ended:
+        return set()
     if len(ended) > 1 and not all(_plain(one.outcome) for one in ended):
         # More than one statement will lock them, and other batches may hold some: in order, all at once.
         tx.executions.hold([one.execution.id for one in ended])
-    steps = []
+    steps, now = [], tx.now
     for one in ended:
         execution = _with_cancel(tx, one)
-        steps.append((execution, settle(execution, one.outcome, now=tx.now, draw=one.draw)))
+        steps.append((execution, settle(execution, one.outcome, now=now, draw=one.draw)))
     return apply_steps(tx, steps, actor)
 
 
@@ -84,6 +86,8 @@ def _with_cancel(tx: Tx, ended: Ended) -> Execution:
 
 def apply_steps(tx: Tx, steps: Sequence[tuple[Execution, Step]], actor: Actor) -> set[str]:
     """Make the moves of ``steps`` where the fence still holds, and write all that goes with those made."""
+    if not steps:
+        return set()
     accepted: set[str] = set()
     made: list[tuple[Execution, Step]] = []
     for batch in _one_each(steps):
@@ -96,7 +100,9 @@ def apply_steps(tx: Tx, steps: Sequence[tuple[Execution, Step]], actor: Actor) -
         accepted |= moved
     tx.executions.add_attempts([step.attempt for _, step in made if step.attempt is not None])
     buried = _bury(tx, [(e, step) for e, step in made if step.to is Status.FAILED])
-    events = [_event(tx, e, step, dead=e.id in buried) for e, step in made if step.to in _EVENT]
+    told = [(e, step) for e, step in made if step.to in _EVENT]
+    ids, now = tx.new_ids(len(told)), tx.now
+    events = [_event(new, now, e, step, dead=e.id in buried) for new, (e, step) in zip(ids, told, strict=True)]
     tx.outbox.add([*events, *buried.values()])
     _wake(tx, {step.to for _, step in made})
     tx.announce(dispatch_of(e) for e, step in made if step.to is Status.QUEUED)
@@ -110,12 +116,14 @@ def _id(step: tuple[Execution, Step]) -> str:
     return step[0].id
 
 
-def _one_each(steps: Sequence[tuple[Execution, Step]]) -> list[list[tuple[Execution, Step]]]:
+def _one_each(steps: Sequence[tuple[Execution, Step]]) -> Sequence[Sequence[tuple[Execution, Step]]]:
     """Part steps so that none of the parts names an execution twice.
 
     A worker may report a superseded attempt and the present one of the same execution at once; which of the two moves
     was made must not be in doubt.
     """
+    if len({execution.id for execution, _ in steps}) == len(steps):
+        return [steps]
     batches: list[list[tuple[Execution, Step]]] = []
     times: Counter[str] = Counter()
     for execution, step in steps:
@@ -214,7 +222,7 @@ def extensions(execution: Execution, *, nth: int = 1) -> dict[str, Any]:
     return found
 
 
-def _event(tx: Tx, execution: Execution, step: Step, *, dead: bool) -> Event:
+def _event(new_id: str, now: datetime, execution: Execution, step: Step, *, dead: bool) -> Event:
     after = step.set
     data: dict[str, Any] = {
         "execution_id": execution.id,
@@ -237,10 +245,10 @@ def _event(tx: Tx, execution: Execution, step: Step, *, dead: bool) -> Event:
     if step.to is not Status.SUCCESS:
         data |= _trouble(step, dead=dead)
     fields = {
-        "id": tx.new_id(),
+        "id": new_id,
         "type": _EVENT[step.to],
         "platform_id": execution.platform_id,
-        "at": tx.now,
+        "at": now,
         "source": "mainspring",
         "subject": execution.id,
         "data": data,

@@ -44,12 +44,11 @@ class _Sum:
     last_at: datetime | None = None
 
     def add(self, fact: _Fact) -> None:
-        for name, count in fact.counts.items():
-            self.counts[name] = self.counts.get(name, 0) + count
-        if fact.duration is not None:
-            histogram.observe(self.durations, fact.duration)
-        if fact.delay is not None:
-            histogram.observe(self.delays, fact.delay)
+        histogram.merge(self.counts, fact.counts)
+        for duration in fact.durations:
+            histogram.observe(self.durations, duration)
+        for delay in fact.delays:
+            histogram.observe(self.delays, delay)
         if fact.ran_at is not None:
             self._bound(fact.ran_at, fact.ran_at)
 
@@ -78,7 +77,7 @@ class _Sum:
 
 @dataclass(slots=True)
 class _Fact:
-    """What one event says."""
+    """What events say that differ in nothing but how long things took."""
 
     platform_id: str
     at: datetime
@@ -87,8 +86,8 @@ class _Fact:
     job_id: str = ""
     queue: str = ""
     handler: str = ""
-    duration: int | None = None
-    delay: int | None = None
+    durations: Sequence[int] = ()
+    delays: Sequence[int] = ()
     ran_at: datetime | None = None
 
     @property
@@ -103,11 +102,13 @@ def roll_up(tx: Tx, events: Iterable[Event]) -> None:
 
     Those that belong to the same are added up first: most of a batch are of one minute, queue and handler.
     """
-    groups: dict[tuple[object, ...], tuple[_Fact, _Sum]] = {}
+    alike: dict[tuple[object, ...], list[Event]] = {}
     for event in events:
         if event.type in _COUNTED:
-            fact = _fact(event)
-            groups.setdefault(fact.place, (fact, _Sum()))[1].add(fact)
+            alike.setdefault(_likeness(event), []).append(event)
+    groups: dict[tuple[object, ...], tuple[_Fact, _Sum]] = {}
+    for fact in map(_fact, alike.values()):
+        groups.setdefault(fact.place, (fact, _Sum()))[1].add(fact)
     if not groups:
         return
     known = _told_apart(tx, [fact for fact, _ in groups.values()])
@@ -157,20 +158,30 @@ def _told_apart(tx: Tx, facts: Sequence[_Fact]) -> set[str]:
     return known
 
 
-def _fact(event: Event) -> _Fact:
-    data, at = event.data, event.at
+def _likeness(event: Event) -> tuple[object, ...]:
+    """All that decides how an event is counted, but how long things took."""
+    get = event.data.get
+    job_id = get("job_id")
+    # Of a job, what was due at no instant counts where it was made.
+    due = get("scheduled_at") or (get("execution_id") if job_id else None)
+    told = get("dead_letter"), get("started_at") is not None, get("decision"), get("count")
+    return event.type, event.platform_id, event.at, job_id, due, get("queue"), get("handler"), *told
+
+
+def _fact(alike: Sequence[Event]) -> _Fact:
+    event, times = alike[0], len(alike)
+    data, at, kind = event.data, event.at, event.type
     job_id = str(data.get("job_id") or "")
     due = _instant(data.get("scheduled_at"))
-    if event.type == EventType.OCCURRENCE_SKIPPED:
-        counts = {str(data.get("decision")): int(data.get("count") or 1)}
+    if kind == EventType.OCCURRENCE_SKIPPED:
+        counts = {str(data.get("decision")): int(data.get("count") or 1) * times}
         return _Fact(event.platform_id, at, due or at, counts, job_id)
-    kind = event.type
-    counts = {_ENDED.get(kind, "retry"): 1}  # type: ignore[call-overload]
+    counts = {_ENDED.get(kind, "retry"): times}  # type: ignore[call-overload]
     if data.get("dead_letter"):
-        counts["dead"] = 1
+        counts["dead"] = times
     ran_at = due if kind in _ENDED and data.get("started_at") is not None else None
     if ran_at is not None:
-        counts["ran"] = 1
+        counts["ran"] = times
     return _Fact(
         event.platform_id,
         at,
@@ -179,8 +190,8 @@ def _fact(event: Event) -> _Fact:
         job_id,
         str(data.get("queue") or ""),
         str(data.get("handler") or ""),
-        duration=_number(data.get("duration_ms")) if kind in _TIMED else None,
-        delay=_number(data.get("delay_ms")),
+        durations=_numbers(alike, "duration_ms") if kind in _TIMED else (),
+        delays=_numbers(alike, "delay_ms"),
         ran_at=ran_at,
     )
 
@@ -189,5 +200,5 @@ def _instant(value: Any) -> datetime | None:
     return datetime.fromisoformat(value) if value else None
 
 
-def _number(value: Any) -> int | None:
-    return None if value is None else int(value)
+def _numbers(events: Sequence[Event], name: str) -> list[int]:
+    return [int(value) for event in events if (value := event.data.get(name)) is not None]
