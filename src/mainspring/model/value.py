@@ -6,7 +6,7 @@ takes longer than the database needs for the row. A `Value` keeps its fields in 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 
@@ -34,6 +34,18 @@ class Value:
         made = object.__new__(cls)
         made.__dict__.update(zip(names, values, strict=True))
         return made
+
+    @classmethod
+    def sharing(cls, common: dict[str, Any], names: Sequence[str], rows: Iterable[Iterable[Any]]) -> list[Self]:
+        """Return a value for each row, which holds the fields of ``names``; all others are the same in all of them."""
+        found = []
+        for row in rows:
+            fields = common.copy()
+            fields.update(zip(names, row, strict=True))
+            made = object.__new__(cls)
+            object.__setattr__(made, "__dict__", fields)
+            found.append(made)
+        return found
 
     @classmethod
     def holding(cls, fields: dict[str, Any]) -> Self:

@@ -131,8 +131,22 @@ class Shape(Generic[R]):
 
     def rows(self, rows: Sequence[Any]) -> list[R]:
         """Return the values of rows of `select`."""
+        if len(rows) > 1 and issubclass(self.kind, Value):
+            return self._several(self.kind, rows)
         made = self._made
         return [made(row) for row in rows]
+
+    def _several(self, kind: type[Value], rows: Sequence[Any]) -> list[Any]:
+        common: dict[str, Any] = {}
+        names, columns = [], []
+        for field, column in zip(self.fields, zip(*rows, strict=True), strict=True):
+            if _is_shared(field.type, column):
+                common[field.name] = column[0]
+            else:
+                names.append(field.name)
+                columns.append(column)
+        # Without a column there would be no rows to go through.
+        return kind.sharing(common, names, zip(*columns, strict=True) if columns else [()] * len(rows))
 
     @property
     def _made(self) -> Callable[[Any], R]:
