@@ -139,7 +139,7 @@ class WebhookContract:
         far = {"available_at": now + HOUR}
         outage = a_delivery(webhook, now, failing_since=now, **far)
         poison = a_delivery(webhook, now, failing_since=now - HOUR, **far)
-        under_way = a_delivery(webhook, now, failing_since=now, available_at=now + SECOND)
+        under_way = a_delivery(webhook, now, failing_since=now, available_at=now + 30 * SECOND)
         fresh = a_delivery(webhook, now, **far)
         await store.write(lambda tx: tx.webhooks.owe([outage, poison, under_way, fresh]))
         await store.write(lambda tx: tx.webhooks.hasten(webhook.id, now + MINUTE, now - MINUTE))
