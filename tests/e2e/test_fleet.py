@@ -133,7 +133,7 @@ def test_every_role_in_one_process(fleet: Cli) -> None:
     process = fleet.start("all", "fleet:ms", "--queues", "reports:1", "--port", "0")
     api = process.wait_for("API at http://127.0.0.1:").rsplit(" ", 1)[1]
     with urllib.request.urlopen(f"{api}/platforms/default/jobs", timeout=20) as answer:
-        assert [job["name"] for job in json.load(answer)["data"]] == ["tick"]
+        assert [job["name"] for job in json.load(answer)["data"]] == ["loaded", "tick"]
     until_ticks(process, 2)
     port = api.split(":")[2].partition("/")[0]
     assert fleet("all", "fleet:ms", "--healthcheck", "--port", port).code == 0
