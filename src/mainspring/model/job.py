@@ -138,8 +138,8 @@ class Job(Value):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class JobStats:
+@dataclass(frozen=True)
+class JobStats(Value):
     """Rollups of one job, at most 5 s behind its executions."""
 
     job_id: str

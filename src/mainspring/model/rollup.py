@@ -15,6 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
+
+from mainspring.model.value import Value
 
 
 class Span(StrEnum):
@@ -48,8 +51,8 @@ _LENGTHS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Rollup:
+@dataclass(frozen=True)
+class Rollup(Value):
     """Figures of one span, about a platform, a job, or a queue and handler; what does not apply is "".
 
     ``counts`` are of executions ended by outcome (``success``, ``failed``, ``cancelled``, ``expired``), of attempts
@@ -80,8 +83,14 @@ def blank(
     >>> blank(Span.MINUTE, datetime(2026, 3, 1, 9, 0, 30, tzinfo=UTC), platform_id="acme").key
     'minute/29539260/acme///'
     """
-    start = span.floor(at)
-    number = (start - EPOCH) // timedelta(minutes=1)
+    start, number = _start(span, at)
     return Rollup(
         f"{span}/{number}/{platform_id}/{job_id}/{queue}/{handler}", span, platform_id, job_id, queue, handler, start
     )
+
+
+@lru_cache(256)  # a batch of events speaks of few instants
+def _start(span: Span, at: datetime) -> tuple[datetime, int]:
+    """When the span that holds an instant began, and the number of its first minute."""
+    start = span.floor(at)
+    return start, (start - EPOCH) // timedelta(minutes=1)

@@ -92,7 +92,7 @@ def _follow(tx: Tx, schedules: Schedules, events: Sequence[Event]) -> list[str]:
     fresh = [event for event in events if event.data.get("job_id")]
     failing = {s.job_id: s for s in _count(tx, fresh) if s.consecutive_failures}
     ended = [e for e in fresh if e.type in (EventType.EXECUTION_SUCCESS, EventType.EXECUTION_FAILED)]
-    jobs = tx.jobs.by_id(sorted({str(e.data["job_id"]) for e in ended} | set(failing)))
+    jobs = tx.jobs.leading_on(sorted({str(e.data["job_id"]) for e in ended} | set(failing)))
     to_pause = [job for job in jobs.values() if job.id in failing and _fails_too_often(job, failing[job.id])]
     calls = _calls(tx, ended, jobs)
     targets = {target.id for _, _, target in calls if target is not None}
@@ -117,22 +117,19 @@ def _count(tx: Tx, events: Sequence[Event]) -> list[JobStats]:
 
 def _counted(stats: JobStats, event: Event) -> JobStats:
     if event.type == EventType.OCCURRENCE_SKIPPED:
-        return replace(stats, skipped=stats.skipped + int(event.data.get("count") or 1))
+        return stats.changed(skipped=stats.skipped + int(event.data.get("count") or 1))
     status = _ENDED[EventType(event.type)]
     started = event.data.get("started_at")
-    after = replace(
-        stats,
-        total=stats.total + 1,
-        last_status=status,
-        last_run_at=datetime.fromisoformat(started) if started else stats.last_run_at,
-    )
-    duration = stats.duration + timedelta(milliseconds=int(event.data.get("duration_ms") or 0))
+    changes: dict[str, Any] = {"total": stats.total + 1, "last_status": status}
+    if started:
+        changes["last_run_at"] = datetime.fromisoformat(started)
+    if status in (Status.SUCCESS, Status.FAILED):
+        changes["duration"] = stats.duration + timedelta(milliseconds=int(event.data.get("duration_ms") or 0))
     if status is Status.SUCCESS:
-        return replace(after, success=stats.success + 1, duration=duration, consecutive_failures=0)
-    if status is Status.FAILED:
-        failures = stats.consecutive_failures + 1
-        return replace(after, failed=stats.failed + 1, duration=duration, consecutive_failures=failures)
-    return after
+        changes |= {"success": stats.success + 1, "consecutive_failures": 0}
+    elif status is Status.FAILED:
+        changes |= {"failed": stats.failed + 1, "consecutive_failures": stats.consecutive_failures + 1}
+    return stats.changed(**changes)
 
 
 def _fails_too_often(job: Job, stats: JobStats) -> bool:
@@ -147,7 +144,7 @@ def _pause(tx: Tx, schedules: Schedules, job: Job, stats: JobStats) -> None:
     reason = f"{stats.consecutive_failures} executions failed in a row (pause_after_failures is {limit})"
     pause_job(tx, schedules, job.platform_id, job.id, reason=reason, actor="dispatcher")
     # From here the count starts again: resuming gives the job its full number of tries.
-    tx.jobs.put_stats([replace(stats, consecutive_failures=0)])
+    tx.jobs.put_stats([stats.changed(consecutive_failures=0)])
 
 
 #: An event, the name of a job that it starts, and that job, if there is one.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -31,6 +31,10 @@ _ENDED = {
 _MINUTE, _QUARTER = Span.MINUTE.length.total_seconds(), Span.QUARTER.length.total_seconds()
 _TIMED = (EventType.EXECUTION_SUCCESS, EventType.EXECUTION_FAILED)
 _COUNTED = {*_ENDED, EventType.EXECUTION_RETRY, EventType.OCCURRENCE_SKIPPED}
+
+
+#: What some events have in common.
+_Place = tuple[object, ...]
 
 
 @dataclass(slots=True)
@@ -65,8 +69,7 @@ class _Sum:
 
     def onto(self, kept: Rollup) -> Rollup:
         self.merge(kept)
-        return replace(
-            kept,
+        return kept.changed(
             counts=self.counts,
             durations=self.durations,
             delays=self.delays,
@@ -91,10 +94,14 @@ class _Fact:
     ran_at: datetime | None = None
 
     @property
-    def place(self) -> tuple[object, ...]:
-        """What decides which rollups count it."""
-        due = self.due_at.timestamp() // _QUARTER if self.job_id else None
-        return self.platform_id, self.job_id, self.queue, self.handler, self.at.timestamp() // _MINUTE, due
+    def place(self) -> _Place:
+        """What decides which rollups count it, but for its job's."""
+        return self.platform_id, self.queue, self.handler, self.at.timestamp() // _MINUTE
+
+    @property
+    def quarter(self) -> _Place:
+        """What decides which rollup of its job counts it."""
+        return self.platform_id, self.job_id, self.due_at.timestamp() // _QUARTER
 
 
 def roll_up(tx: Tx, events: Iterable[Event]) -> None:
@@ -106,18 +113,24 @@ def roll_up(tx: Tx, events: Iterable[Event]) -> None:
     for event in events:
         if event.type in _COUNTED:
             alike.setdefault(_likeness(event), []).append(event)
-    groups: dict[tuple[object, ...], tuple[_Fact, _Sum]] = {}
+    places: dict[_Place, tuple[_Fact, _Sum]] = {}
+    quarters: dict[_Place, tuple[_Fact, _Sum]] = {}
     for fact in map(_fact, alike.values()):
-        groups.setdefault(fact.place, (fact, _Sum()))[1].add(fact)
-    if not groups:
+        places.setdefault(fact.place, (fact, _Sum()))[1].add(fact)
+        if fact.job_id:
+            quarters.setdefault(fact.quarter, (fact, _Sum()))[1].add(fact)
+    if not places:
         return
-    known = _told_apart(tx, [fact for fact, _ in groups.values()])
+    known = _told_apart(tx, [fact for fact, _ in places.values()])
     rows: dict[str, Rollup] = {}
     sums: dict[str, _Sum] = {}
-    for fact, total in groups.values():
+    for fact, total in places.values():
         for row in _rows(fact, known):
             rows[row.key] = row
             sums.setdefault(row.key, _Sum()).merge(total)
+    for fact, total in quarters.values():
+        row = blank(Span.QUARTER, fact.due_at, platform_id=fact.platform_id, job_id=fact.job_id)
+        rows[row.key], sums[row.key] = row, total
     kept = tx.rollups.hold(list(rows.values()))
     tx.rollups.put([total.onto(kept[key]) for key, total in sums.items()])
 
@@ -138,8 +151,6 @@ def counted_since(tx: Tx) -> datetime | None:
 def _rows(fact: _Fact, known: set[str]) -> list[Rollup]:
     platform, work = {"platform_id": fact.platform_id}, {"queue": fact.queue, "handler": fact.handler}
     rows = [blank(Span.MINUTE, fact.at, **platform)]
-    if fact.job_id:
-        rows.append(blank(Span.QUARTER, fact.due_at, job_id=fact.job_id, **platform))
     if fact.handler:
         rows.append(blank(Span.HOUR, fact.at, **platform, **work))
     total = blank(Span.TOTAL, fact.at, **work)

@@ -9,7 +9,7 @@ from typing import Any
 from mainspring.adapters.memory.journal import Journal
 from mainspring.adapters.memory.values import each_isolated, isolated, plain
 from mainspring.errors import ConflictError
-from mainspring.model.job import Job, JobCursor, JobStats, JobStatus, JobType
+from mainspring.model.job import Job, JobCursor, JobDefinition, JobStats, JobStatus, JobType
 from mainspring.model.wire import definition_to_wire
 
 Revision = tuple[int, datetime, str, Mapping[str, Any]]
@@ -72,6 +72,9 @@ class MemoryJobTable:
 
     def by_id(self, job_ids: Sequence[str]) -> dict[str, Job]:
         return {job_id: isolated(self._jobs[job_id]) for job_id in job_ids if job_id in self._jobs}
+
+    def leading_on(self, job_ids: Sequence[str]) -> dict[str, Job]:
+        return {job_id: job for job_id, job in self.by_id(job_ids).items() if _leads_on(job.definition)}
 
     def find(
         self,
@@ -189,6 +192,10 @@ class MemoryJobTable:
 
     def _first(self, limit: int, matches: Callable[[Job], bool], order: Callable[[Job], Any]) -> list[Job]:
         return each_isolated(sorted(filter(matches, self._jobs.values()), key=order)[:limit])
+
+
+def _leads_on(definition: JobDefinition) -> bool:
+    return bool(definition.on_success or definition.on_failure or definition.pause_after_failures)
 
 
 def _as_known(job: Job, known: Mapping[str, Job]) -> Job:

@@ -28,6 +28,9 @@ class JobTable(Protocol):
     def by_id(self, job_ids: Sequence[str]) -> dict[str, Job]:
         """Return the jobs with these ids, of any platform; unknown ids are left out."""
 
+    def leading_on(self, job_ids: Sequence[str]) -> dict[str, Job]:
+        """Return those of these jobs the end of whose executions leads to more: other jobs, or a pause of their own."""
+
     def find(
         self,
         platform_id: str,
