@@ -150,7 +150,8 @@ class Node:
         await holding.start()
         self._holding = holding
         if self.roles.worker:
-            await self._start_worker(store, held=holding.held)
+            worker = await self._start_worker(store, held=holding.held)
+            dispatcher.relay.makes_way = lambda: dispatcher.behind or worker.behind
         if self.roles.dispatcher:
             await dispatcher.start()
             self.dispatcher = dispatcher
@@ -188,10 +189,10 @@ class Node:
         ours = [one for one in (self.worker and self.worker.id, self.dispatcher and self.dispatcher.worker_id) if one]
         return next((f"{one} was not seen within {ALIVE.total_seconds():g} s" for one in ours if one not in seen), None)
 
-    async def _start_worker(self, store: Store, *, held: bool) -> None:
+    async def _start_worker(self, store: Store, *, held: bool) -> Worker:
         app, parts = self._app, self._app.parts
         settings = app.settings.worker()
-        self.worker = Worker(
+        worker = self.worker = Worker(
             f"worker-{self.id}",
             store,
             app.registry,
@@ -203,15 +204,15 @@ class Node:
             version=__version__,
             children=Children if app.tracing is None else partial(Children, app.tracing.child),
         )
-        self.worker.on_attempt, self.worker.on_end = self.on_attempt, self.on_end
-        self.worker.held = held
-        await self.worker.start()
+        worker.on_attempt, worker.on_end = self.on_attempt, self.on_end
+        worker.held = held
+        await worker.start()
         heartbeat = HeartbeatThread(
             store,
             asyncio.get_running_loop(),
             interval=settings.heartbeat.total_seconds(),
-            work=self.worker.beat,
-            on_beat=self.worker.on_beat,
+            work=worker.beat,
+            on_beat=worker.on_beat,
         )
         heartbeat.start()
         self._heartbeat = heartbeat
@@ -227,3 +228,4 @@ class Node:
             poll=settings.heartbeat.total_seconds(),
         )
         self._cancels.start()
+        return worker

@@ -119,6 +119,9 @@ class JobDispatcherWorker:
             store, grace=self.settings.grace, lease=self.settings.lease, draws=self._draws, who=worker_id
         )
         self.relay = Relay(store, bus, self._schedules, holder=worker_id)
+        #: Whether more is due than planning has decided.
+        self.behind = False
+        self.relay.makes_way = lambda: self.behind
         self._stats, self.tally = DispatchStats(), DispatchTally()
         self._started_at: datetime | None = None
         self._status = "stopped"
@@ -211,6 +214,7 @@ class JobDispatcherWorker:
         try:
             planned, wait = await self._plan_batch()
         finally:
+            self.behind = planned is not None and planned.more
             self._foresight.end(planned, wait)
         return wait
 

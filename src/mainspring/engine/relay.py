@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -16,12 +17,18 @@ from mainspring.ports.store import Store, Tx
 
 logger = logging.getLogger("mainspring")
 
+#: Seconds between two looks whether there is still something more urgent, and most that relaying makes way for it.
+LOOK, PATIENCE = 0.05, 1.0
+
 
 class Relay:
     """One step publishes one batch. A crash between publishing and marking publishes it again: at least once.
 
     Of several dispatchers one relays at a time, as long as it does; if it dies another takes over when its turn has run
     out. Should two overlap all the same, events come twice and still in order.
+
+    While ``makes_way`` says that something more urgent waits in this process, such as what is due, events come later:
+    by `PATIENCE` at most, after which all that wait are published first.
     """
 
     def __init__(self, store: Store, bus: Bus, schedules: Schedules, *, holder: str, batch: int = 500) -> None:
@@ -30,12 +37,17 @@ class Relay:
         self._turn_until: datetime | None = None
         #: Called with what was published from here.
         self.on_published: Callable[[Sequence[Event]], None] | None = None
+        self.makes_way: Callable[[], bool] = lambda: False
+        self._waits_since: float | None = None
 
     async def step(self) -> float | None:
         """Publish one batch; return 0 when there may be more."""
+        if self._must_wait():
+            return LOOK
         taken = await self._store.write(self._take)
         self._turn_until = taken.turn_until
         if not taken.events:
+            self._waits_since = None
             return None
         try:
             await self._bus.publish(taken.events)
@@ -45,7 +57,18 @@ class Relay:
         if self.on_published is not None:
             self.on_published(taken.events)
         _log(await self._store.write(lambda tx: mark_published(tx, self._schedules, taken.events)))
-        return 0.0 if len(taken.events) == self._batch else None
+        if len(taken.events) == self._batch:
+            return 0.0
+        self._waits_since = None
+        return None
+
+    def _must_wait(self) -> bool:
+        if not self.makes_way():
+            return False
+        now = asyncio.get_running_loop().time()
+        if self._waits_since is None:
+            self._waits_since = now
+        return now - self._waits_since < PATIENCE
 
     async def stop(self) -> None:
         """Let another dispatcher relay at once."""

@@ -155,6 +155,11 @@ class Worker:
         return list(self._attempts.values())
 
     @property
+    def behind(self) -> bool:
+        """Whether more attempts have ended than are being recorded."""
+        return self._settler.waiting > 0
+
+    @property
     def poisoned(self) -> int:
         """Slots held by handlers that would not stop after their attempt had ended."""
         self._stuck = {attempt for attempt in self._stuck if attempt.stuck}

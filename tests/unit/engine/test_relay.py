@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mainspring.adapters.memory import MemoryStore
-from mainspring.engine.relay import Relay
+from mainspring.engine.relay import LOOK, Relay
 from mainspring.errors import BusUnavailableError
 from mainspring.model.events import Event
 from mainspring.moves.relay import TURN
@@ -69,6 +69,35 @@ async def test_a_batch_is_published_in_order_and_once(store: MemoryStore) -> Non
     assert await one.step() is None
     assert await one.step() is None
     assert bus.events == ["a", "b", "c"]
+
+
+async def test_what_is_more_urgent_goes_first(store: MemoryStore) -> None:
+    bus, urgent = Heard(), [True]
+    one = relay(store, bus, "one")
+    one.makes_way = lambda: urgent[0]
+    await add(store, "a")
+    assert await one.step() == LOOK
+    assert bus.events == []
+    urgent[0] = False
+    assert await one.step() is None
+    assert bus.events == ["a"]
+
+
+async def test_events_wait_only_so_long_and_then_all_of_them_go(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus = Heard()
+    one = relay(store, bus, "one", batch=2)
+    one.makes_way = lambda: True
+    await add(store, "a", "b", "c")
+    assert await one.step() == LOOK
+    with monkeypatch.context() as patched:
+        patched.setattr("mainspring.engine.relay.PATIENCE", 0.0)
+        assert await one.step() == 0.0
+        assert await one.step() is None
+    assert bus.events == ["a", "b", "c"]
+    await add(store, "d")
+    assert await one.step() == LOOK
 
 
 async def test_what_the_bus_did_not_take_is_published_again(store: MemoryStore) -> None:
