@@ -52,8 +52,7 @@ def pack(wanted: Sequence[Field], rows: Sequence[Sequence[Any]], *, leave_out_nu
             varying.append(field)
             columns.append(_encoded(field.type, column))
     if varying:
-        names = [field.name for field in varying]
-        parameters[ROWS] = _json([dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)])
+        parameters[ROWS] = _json(list(zip(*columns, strict=True)))
     return Packed(tuple(shared), tuple(varying), parameters)
 
 
@@ -103,11 +102,11 @@ def _encoded(kind: Any, column: Sequence[Any]) -> Sequence[Any]:
     return [None if value is None else encode(value) for value in column]
 
 
-def _json(rows: list[dict[str, Any]]) -> str:
+def _json(rows: Sequence[tuple[Any, ...]]) -> str:
     try:
         return orjson.dumps(rows).decode()
     except TypeError:  # a text from outside that UTF-8 cannot carry
-        cleaned = [{key: clean(v) if isinstance(v, str) else v for key, v in row.items()} for row in rows]
+        cleaned = [[clean(v) if isinstance(v, str) else v for v in row] for row in rows]
         return orjson.dumps(cleaned).decode()
 
 

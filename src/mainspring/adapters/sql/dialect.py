@@ -56,7 +56,10 @@ class Dialect(ABC):
 
     @abstractmethod
     def recordset(self, columns: Mapping[str, Any]) -> Mapping[str, sa.ColumnElement[Any]]:
-        """Return columns, by name with their types, of the JSON array of objects bound to `ROWS`."""
+        """Return columns, by name with their types, of the JSON array bound to `ROWS`: an array of values for each row.
+
+        Arrays and not objects: to say the names in each row, and to look values up by them, costs both sides more.
+        """
 
     @abstractmethod
     def member(self, column: sa.ColumnElement[Any], parameter: str) -> sa.ColumnElement[bool]:
@@ -98,8 +101,8 @@ class _Sqlite(Dialect):
         # Materialized: json_each writes each object out again whenever its value is asked for, once per column.
         rows = sa.select(each.c.value).cte("r").prefix_with("MATERIALIZED")
         return {
-            name: sa.type_coerce(sa.func.json_extract(rows.c.value, sa.literal_column(f"'$.{name}'")), kind)
-            for name, kind in columns.items()
+            name: sa.type_coerce(sa.func.json_extract(rows.c.value, sa.literal_column(f"'$[{place}]'")), kind)
+            for place, (name, kind) in enumerate(columns.items())
         }
 
     def member(self, column: sa.ColumnElement[Any], parameter: str) -> sa.ColumnElement[bool]:
@@ -122,6 +125,10 @@ class _Sqlite(Dialect):
 
     def ascii_lower(self, column: Any) -> Any:
         return sa.func.lower(sa.type_coerce(column, sa.Text), type_=sa.Text)
+
+
+def _is_text(kind: Any) -> bool:
+    return isinstance(kind.impl if isinstance(kind, sa.TypeDecorator) else kind, sa.String)
 
 
 _ROLES = sa.table("pg_roles", sa.column("rolname"), sa.column("oid"))
@@ -147,9 +154,13 @@ class _Postgres(Dialect):
 
     def recordset(self, columns: Mapping[str, Any]) -> Mapping[str, sa.ColumnElement[Any]]:
         array = sa.cast(sa.bindparam(ROWS, type_=sa.Text), postgresql.JSONB)
-        typed = [sa.column(name, kind) for name, kind in columns.items()]
-        rows = sa.func.jsonb_to_recordset(array).table_valued(*typed, name="r").render_derived(with_types=True)
-        return {name: rows.c[name] for name in columns}
+        rows = sa.func.jsonb_array_elements(array).table_valued("value", name="r")
+        values = [rows.c.value.op("->>", return_type=sa.Text())(sa.literal_column(str(n))) for n in range(len(columns))]
+        # Text stays as it is: a cast to its length would cut off what is too long, where the table refuses it.
+        return {
+            name: (sa.type_coerce if _is_text(kind) else sa.cast)(value, kind)
+            for value, (name, kind) in zip(values, columns.items(), strict=True)
+        }
 
     def member(self, column: sa.ColumnElement[Any], parameter: str) -> sa.ColumnElement[bool]:
         # An array and not IN (SELECT ...), which is a join: from a plan made while the table was small, one that reads
