@@ -47,12 +47,14 @@ class JobService(PlatformService):
 
         def work(tx: Tx) -> list[Changed]:
             rows = {name: announced(tx, self.platform_id, name) for name in {_handler_of(one) for one in several}}
-            checks = {name: payload_check(row) for name, row in rows.items()}
+            # Without a schema there is but the size to check, and that is done as a job is made.
+            checks = {name: payload_check(row) for name, row in rows.items() if row is not None and row.schema}
             definitions = []
             for one in several:
                 handler = _handler_of(one)
                 definitions.append(definition_from_wire(with_defaults(rows[handler], one)))
-                checks[handler](definitions[-1].payload)
+                if handler in checks:
+                    checks[handler](definitions[-1].payload)
             return jobs.create_jobs(tx, self.platform_id, definitions, actor=self._actor)
 
         return await self._change("job.create", f"{len(several)} jobs", work, after=_all_defined)

@@ -33,6 +33,8 @@ class Admission:
 
     def blocked_by(self, execution: Execution) -> str | None:
         """Name the limit that holds an execution back; None after reserving its slots under all of them."""
+        if not self._limits and execution.concurrency_key is None:
+            return None
         holder = self.holder(execution)
         if holder is None:
             for _, key, (_, seconds) in self._scopes(execution):

@@ -77,11 +77,12 @@ def plan_due(
     for _, plan in plans:
         for d in plan.decisions:
             done.decided[d.decision] += d.count or 1
-        done.dispatched += sum(d.decision.runs for d in plan.decisions)
-        done.skipped += sum(not d.decision.runs for d in plan.decisions)
         assert plan.cursor is not None
         done.completed += plan.cursor.status is JobStatus.COMPLETED
         done.more = done.more or (plan.cursor.next_run_at is not None and plan.cursor.next_run_at <= tx.now)
+    rows = Counter(d.decision for _, plan in plans for d in plan.decisions)
+    done.dispatched = sum(count for verdict, count in rows.items() if verdict.runs)
+    done.skipped = rows.total() - done.dispatched
     if alone:
         tx.end_with_next()
     done.next_due_at = tx.jobs.next_due_at()
