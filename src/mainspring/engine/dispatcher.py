@@ -44,6 +44,9 @@ logger = logging.getLogger("mainspring")
 
 #: Seconds between two looks of the reaper while leases end one after the other, which a worker's do that was killed.
 REAP_PAUSE = 0.1
+#: Most jobs decided in the first of several transactions: what is decided there starts while the next goes on. Each
+#: may then decide twice as many, up to ``batch_size``.
+FIRST = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,7 @@ class JobDispatcherWorker:
         self.held = False
         self._crowded: set[str] = set()
         self._ahead = Ahead(self._schedules, worker_id)
+        self._plan_limit = min(FIRST, self.settings.batch_size)
         self._foresight = Foresight(store, self._ahead, wakeups, who=worker_id)
         poll = self.settings.interval_ms / 1000
         self._loops = [
@@ -219,7 +223,7 @@ class JobDispatcherWorker:
         return wait
 
     async def _plan_batch(self) -> tuple[Planned, float | None]:
-        limit, asked, spans = self.settings.batch_size, self._time(), list[Produced]()
+        limit, asked, spans = self._plan_limit, self._time(), list[Produced]()
 
         def work(tx: Tx) -> Planned:
             spans.clear()  # of a run that was undone: what is not ended is not recorded
@@ -241,6 +245,7 @@ class JobDispatcherWorker:
         for name, why in planned.failed.items():
             told = "job %s could not be decided and is paused: %s"
             logger.error(told, name, why, extra=about("job.set_aside", job=name, reason=why))
+        self._plan_limit = min(2 * limit if planned.more else FIRST, self.settings.batch_size)
         if planned.more:
             return planned, 0.0
         if planned.next_due_at is None or planned.now is None:
