@@ -233,17 +233,17 @@ class JobContract:
         assert await store.write(lambda tx: tx.jobs.due(1, known=known)) == [kept]
 
     async def test_upcoming_are_active_jobs_due_after_now_page_by_page(self, store: Store, now: datetime) -> None:
-        soon, later = a_job(now, "soon", next_run_at=now + SECOND), a_job(now, "later", next_run_at=now + MINUTE)
-        same = sorted((a_job(now, name, next_run_at=now + MINUTE) for name in ("a", "b")), key=lambda job: job.id)
+        soon, later = a_job(now, "soon", next_run_at=now + MINUTE), a_job(now, "later", next_run_at=now + HOUR)
+        same = sorted((a_job(now, name, next_run_at=now + HOUR) for name in ("a", "b")), key=lambda job: job.id)
         others = [
             a_job(now, "due", next_run_at=now),
-            a_job(now, "far", next_run_at=now + MINUTE + SECOND),
-            a_job(now, "paused", next_run_at=now + SECOND, status=JobStatus.PAUSED),
+            a_job(now, "far", next_run_at=now + HOUR + SECOND),
+            a_job(now, "paused", next_run_at=now + MINUTE, status=JobStatus.PAUSED),
         ]
         for job in (later, soon, *others, *same):
             await add_job(store, job)
         expected = [soon, *sorted((later, *same), key=lambda job: job.id)]
-        until, known = now + MINUTE, {soon.id: soon}
+        until, known = now + HOUR, {soon.id: soon}
         assert await store.read(lambda tx: tx.jobs.upcoming(until, 10)) == expected
         pages, after = [], None
         while page := await store.read(partial(upcoming, until=until, after=after, known=known)):
