@@ -16,6 +16,7 @@ from typing import Any
 from mainspring.engine.deliver import Deliverer, DeliverySettings
 from mainspring.engine.foresight import Foresight
 from mainspring.engine.inbound import InboundReader
+from mainspring.engine.lookout import LOOKS, Lookout
 from mainspring.engine.reaper import Reaper
 from mainspring.engine.reconcile import Reconciler
 from mainspring.engine.relay import Relay
@@ -135,21 +136,26 @@ class JobDispatcherWorker:
         self._plan_limit = min(FIRST, self.settings.batch_size)
         self._foresight = Foresight(store, self._ahead, wakeups, who=worker_id)
         poll = self.settings.interval_ms / 1000
-        self._loops = [
-            self._loop("plan", self._plan, ("jobs",), poll),
-            self._loop("foresee", self._foresight.step, ("jobs", self._foresight.topic), poll),
-            self._loop("promote", self._promote, ("pending",), poll),
-            self._loop("relay", self.relay.step, ("outbox",), poll),
-            self._loop("reap", self._reap, (), self.settings.reap.total_seconds()),
-            self._loop("retain", self._retain, (), self.settings.retain.total_seconds()),
-            self._loop("partition", self._partition, (), self.settings.retain.total_seconds()),
-            self._loop("report", self._report, (), self.settings.report.total_seconds()),
+        watched = [
+            self._loop("plan", self._plan, ("jobs",), poll * LOOKS),
+            self._loop("promote", self._promote, ("pending",), poll * LOOKS),
+            self._loop("relay", self.relay.step, ("outbox",), poll * LOOKS),
         ]
         self._deliverer = (
             None if sender is None else Deliverer(store, sender, wakeups, self.settings.deliveries, random=random)
         )
         if self._deliverer is not None:
-            self._loops.append(self._loop("deliver", self._deliverer.step, ("deliveries",), poll))
+            watched.append(self._loop("deliver", self._deliverer.step, ("deliveries",), poll * LOOKS))
+        self._lookout = Lookout(store, {loop.name: loop for loop in watched})
+        self._loops = [
+            *watched,
+            self._loop("look", self._look, (), poll),
+            self._loop("foresee", self._foresight.step, ("jobs", self._foresight.topic), poll),
+            self._loop("reap", self._reap, (), self.settings.reap.total_seconds()),
+            self._loop("retain", self._retain, (), self.settings.retain.total_seconds()),
+            self._loop("partition", self._partition, (), self.settings.retain.total_seconds()),
+            self._loop("report", self._report, (), self.settings.report.total_seconds()),
+        ]
         self._inbound = (
             None if inbound is None else InboundReader(store, inbound, self._schedules, platform_id=platform_id)
         )
@@ -252,6 +258,13 @@ class JobDispatcherWorker:
             return planned, None
         # The store's now was read before planning took its time: what has passed since is not slept again.
         return planned, max((planned.next_due_at - planned.now).total_seconds() - (self._time() - asked), 0.0)
+
+    async def _look(self) -> float | None:
+        seen = await self._lookout.step()
+        if not self.held:
+            # What it finds not due has been seen to: a dispatcher at rest has not stopped.
+            self._stats.last_run, self._stats.next_run = seen.now, seen.plan
+        return None
 
     async def _promote(self) -> float | None:
         if self.held:

@@ -40,6 +40,8 @@ class Loop:
         self._step, self._wakeups, self._topics, self._poll = step, wakeups, topics, poll
         self._task: asyncio.Task[None] | None = None
         self.errors = 0
+        #: The time of the event loop at which it wakes by itself; long past while it is awake.
+        self.wakes_at = float("-inf")
 
     def start(self) -> None:
         """Start repeating, in the running event loop."""
@@ -51,6 +53,10 @@ class Loop:
         if task is None:
             return
         await end([task])
+
+    def wake(self) -> None:
+        """Wake it now, with whoever else listens for what it listens for."""
+        self._wakeups.notify(*self._topics)
 
     async def _run(self) -> None:
         listener = self._wakeups.listen(*self._topics)
@@ -69,7 +75,9 @@ class Loop:
                     continue
                 pause = self._poll if wanted is None else min(max(wanted, 0.0), self._poll)
                 if pause > 0:
+                    self.wakes_at = asyncio.get_running_loop().time() + pause
                     await listener.wait(pause)
+                    self.wakes_at = float("-inf")
                 else:
                     await asyncio.sleep(0)
         finally:
