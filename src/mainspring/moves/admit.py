@@ -105,8 +105,9 @@ class Admission:
 
 def add_executions(tx: Tx, executions: Sequence[Execution]) -> list[Execution]:
     """Insert new executions, queued where they are due and no limit holds them; return them as stored."""
-    admission = Admission(tx, {e.platform_id for e in executions if _may_be_queued(tx, e)})
-    stored = [_placed(tx, admission, e) for e in sorted(executions, key=lambda e: (-e.priority, e.id))]
+    now = tx.now
+    admission = Admission(tx, {e.platform_id for e in executions if _may_be_queued(e, now)})
+    stored = [_placed(admission, e, now) for e in sorted(executions, key=lambda e: (-e.priority, e.id))]
     tx.executions.add(stored)
     tx.announce(dispatch_of(e) for e in stored if e.status is Status.QUEUED)
     admission.record()
@@ -115,17 +116,17 @@ def add_executions(tx: Tx, executions: Sequence[Execution]) -> list[Execution]:
     return stored
 
 
-def _may_be_queued(tx: Tx, execution: Execution) -> bool:
-    return execution.blocked_by is None and execution.available_at <= tx.now
+def _may_be_queued(execution: Execution, now: datetime) -> bool:
+    return execution.blocked_by is None and execution.available_at <= now
 
 
-def _placed(tx: Tx, admission: Admission, execution: Execution) -> Execution:
-    if not _may_be_queued(tx, execution):
+def _placed(admission: Admission, execution: Execution, now: datetime) -> Execution:
+    if not _may_be_queued(execution, now):
         return execution
     blocked_by = admission.blocked_by(execution)
     if blocked_by is not None:
         return execution.changed(blocked_by=blocked_by)
-    return execution.changed(status=Status.QUEUED, queued_at=tx.now)
+    return execution.changed(status=Status.QUEUED, queued_at=now)
 
 
 def promote(tx: Tx, limit: int = 500) -> int:

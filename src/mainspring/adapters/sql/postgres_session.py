@@ -26,6 +26,7 @@ class PostgresSession(Session):
     def __init__(self, wire: Wire, statements: Statements, words: Words, *, record_transitions: bool) -> None:
         super().__init__(statements, record_transitions=record_transitions)
         self._wire, self._words = wire, words
+        self._now: datetime | None = None
 
     @property
     def connection(self) -> sa.Connection:
@@ -33,7 +34,9 @@ class PostgresSession(Session):
 
     @property
     def now(self) -> datetime:
-        return self._guarded(lambda: self._wire.now)
+        if self._now is None:
+            self._now = self._guarded(lambda: self._wire.now)
+        return self._now
 
     def insert(self, statement: Any, parameters: dict[str, Any], conflict: str) -> None:
         known = self._statements.known(statement)
