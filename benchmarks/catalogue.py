@@ -37,7 +37,7 @@ class Peer:
 
     @property
     def is_ours(self) -> bool:
-        """Whether this is Mainspring, which runs in the environment of this checkout."""
+        """Whether this is Mainspring, from this checkout."""
         return self.adapter == "ours"
 
     @property

@@ -1,6 +1,8 @@
-"""The environments the peers run in: made when first asked for, outside the product's own, in `.bench/`.
+"""The environments the peers run in: made when first asked for, outside the one of this checkout, in `.bench/`.
 
-Peers that share a section of `requirements-peers.txt` share an environment; those of Node share `.bench/node`.
+Peers that share a section of `requirements-peers.txt` share an environment; those of Node share `.bench/node`. Ours has
+what `pip install 'mainspring[cluster]'` brings, in the locked versions, and the code of this checkout: drivers load
+what else they find installed, and a developer has all of it.
 """
 
 from __future__ import annotations
@@ -27,8 +29,10 @@ def interpreter(peer: Peer) -> str:
     """Return the program that runs a peer's adapter, once what it needs is installed."""
     if peer.is_node:
         return _node()
+    if peer.is_ours:
+        return _ours()
     section = requirements().get(peer.name)
-    if section is None:  # nothing but the standard library, or the product itself
+    if section is None:  # nothing but the standard library
         return sys.executable
     home, needed = section
     return _python(PLACE / home, needed)
@@ -56,6 +60,19 @@ def _python(home: Path, needed: tuple[str, ...]) -> str:
         _run([_uv(), "pip", "install", "--quiet", "--python", str(python), *needed])
         _stamp(home, "\n".join(needed))
     return str(python)
+
+
+def _ours() -> str:
+    project, locked = ROOT / "pyproject.toml", ROOT / "requirements" / "dev.txt"
+    needed = f"{project.read_text()}{locked.read_text()}"
+    home = PLACE / "ours"
+    if not _stamped(home, needed):
+        shutil.rmtree(home, ignore_errors=True)
+        _run([_uv(), "venv", "--quiet", "--python", sys.executable, str(home)])
+        install = [_uv(), "pip", "install", "--quiet", "--python", str(home / "bin" / "python")]
+        _run([*install, "--requirements", str(project), "--extra", "cluster", "--constraints", str(locked)])
+        _stamp(home, needed)
+    return str(home / "bin" / "python")
 
 
 def _node() -> str:

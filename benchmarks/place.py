@@ -161,6 +161,7 @@ def _environ(peer: Peer, urls: dict[str, str], directory: Path, tallies: Path) -
     common = {"BENCH_PEER": peer.name, "BENCH_DIRECTORY": str(directory), "BENCH_TALLY": str(tallies)}
     common |= {f"BENCH_{name.upper()}_URL": url for name, url in urls.items()}
     if peer.is_ours:
+        common["PYTHONPATH"] = str(ROOT / "src")
         common["MAINSPRING_DATABASE_URL"] = urls.get("postgres", f"sqlite:///{directory / 'jobs.db'}")
         if "redis" in urls:
             common["MAINSPRING_REDIS_URL"] = urls["redis"]
