@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from mainspring.engine.dispatcher import JobDispatcherWorker
 from mainspring.engine.registry import JobHandlerRegistry
 from mainspring.engine.worker import Worker
 from mainspring.engine.worker_settings import WorkerSettings
+from mainspring.model.dispatch import Announcement
 from mainspring.model.execution import Execution, Status
 from mainspring.model.wire import definition_from_wire
 from mainspring.moves.claim import claim
@@ -45,7 +46,9 @@ class House:
 
     def __init__(self, path: Path, slots: int, transport: Transport | None = None) -> None:
         self.wakeups, self.started, self.go = Heard(), asyncio.Queue[int](), asyncio.Event()
-        self.store = SqlStore(path, clock=SystemClock(), random=system_random(), wakeups=self.wakeups)
+        self.store = SqlStore(
+            path, clock=SystemClock(), random=system_random(), wakeups=self.wakeups, announcer=transport
+        )
         self.running = self.most = 0
         registry = JobHandlerRegistry()
         registry.register_handler("h", self.handle)
@@ -140,9 +143,12 @@ async def test_a_worker_that_stops_leaves_no_claim_behind(house: House) -> None:
 
 
 class Naming(DatabaseTransport):
-    """A transport that names what was announced, as streams do, and may lose it."""
+    """A transport that takes what is announced, as streams do, and names what it is told to."""
 
     may_lose = True
+
+    def announce(self, announcements: Sequence[Announcement]) -> Iterable[str]:
+        return ()
 
     def __init__(self) -> None:
         self.named: list[str] = []

@@ -124,8 +124,9 @@ class Worker:
         self._draining = True
         if self._claims is not None:
             await self._claims.stop()
-        if self._along is not None and not self._along.claim.withdraw():
-            await asyncio.gather(self._along.claim.result(), return_exceptions=True)  # given back in the end
+        along, self._along = self._along, None
+        if along is not None and not along.claim.withdraw():
+            await asyncio.gather(along.claim.result(), return_exceptions=True)  # given back in the end
         await self._deliveries.close()
         seconds = (self.settings.drain_grace if grace is None else grace).total_seconds()
         await self._wait_idle(seconds)

@@ -190,7 +190,8 @@ class SqlStore:
         return aftermath.early(self._announcer)
 
     def _committed(self, aftermath: Aftermath) -> None:
-        topics = aftermath.pass_on(self._announcer)
+        early = self._woken(aftermath)  # whose companions have run: somebody has to look at what came of them
+        topics = dict.fromkeys([*early, *aftermath.pass_on(self._announcer)])
         if topics and self._wakeups is not None:
             self._wakeups.notify(*topics)
 
