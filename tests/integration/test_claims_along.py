@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from mainspring.adapters.memory import InProcessWakeups
 from mainspring.adapters.memory.bus import InProcessBus
 from mainspring.adapters.sql.store import SqlStore
 from mainspring.adapters.system import SystemClock, system_random
@@ -26,26 +25,15 @@ from mainspring.moves.enqueue import EnqueueRequest, enqueue
 from mainspring.moves.jobs import create_job
 from mainspring.ports.store import ExecutionQuery, Tx
 from mainspring.ports.transport import AnythingQueued, DatabaseTransport, Deliveries, Offer, Transport
+from tests.integration.counted_wakeups import CountedWakeups
 from tests.waiting import auntil
-
-
-class Heard(InProcessWakeups):
-    """Wakeups that remember what each commit woke."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls: list[set[str]] = []
-
-    def notify(self, *topics: str) -> None:
-        self.calls.append(set(topics))
-        super().notify(*topics)
 
 
 class House:
     """A worker on a SQLite file, whose starts are events: a commit in which it claims wakes ``outbox``."""
 
     def __init__(self, path: Path, slots: int, transport: Transport | None = None) -> None:
-        self.wakeups, self.started, self.go = Heard(), asyncio.Queue[int](), asyncio.Event()
+        self.wakeups, self.started, self.go = CountedWakeups(), asyncio.Queue[int](), asyncio.Event()
         self.store = SqlStore(
             path, clock=SystemClock(), random=system_random(), wakeups=self.wakeups, announcer=transport
         )

@@ -20,7 +20,6 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from mainspring.adapters.memory.wakeups import InProcessWakeups
 from mainspring.adapters.sql.schema import HEAD, REVISIONS, VERSION_TABLE, alembic_config
 from mainspring.adapters.sql.sqlite import database_path
 from mainspring.adapters.sql.store import SqlStore
@@ -31,6 +30,7 @@ from mainspring.model.execution import Status
 from mainspring.model.job import JobCursor
 from mainspring.ports.store import Claimable, ExecutionQuery, Tx
 from tests.contracts.store_rows import MINUTE, PLATFORM, an_execution, new_id
+from tests.integration.counted_wakeups import CountedWakeups
 
 HEADER = """
 import asyncio, sys
@@ -257,17 +257,6 @@ async def test_any_number_of_processes_make_and_migrate_a_new_file_at_once(
 
 
 # -- one writer for many callers ---------------------------------------------------------------------------------
-
-
-class CountedWakeups(InProcessWakeups):
-    """Wakeups that remember each call."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls: list[set[str]] = []
-
-    def notify(self, *topics: str) -> None:
-        self.calls.append(set(topics))
 
 
 class Hold:

@@ -1,0 +1,17 @@
+"""Wake-ups that say what each commit woke."""
+
+from __future__ import annotations
+
+from mainspring.adapters.memory import InProcessWakeups
+
+
+class CountedWakeups(InProcessWakeups):
+    """Wakeups that remember each call, and pass it on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[set[str]] = []
+
+    def notify(self, *topics: str) -> None:
+        self.calls.append(set(topics))
+        super().notify(*topics)
