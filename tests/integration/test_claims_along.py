@@ -170,7 +170,7 @@ async def test_what_went_along_before_a_stream_named_it_is_not_asked_for_again(
         offered.append(options["offered"])
         return claim(tx, worker_id, **options)
 
-    monkeypatch.setattr("mainspring.engine.worker.claim", claiming)
+    monkeypatch.setattr("mainspring.engine.claims.claim", claiming)
     house = House(tmp_path / "jobs.db", 10, transport := Naming())
     await house.store.open()
     await house.worker.start()

@@ -158,9 +158,9 @@ def claims_what_was_cancelled(world: World) -> None:
 
 def renews_what_it_does_not_run(world: World) -> None:
     """A worker that never looks at what it holds without running it."""
-    from mainspring.engine.worker import Worker
+    from mainspring.engine.claims import Claims
 
-    _during(world, Worker, "_release_unknown", _nothing)
+    _during(world, Claims, "_give_back_mislaid", _nothing)
 
 
 def counts_an_event_twice(world: World) -> None:

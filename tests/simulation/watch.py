@@ -115,7 +115,7 @@ class Watch:
         room: dict[str, int] = {}
         for node in self.nodes:
             if node.worker is not None and not node.life.dead and node.ready:
-                for queue, free in node.worker._room().items():
+                for queue, free in node.worker.room.items():
                     room[queue] = room.get(queue, 0) + free
         return room
 

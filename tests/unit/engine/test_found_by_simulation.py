@@ -81,7 +81,7 @@ def test_a_claim_whose_answer_was_lost_is_given_back_at_the_next_heartbeat() -> 
 
         bench.registry.register_handler("h", h)
         await bench.start()
-        bench.store.lose["Worker._claim"] = 1
+        bench.store.lose["Claims._work"] = 1
         execution_id = bench.enqueue()
         await asyncio.sleep(0.01)
         assert bench.get(execution_id).status is Status.RUNNING
@@ -97,7 +97,7 @@ def test_a_worker_that_stops_gives_back_what_it_holds_unknowing() -> None:
     async def test(bench: Bench) -> None:
         bench.registry.register_handler("h", lambda: None)
         await bench.start()
-        bench.store.lose["Worker._claim"] = 1
+        bench.store.lose["Claims._work"] = 1
         execution_id = bench.enqueue()
         await asyncio.sleep(0.01)
         await bench.worker.stop(timedelta(0))
