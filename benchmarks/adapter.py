@@ -95,6 +95,10 @@ class Adapter:
         """Return how many executions have ended well."""
         self._lacks("a count of what ended well")
 
+    async def undecided(self) -> bool:
+        """Return whether an instant is due for which no decision is recorded yet."""
+        self._lacks("a record of decisions")
+
     async def outstanding(self) -> int:
         """Return how many jobs have no final record yet; raise where one ended other than well."""
         return 0
@@ -189,6 +193,16 @@ async def _settled(adapter: Adapter) -> dict[str, Any]:
     return {"at_ns": time.monotonic_ns()}
 
 
+async def _decided(adapter: Adapter) -> dict[str, Any]:
+    """Say when the last due instant had its decision; starts looking at a word, which comes when they are due."""
+    await adapter.undecided()
+    print("ready", flush=True)
+    await asyncio.to_thread(wait_for_word)
+    while await adapter.undecided():  # noqa: ASYNC110 - another process decides it
+        await asyncio.sleep(0.01)  # seldom enough to take nothing from those it watches
+    return {"at_ns": time.monotonic_ns()}
+
+
 async def _through(adapter: Adapter, jobs: int) -> dict[str, Any]:
     """Enqueue jobs while the engine in this process works them off; return the time to the last final record."""
     begun, cpu = time.perf_counter(), time.process_time()
@@ -251,6 +265,7 @@ COMMANDS: dict[str, Callable[..., Coroutine[Any, Any, dict[str, Any]]]] = {
     "latency": _latency,
     "embedded-latency": _latency,
     "settled": _settled,
+    "decided": _decided,
     "embedded-through": _through,
     "late": _late,
     "embedded-late": _late,

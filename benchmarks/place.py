@@ -92,9 +92,12 @@ class Place:
         program.kill()
         self._programs.remove(program)
 
-    def judge(self) -> Program:
-        """Return a program that waits for a word and then says when the last record became final."""
-        program = self.start("settled")
+    def judge(self, of: str = "settled") -> Program:
+        """Return a program that waits for a word and then says when the last record became final.
+
+        ``of`` "decided" it says when the last due instant had its decision.
+        """
+        program = self.start(of)
         while program.line() != "ready":
             pass
         return program

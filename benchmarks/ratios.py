@@ -126,9 +126,14 @@ AIMS = (
     ),
     _below("1,000 due at once, p99 of the starts, embedded", Figure("w4", FILE, "due_1000_p99_ms"), 150, 100, "ms"),
     _below("1,000 due at once, p99 of the starts, clustered", Figure("w4", FLEET, "due_1000_p99_ms"), 250, 150, "ms"),
-    _below("10,000 due at once, all recorded, embedded", Figure("w4", FILE, "due_10000_recorded_ms"), 1000, 600, "ms"),
-    _below(
-        "10,000 due at once, all recorded, clustered", Figure("w4", FLEET, "due_10000_recorded_ms"), 1000, 600, "ms"
+    # "Recorded" as the specification means it, the rows of decision and execution, and as nobody can mean less by it.
+    *(
+        _below(f"10,000 due at once, {told}, {size}", Figure("w4", peer, f"due_10000_{name}_ms"), 1000, 600, "ms")
+        for name, told in (
+            ("decided", "the last decision and execution committed"),
+            ("ended", "the last of them run and its end committed"),
+        )
+        for peer, size in ((FILE, "embedded"), (FLEET, "clustered"))
     ),
     *(
         aim

@@ -90,6 +90,9 @@ class Ours(Adapter):
         query = ExecutionQuery(statuses=(Status.SUCCESS,), limit=10_000_000)
         return len(await ms.scheduler().list_executions(query))
 
+    async def undecided(self) -> bool:
+        return await ms.store.read(lambda tx: tx.jobs.undecided_at()) is not None
+
     async def outstanding(self) -> int:
         metrics = await ms.scheduler().get_metrics()
         if metrics["dead_letters"]:

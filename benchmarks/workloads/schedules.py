@@ -70,25 +70,28 @@ def _late(here: Place, seconds: int) -> list[float]:
 
 
 def _all_at_once(peer: Peer, run: Run, due: int, *, fleet: bool = False) -> dict[str, float]:
-    """When the last of many jobs due at one instant had begun, and when all were recorded.
+    """When the last of many jobs due at one instant was decided, when it had begun, and when all had ended.
 
-    As a ``fleet`` two dispatchers decide them, each of which leaves to the other what it has locked, and two workers.
+    Each is looked at from outside, so it is committed: ``decided`` are the rows of decision and execution, ``ended``
+    the final record of what came of them. As a ``fleet`` two dispatchers decide them, each of which leaves to the other
+    what it has locked, and two workers.
     """
     nodes = FLEET if fleet else 1
     with place(peer, run.servers) as here:
-        judge = here.judge()
+        decided, ended = here.judge("decided"), here.judge()
         here.work(nodes, beside=nodes)
         time.sleep(SETTLE)
         at = here.call("due", str(due), str(MARGIN))["at_ns"]
         time.sleep(max(0.0, at / 1e9 - time.monotonic()))
+        decided.say()
         here.wait(lambda counts: sum(counts) >= due)
-        judge.say()
-        recorded = judge.json()["at_ns"]
+        ended.say()
+        instants = {"decided": decided.json()["at_ns"], "ended": ended.json()["at_ns"]}
         late = [(begun - at) / 1e6 for begun in tally.starts(here.tally)]
     name = f"fleet_due_{due}" if fleet else f"due_{due}"
     return {
         f"{name}_p50_ms": percentile(late, 50),
         f"{name}_p99_ms": percentile(late, 99),
         f"{name}_last_ms": max(late),
-        f"{name}_recorded_ms": (recorded - at) / 1e6,
+        **{f"{name}_{what}_ms": (instant - at) / 1e6 for what, instant in instants.items()},
     }
