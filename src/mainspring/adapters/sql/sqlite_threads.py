@@ -33,6 +33,9 @@ GROUP = 256
 #: Runs work on a connection; returns its result and what to do once it has committed.
 Runner = Callable[[sa.Connection, Work[Any]], tuple[Any, Aftermath]]
 
+#: Passes on what a commit announced; returns what wakes those who listen.
+Committed = Callable[[Aftermath], Callable[[], None] | None]
+
 #: Tells which topics an aftermath is sure to wake.
 Woken = Callable[[Aftermath], Iterable[str]]
 
@@ -94,7 +97,7 @@ class Writer(ConnectionThread):
         line: Line,
         connections: sa.Engine,
         run: Runner,
-        committed: Callable[[Aftermath], None],
+        committed: Committed,
         *,
         woken: Woken,
     ) -> None:
@@ -157,9 +160,7 @@ class Writer(ConnectionThread):
         for call in group:
             if call.error is None and call.aftermath:
                 aftermath.add(call.aftermath)
-        if aftermath:
-            self._tell(aftermath)
-        deliver(group)
+        deliver(group, self._tell(aftermath) if aftermath else None)
 
     def _along(self, group: Sequence[Call]) -> list[Call]:
         """Return the companions of what this transaction wakes."""
@@ -200,8 +201,9 @@ class Writer(ConnectionThread):
                     call.error = StoreUnavailableError(f"the transaction failed: {error}")
                     call.error.__cause__ = error
 
-    def _tell(self, aftermath: Aftermath) -> None:
+    def _tell(self, aftermath: Aftermath) -> Callable[[], None] | None:
         try:
-            self._committed(aftermath)
+            return self._committed(aftermath)
         except Exception:
             logger.exception("waking %s failed; polling will find the work", ", ".join(aftermath.topics))
+            return None

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
@@ -189,11 +191,10 @@ class SqlStore:
     def _woken(self, aftermath: Aftermath) -> list[str]:
         return aftermath.early(self._announcer)
 
-    def _committed(self, aftermath: Aftermath) -> None:
+    def _committed(self, aftermath: Aftermath) -> Callable[[], None] | None:
         early = self._woken(aftermath)  # whose companions have run: somebody has to look at what came of them
         topics = dict.fromkeys([*early, *aftermath.pass_on(self._announcer)])
-        if topics and self._wakeups is not None:
-            self._wakeups.notify(*topics)
+        return partial(self._wakeups.notify, *topics) if topics and self._wakeups is not None else None
 
 
 class MonotonicClock:
