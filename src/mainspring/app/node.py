@@ -16,9 +16,9 @@ from mainspring.app.process_figures import dispatcher_figures, worker_figures
 from mainspring.app.wiring import Roles, open_inbound, webhook_sender
 from mainspring.control.health import ALIVE
 from mainspring.engine.children import Children
-from mainspring.engine.dispatcher import JobDispatcherWorker
 from mainspring.engine.executor import Attempt
 from mainspring.engine.heartbeat import HeartbeatThread
+from mainspring.engine.reaper import take_over
 from mainspring.engine.service import Loop
 from mainspring.engine.worker import Worker
 from mainspring.errors import EngineBusyError
@@ -30,6 +30,7 @@ from mainspring.ports.store import Store, Tx
 
 if TYPE_CHECKING:
     from mainspring.app.node_server import NodeServer
+    from mainspring.engine.dispatcher import JobDispatcherWorker
 
 logger = logging.getLogger("mainspring")
 
@@ -126,6 +127,26 @@ class Node:
 
     async def _start_roles(self, store: Store) -> None:
         app, parts = self._app, self._app.parts
+        dispatcher = self._make_dispatcher(store) if self.roles.dispatcher else None
+        if hasattr(store, "become_engine"):
+            # Whoever held these leases held the file's lock as well, and does so no longer.
+            await take_over(store, parts.random, grace=app.settings.dispatcher().grace)
+        poll = app.settings.heartbeat_ms / 1000
+        holding = Holding(store, parts.wakeups, lambda: [one for one in (dispatcher, self.worker) if one], poll=poll)
+        await holding.start()
+        self._holding = holding
+        worker = await self._start_worker(store, held=holding.held) if self.roles.worker else None
+        if dispatcher is not None:
+            if worker is not None:
+                dispatcher.relay.makes_way = lambda: dispatcher.behind or worker.behind
+            await dispatcher.start()
+            self.dispatcher = dispatcher
+        self._tell_figures()
+
+    def _make_dispatcher(self, store: Store) -> JobDispatcherWorker:
+        from mainspring.engine.dispatcher import JobDispatcherWorker  # which a worker of a fleet does not load
+
+        app, parts = self._app, self._app.parts
         dispatcher = JobDispatcherWorker(
             f"dispatcher-{self.id}",
             store,
@@ -136,29 +157,16 @@ class Node:
             transport=app.transport,
             schedules=app.schedules,
             sender=webhook_sender(app.settings, parts),
-            inbound=open_inbound(app.settings, f"dispatcher-{self.id}") if self.roles.dispatcher else None,
+            inbound=open_inbound(app.settings, f"dispatcher-{self.id}"),
             platform_id=app.platform_id,
             tracing=app.tracing,
             version=__version__,
         )
         dispatcher.relay.on_published = self.on_published
-        if hasattr(store, "become_engine"):
-            # Whoever held these leases held the file's lock as well, and does so no longer.
-            await dispatcher.take_over()
-        poll = app.settings.heartbeat_ms / 1000
-        holding = Holding(store, parts.wakeups, lambda: [one for one in (dispatcher, self.worker) if one], poll=poll)
-        await holding.start()
-        self._holding = holding
-        if self.roles.worker:
-            worker = await self._start_worker(store, held=holding.held)
-            dispatcher.relay.makes_way = lambda: dispatcher.behind or worker.behind
-        if self.roles.dispatcher:
-            await dispatcher.start()
-            self.dispatcher = dispatcher
-        self._tell_figures()
+        return dispatcher
 
     def _figures(self) -> Iterable[Figure]:
-        """What this node has done; a dispatcher that only serves its worker's start tells nothing."""
+        """What this node has done."""
         if self.worker is not None:
             yield from worker_figures(self.worker)
         if self.dispatcher is not None:

@@ -17,7 +17,7 @@ from mainspring.engine.deliver import Deliverer, DeliverySettings
 from mainspring.engine.foresight import Foresight
 from mainspring.engine.inbound import InboundReader
 from mainspring.engine.lookout import LOOKS, Lookout
-from mainspring.engine.reaper import Reaper
+from mainspring.engine.reaper import DRAWS, Reaper
 from mainspring.engine.reconcile import Reconciler
 from mainspring.engine.relay import Relay
 from mainspring.engine.service import Loop
@@ -28,7 +28,6 @@ from mainspring.moves.admit import promote
 from mainspring.moves.ahead import Ahead
 from mainspring.moves.jobs import recompute, resume_due
 from mainspring.moves.plan import Planned, plan_due
-from mainspring.moves.reap import reap
 from mainspring.moves.retain import BATCH as RETAIN_BATCH
 from mainspring.moves.retain import Retention, drop_partitions, retain
 from mainspring.moves.schedules import Schedules
@@ -204,16 +203,6 @@ class JobDispatcherWorker:
             loop.errors = 0
         self._stats = DispatchStats()
 
-    async def take_over(self) -> int:
-        """Reap every lease of earlier engines at once; for the one engine of a SQLite file. Returns how many."""
-        draws = self._draws()
-        grace = self.settings.grace
-        reaped = await self._store.write(lambda tx: reap(tx, grace=grace, draws=draws, leases_before=tx.now))
-        if reaped.lost:
-            told = "took back %d executions that an earlier engine left running"
-            logger.warning(told, reaped.lost, extra=about("executions.reaped", lost=reaped.lost))
-        return reaped.lost
-
     # -- steps: each is one transaction --------------------------------------------------------------------------
 
     async def _plan(self) -> float | None:
@@ -350,7 +339,7 @@ class JobDispatcherWorker:
         return asyncio.get_running_loop().time()
 
     def _draws(self) -> list[float]:
-        return [self._random.random() for _ in range(100)]
+        return [self._random.random() for _ in range(DRAWS)]
 
     def _loop(self, name: str, step: Any, topics: tuple[str, ...], poll: float) -> Loop:
         return Loop(name, step, wakeups=self._wakeups, topics=topics, poll=poll)

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from random import Random
 
 from mainspring.engine.clock_watch import ClockWatch
 from mainspring.model.log_events import about
@@ -16,6 +17,19 @@ from mainspring.moves.reap import CLOCK_STEP, Reaped, reap
 from mainspring.ports.store import Store, Tx
 
 logger = logging.getLogger("mainspring")
+
+#: Random numbers for the delays of what is taken back, used in turn.
+DRAWS = 100
+
+
+async def take_over(store: Store, random: Random, *, grace: timedelta) -> int:
+    """Take back every lease of earlier engines at once: for the one engine of a SQLite file. Returns how many."""
+    draws = [random.random() for _ in range(DRAWS)]
+    reaped = await store.write(lambda tx: reap(tx, grace=grace, draws=draws, leases_before=tx.now))
+    if reaped.lost:
+        told = "took back %d executions that an earlier engine left running"
+        logger.warning(told, reaped.lost, extra=about("executions.reaped", lost=reaped.lost))
+    return reaped.lost
 
 
 @dataclass(frozen=True, slots=True)
