@@ -176,6 +176,10 @@ class _Executions(_Table):
             self._wait(ids, "executions.move")
         return self._table.move(moves)
 
+    def move_alike(self, moves: Any) -> Any:
+        self._wait(moves.ids, "executions.move_alike")
+        return self._table.move_alike(moves)
+
     def renew(self, worker_id: str, lease_until: Any) -> Any:
         found = self._table.renew(worker_id, lease_until)
         self._locks.have(Rank.EXECUTION, [row[0] for row in found])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mainspring.model.execution import MOVES, Actor, Cause, Move, Status, Transition
+from mainspring.model.execution import MOVES, Actor, Cause, Execution, Move, Moves, Status, Transition
 from mainspring.model.policy import RetryPolicy
 from mainspring.ports.store import Store, Tx
 from tests.contracts.store_rows import HOUR, MINUTE, add, an_execution, fetch, move, new_id
@@ -41,6 +41,8 @@ class MoveContract:
         for source, to, actor in ILLEGAL:
             with pytest.raises(ValueError, match=f"{actor} may not move"):
                 Move("x", source, to, actor)
+            with pytest.raises(ValueError, match=f"{actor} may not move"):
+                Moves(source, to, actor, ["x"], [1])
 
     @pytest.mark.parametrize("status", Status)
     async def test_a_move_is_refused_where_the_execution_stands_elsewhere(
@@ -95,6 +97,38 @@ class MoveContract:
             rows[2],
             replace(rows[3], status=Status.PENDING, available_at=now + HOUR),
         ]
+
+    @pytest.mark.parametrize("results", [(1, {"n": [2]}, "x\u0000"), (None, None, None), (1, True, 1.0)])
+    async def test_moves_that_are_alike_are_made_as_one_by_one(
+        self, store: Store, now: datetime, results: tuple[Any, ...]
+    ) -> None:
+        """Those whose fence or status is another are left alone; so does each of both, to the letter."""
+        wide = [an_execution(now, Status.RUNNING, fence=n) for n in range(3)]
+        single = [an_execution(now, Status.RUNNING, fence=n) for n in range(3)]
+        stale, ended = an_execution(now, Status.RUNNING, fence=9), an_execution(now, Status.SUCCESS, fence=3)
+        await add(store, *wide, *single, stale, ended)
+
+        def alike(executions: list[Execution], *others: str) -> Moves:
+            ids, fences = [*[e.id for e in executions], *others], [*[e.fence for e in executions], *[3 for _ in others]]
+            own = {"result": [*results, *[0 for _ in others]]}
+            shared = {"finished_at": now, "worker_id": None}
+            return Moves(Status.RUNNING, Status.SUCCESS, Actor.WORKER, ids, fences, shared, own)
+
+        both = alike(wide, stale.id, ended.id, new_id(now))
+        assert await store.write(lambda tx: tx.executions.move_alike(both)) == {e.id for e in wide}
+        assert await move(store, *alike(single).each()) == {e.id for e in single}
+        recorded = await store.read(lambda tx: tx.executions.transitions())
+        made = {e.id: [t for t in recorded if t.execution_id == e.id] for e in [*wide, *single]}
+        for one, other in zip(wide, single, strict=True):
+            assert await fetch(store, one) == replace(await fetch(store, other), id=one.id)
+            assert [(t.source, t.to, t.actor, t.fence) for t in made[one.id]] == [
+                (t.source, t.to, t.actor, t.fence) for t in made[other.id]
+            ]
+        assert [await fetch(store, e) for e in (stale, ended)] == [stale, ended]
+
+    async def test_no_moves_that_are_alike_are_none(self, store: Store) -> None:
+        none = Moves(Status.RUNNING, Status.SUCCESS, Actor.WORKER, [], [], {}, {"result": []})
+        assert await store.write(lambda tx: tx.executions.move_alike(none)) == set()
 
     async def test_a_move_sets_fields_of_every_kind_and_sets_them_back_to_none(
         self, store: Store, now: datetime

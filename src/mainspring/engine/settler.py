@@ -88,14 +88,15 @@ class Settler:
             ended = [
                 Ended(_as_known(attempt), outcome, draw) for (attempt, outcome), draw in zip(batch, draws, strict=True)
             ]
-            if len(batch) > 1 and any(one is not None for one in progress):
-                tx.executions.hold([attempt.execution.id for attempt, _ in batch])
-            # Before the end: progress is taken only from what runs.
-            _store_progress(tx, [(attempt, said) for (attempt, _), said in zip(batch, progress, strict=True)])
+            if any(one is not None for one in progress):
+                if len(batch) > 1:
+                    tx.executions.hold([attempt.execution.id for attempt, _ in batch])
+                # Before the end: progress is taken only from what runs.
+                _store_progress(tx, [(attempt, said) for (attempt, _), said in zip(batch, progress, strict=True)])
             accepted = settle_attempts(tx, ended, Actor.WORKER)
             # With the end, or not at all: after a lost answer the same lines would be stored once more.
             for (attempt, _), said in zip(batch, lines, strict=True):
-                if attempt.execution.id in accepted:
+                if said and attempt.execution.id in accepted:
                     _store_lines(tx, attempt.execution, said, self._log_lines)
             return accepted
 

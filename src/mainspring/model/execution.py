@@ -6,7 +6,7 @@ redrive make a new execution with ``retry_of``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -199,6 +199,37 @@ class Move:
     def __post_init__(self) -> None:
         if not legal(self.source, self.to, self.actor):
             raise ValueError(f"{self.actor} may not move an execution from {self.source} to {self.to}")
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """Many moves that are alike: of different executions, each with its fence, between the same two statuses.
+
+    All take the values of ``shared``; ``own`` holds the fields of which each takes one of its own, in the order of
+    ``ids``. What `Move` says of one is true of each.
+
+    >>> both = Moves(Status.RUNNING, Status.SUCCESS, Actor.WORKER, ["a", "b"], [1, 4], {}, {"result": [10, 20]})
+    >>> [(move.execution_id, move.fence, move.set) for move in both.each()]
+    [('a', 1, {'result': 10}), ('b', 4, {'result': 20})]
+    """
+
+    source: Status
+    to: Status
+    actor: Actor
+    ids: Sequence[str]
+    fences: Sequence[int]
+    shared: Mapping[str, Any] = field(default_factory=dict)
+    own: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not legal(self.source, self.to, self.actor):
+            raise ValueError(f"{self.actor} may not move an execution from {self.source} to {self.to}")
+
+    def each(self) -> Iterator[Move]:
+        """Return them one by one."""
+        for number, (execution_id, fence) in enumerate(zip(self.ids, self.fences, strict=True)):
+            values = {**self.shared, **{name: column[number] for name, column in self.own.items()}}
+            yield Move(execution_id, self.source, self.to, self.actor, fence=fence, set=values)
 
 
 @dataclass(frozen=True, slots=True)

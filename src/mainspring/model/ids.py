@@ -6,6 +6,7 @@ The instant inside an id is for people and for paging; nothing is decided by it.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from random import Random
 
@@ -22,7 +23,7 @@ def uuid7(at: datetime, random: Random) -> str:
     >>> uuid7(datetime(2026, 3, 1, 9, tzinfo=UTC), Random(1))
     '019ca8a0-3e80-7d8e-91b7-584a2265b1f5'
     """
-    return _text(_milliseconds(at), random.getrandbits(_TAIL_BITS))
+    return _texts(_milliseconds(at), [random.getrandbits(_TAIL_BITS)])[0]
 
 
 def id_time(id: str) -> datetime:
@@ -40,7 +41,7 @@ def id_floor(at: datetime) -> str:
     >>> id_floor(datetime(2026, 3, 1, 9, tzinfo=UTC))
     '019ca8a0-3e80-7000-8000-000000000000'
     """
-    return _text(_milliseconds(at), 0)
+    return _texts(_milliseconds(at), [0])[0]
 
 
 class Ids:
@@ -56,31 +57,38 @@ class Ids:
 
     def __init__(self, random: Random) -> None:
         self._random = random
-        self._at: datetime | None = None
-        self._milliseconds = -1
         self._last = (-1, 0)
         self._lock = threading.Lock()
 
     def new(self, at: datetime) -> str:
         """Return an id of ``at`` that sorts after every id returned before."""
+        return self.several(at, 1)[0]
+
+    def several(self, at: datetime, count: int) -> list[str]:
+        """Return ids of ``at``, each of which sorts after the one before it and after every id returned before."""
+        wanted, draw, drawn = _milliseconds(at), self._random.getrandbits, []
         with self._lock:
-            if at is not self._at:
-                self._at, self._milliseconds = at, _milliseconds(at)  # of one transaction come many
-            milliseconds = self._milliseconds
-            last, tail = self._last
-            if milliseconds > last:
-                # The top bit stays free: counting on then has room for 2 ** 41 steps, which no process takes.
-                last, tail = milliseconds, self._random.getrandbits(_TAIL_BITS - 1)
-            else:
-                tail += 1 + self._random.getrandbits(32)
-            self._last = (last, tail)
-        return _text(last, tail)
+            milliseconds, tail = self._last
+            for _ in range(count):
+                if wanted > milliseconds:
+                    # The top bit stays free: counting on then has room for 2 ** 41 steps, which no process takes.
+                    milliseconds, tail = wanted, draw(_TAIL_BITS - 1)
+                else:
+                    tail += 1 + draw(32)
+                drawn.append(tail)
+            self._last = milliseconds, tail
+        return _texts(milliseconds, drawn)
 
 
 def _milliseconds(at: datetime) -> int:
     return (at - _EPOCH) // _MILLISECOND
 
 
-def _text(milliseconds: int, tail: int) -> str:
-    digits = (milliseconds << 80 | tail >> 62 << 64 | tail & _LOW | _VERSION_AND_VARIANT).to_bytes(16, "big").hex()
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+def _texts(milliseconds: int, tails: Iterable[int]) -> list[str]:
+    """Return the canonical texts of ids of one millisecond, the first half of which they share."""
+    found, head = [], f"{milliseconds:012x}"
+    head = f"{head[:8]}-{head[8:]}"
+    for tail in tails:
+        rest = (tail >> 62 << 64 | tail & _LOW | _VERSION_AND_VARIANT).to_bytes(10, "big").hex()
+        found.append(f"{head}-{rest[:4]}-{rest[4:8]}-{rest[8:]}")
+    return found

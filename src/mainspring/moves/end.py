@@ -4,34 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from mainspring.model.dispatch import GivenUp, RetryPlanned, dispatch_of
 from mainspring.model.events import Event, EventType
-from mainspring.model.execution import Actor, Attempt, DeadLetter, Execution, Failure, Move, Status
+from mainspring.model.execution import Actor, Attempt, DeadLetter, Execution, Failure, Move, Moves, Status
 from mainspring.model.outcome import Cancelled, Outcome, Released, Succeeded, Waiting
-from mainspring.model.wire import milliseconds
+from mainspring.moves.telling import TOLD, event_of, extensions
 from mainspring.ports.store import Tx
 from mainspring.schedule.settle import Step, fingerprint, settle
-
-_EVENT = {
-    Status.SUCCESS: EventType.EXECUTION_SUCCESS,
-    Status.FAILED: EventType.EXECUTION_FAILED,
-    Status.CANCELLED: EventType.EXECUTION_CANCELLED,
-    Status.EXPIRED: EventType.EXECUTION_EXPIRED,
-    Status.RETRYING: EventType.EXECUTION_RETRY,
-}
-
 
 #: Outcomes after which nothing runs again, so that a cancel in the meantime makes no difference.
 _FINAL = (Succeeded, Cancelled, Waiting)
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """An attempt that ended: the execution as it was claimed, how, and the draw for a retry's jitter in [0, 1)."""
 
     execution: Execution
@@ -46,18 +33,45 @@ def settle_attempts(tx: Tx, ended: Sequence[Ended], actor: Actor) -> set[str]:
     """
     if not ended:
         return set()
-    if len(ended) > 1 and not all(_plain(one.outcome) for one in ended):
+    plain, others = _parted(ended)
+    if others and len(ended) > 1:
         # More than one statement will lock them, and other batches may hold some: in order, all at once.
         tx.executions.hold([one.execution.id for one in ended])
+    accepted = _succeed(tx, plain, actor) if plain else set()
     steps, now = [], tx.now
-    for one in ended:
+    for one in others:
         execution = _with_cancel(tx, one)
         steps.append((execution, settle(execution, one.outcome, now=now, draw=one.draw)))
-    return apply_steps(tx, steps, actor)
+    return accepted | apply_steps(tx, steps, actor)
 
 
-def _plain(outcome: Outcome) -> bool:
-    return isinstance(outcome, Succeeded) and outcome.usage is None
+def _parted(ended: Sequence[Ended]) -> tuple[Sequence[tuple[Execution, Succeeded]], Sequence[Ended]]:
+    """Return the first attempts that simply succeeded, after which all but the result is the same, and the others."""
+    if len({one.execution.id for one in ended}) < len(ended):
+        return [], ended  # some of one execution: see `_one_each`
+    plain, others = [], []
+    for one in ended:
+        execution, outcome, _ = one
+        at_first = execution.attempt == 1 and execution.status is Status.RUNNING
+        if at_first and isinstance(outcome, Succeeded) and outcome.usage is None:
+            plain.append((execution, outcome))
+        else:
+            others.append(one)
+    return plain, others
+
+
+def _succeed(tx: Tx, plain: Sequence[tuple[Execution, Succeeded]], actor: Actor) -> set[str]:
+    """Do what `apply_steps` would with plain successes, whose step is decided once."""
+    now, (execution, outcome) = tx.now, plain[0]
+    step = settle(execution, outcome, now=now, draw=0.0)
+    shared = {name: value for name, value in step.set.items() if name != "result"}
+    # In order of id, in which one statement then locks its rows: see `order`.
+    ids, fences, results = zip(*sorted((e.id, e.fence, outcome.result) for e, outcome in plain), strict=True)
+    accepted = tx.executions.move_alike(Moves(Status.RUNNING, step.to, actor, ids, fences, shared, {"result": results}))
+    made = [execution for execution, _ in plain if execution.id in accepted]
+    tx.outbox.add([event_of(new, now, e, step) for new, e in zip(tx.new_ids(len(made)), made, strict=True)])
+    _wake(tx, {step.to} if made else set())
+    return accepted
 
 
 def give_back(tx: Tx, worker_id: str, held: Iterable[tuple[str, int]]) -> None:
@@ -100,9 +114,9 @@ def apply_steps(tx: Tx, steps: Sequence[tuple[Execution, Step]], actor: Actor) -
         accepted |= moved
     tx.executions.add_attempts([step.attempt for _, step in made if step.attempt is not None])
     buried = _bury(tx, [(e, step) for e, step in made if step.to is Status.FAILED])
-    told = [(e, step) for e, step in made if step.to in _EVENT]
+    told = [(e, step) for e, step in made if step.to in TOLD]
     ids, now = tx.new_ids(len(told)), tx.now
-    events = [_event(new, now, e, step, dead=e.id in buried) for new, (e, step) in zip(ids, told, strict=True)]
+    events = [event_of(new, now, e, step, dead=e.id in buried) for new, (e, step) in zip(ids, told, strict=True)]
     tx.outbox.add([*events, *buried.values()])
     _wake(tx, {step.to for _, step in made})
     tx.announce(dispatch_of(e) for e, step in made if step.to is Status.QUEUED)
@@ -203,78 +217,6 @@ def _bury(tx: Tx, failed: Sequence[tuple[Execution, Step]]) -> dict[str, Event]:
         )
         for letter in letters
     }
-
-
-def extensions(execution: Execution, *, nth: int = 1) -> dict[str, Any]:
-    """Return the extensions of the next event of an execution, or the one after that (``nth`` 2), as CloudEvents say.
-
-    ``sequence`` numbers its events from 1, without a gap: each retry is one, then the end, then the dead letter. The
-    first number and the first link of a chain are left out: that is what the most events carry, and they go without.
-    """
-    found: dict[str, Any] = {}
-    number = execution.failures + execution.losses + nth
-    if number > 1:
-        found["sequence"] = f"{number:08d}"
-    if execution.chain_depth:
-        found["chaindepth"] = execution.chain_depth + 1
-    if execution.trace_id is not None and execution.span_id is not None:
-        found["traceparent"] = f"00-{execution.trace_id}-{execution.span_id}-01"
-    return found
-
-
-def _event(new_id: str, now: datetime, execution: Execution, step: Step, *, dead: bool) -> Event:
-    after = step.set
-    data: dict[str, Any] = {
-        "execution_id": execution.id,
-        "handler": execution.handler,
-        "cause": execution.cause.value,
-        "attempt": execution.attempt,
-        "queue": execution.queue,
-    }
-    if execution.job_id is not None:
-        data["job"], data["job_id"] = execution.job_name, execution.job_id
-    if execution.scheduled_at is not None:
-        data["scheduled_at"] = _told(execution.scheduled_at)
-    started_at = execution.started_at
-    if started_at is not None:
-        if execution.attempt == 1:
-            data["delay_ms"] = max(0, milliseconds(started_at - execution.available_at))
-        if (finished_at := after.get("finished_at")) is not None:
-            data["duration_ms"] = max(0, milliseconds(finished_at - started_at))
-            data["started_at"] = _told(started_at)
-    if step.to is not Status.SUCCESS:
-        data |= _trouble(step, dead=dead)
-    fields = {
-        "id": new_id,
-        "type": _EVENT[step.to],
-        "platform_id": execution.platform_id,
-        "at": now,
-        "source": "mainspring",
-        "subject": execution.id,
-        "data": data,
-        "extensions": extensions(execution),
-    }
-    return Event.holding(fields)
-
-
-def _trouble(step: Step, *, dead: bool) -> dict[str, Any]:
-    """What an event says of an attempt that was no success."""
-    found: dict[str, Any] = {}
-    failure, error = step.set.get("failure"), step.set.get("error")
-    if failure is not None:
-        found["failure"] = failure.value
-    if error is not None:
-        found["error"] = {"type": error.get("type"), "message": str(error.get("message", ""))[:500]}
-    if dead:
-        found["dead_letter"] = True
-    if step.to is Status.RETRYING:
-        found["available_at"] = step.set["available_at"].isoformat()
-    return found
-
-
-@lru_cache(1024)  # a batch was claimed, and often planned, at one instant
-def _told(at: datetime) -> str:
-    return at.isoformat()
 
 
 def _wake(tx: Tx, to: set[Status]) -> None:

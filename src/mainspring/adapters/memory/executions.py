@@ -14,7 +14,7 @@ from mainspring.adapters.memory.records import MemoryDeadLetterTable, MemoryLogT
 from mainspring.adapters.memory.values import each_isolated, isolated
 from mainspring.errors import ConflictError
 from mainspring.model.dispatch import Dispatch, dispatch_of
-from mainspring.model.execution import BY_DISPATCHER, LIVE, Actor, Attempt, Execution, Move, Status, Transition
+from mainspring.model.execution import BY_DISPATCHER, LIVE, Actor, Attempt, Execution, Move, Moves, Status, Transition
 from mainspring.model.job import ActiveExecution, as_active
 from mainspring.ports.store import Claimable, ExecutionQuery
 
@@ -57,6 +57,9 @@ class MemoryExecutionTable:
 
     def move(self, moves: Sequence[Move]) -> set[str]:
         return {move.execution_id for move in moves if self._moved(move)}
+
+    def move_alike(self, moves: Moves) -> set[str]:
+        return self.move(list(moves.each()))
 
     def _moved(self, move: Move) -> bool:
         before = self._rows.all.get(move.execution_id)

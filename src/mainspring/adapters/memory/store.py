@@ -110,7 +110,7 @@ class MemoryTx:
         return self._ids.new(self.now)
 
     def new_ids(self, count: int) -> list[str]:
-        return [self.new_id() for _ in range(count)]
+        return self._ids.several(self.now, count)
 
     def end_with_next(self) -> None:
         """Nothing to spare."""

@@ -6,7 +6,7 @@ one row therefore is an ordinary statement without any JSON, and a claim of 500 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from operator import attrgetter
@@ -41,18 +41,28 @@ def pack(wanted: Sequence[Field], rows: Sequence[Sequence[Any]], *, leave_out_nu
     """Sort the values of rows, in the order of ``wanted``, into what they share and what varies."""
     if len(rows) == 1:
         return _one(wanted, rows[0], leave_out_null=leave_out_null)
-    shared, varying, columns = [], [], []
-    parameters: dict[str, Any] = {}
-    for field, column in zip(wanted, zip(*rows, strict=True), strict=True):
+    return pack_columns((), zip(wanted, zip(*rows, strict=True), strict=True), leave_out_null=leave_out_null)
+
+
+def pack_columns(
+    same: Sequence[tuple[Field, Any]],
+    columns: Iterable[tuple[Field, Sequence[Any]]],
+    *,
+    leave_out_null: bool = False,
+) -> Packed:
+    """Do the same as `pack` with what is known to be the ``same`` in all rows, and with the values of each field."""
+    shared, varying, encoded = [field for field, _ in same], list[Field](), []
+    parameters: dict[str, Any] = {parameter(field.name): value for field, value in same}
+    for field, column in columns:
         if _is_shared(field.type, column):
             if not leave_out_null or column[0] is not None or _never_null(field.type):
                 shared.append(field)
                 parameters[parameter(field.name)] = column[0]
         else:
             varying.append(field)
-            columns.append(_encoded(field.type, column))
+            encoded.append(_encoded(field.type, column))
     if varying:
-        parameters[ROWS] = _json(list(zip(*columns, strict=True)))
+        parameters[ROWS] = _json(list(zip(*encoded, strict=True)))
     return Packed(tuple(shared), tuple(varying), parameters)
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from mainspring.adapters.sql.batches import Field, Packed, cells, pack
+from mainspring.adapters.sql.batches import Field, Packed, cells, pack, pack_columns
 from mainspring.adapters.sql.dialect import Dialect
 from mainspring.adapters.sql.session import SqlTable
 from mainspring.adapters.sql.tables import executions, still, transitions, unended
-from mainspring.model.execution import BY_DISPATCHER, Actor, Execution, Move, Status
+from mainspring.model.execution import BY_DISPATCHER, Actor, Execution, Move, Moves, Status
 
 _e = executions.c
 _WAS_ID = Field("was_id", _e.id.type)
@@ -33,6 +33,18 @@ class MoveTable(SqlTable):
             fences.update(self._move(group, members))
         if self._session.record_transitions:
             self._record_moves([m for m in moves if m.execution_id in fences], fences)
+        return set(fences)
+
+    def move_alike(self, moves: Moves) -> set[str]:
+        if not moves.ids:
+            return set()
+        same = [(_STATUS, moves.to), *((Field(name, _e[name].type), value) for name, value in moves.shared.items())]
+        own = [(Field(name, _e[name].type), values) for name, values in moves.own.items()]
+        packed = pack_columns(same, [(_WAS_ID, moves.ids), (_WAS_FENCE, moves.fences), *own])
+        statement = _statement(self._dialect, packed.shared, packed.varying, moves.source)
+        fences = dict(self._all(statement, **packed.parameters))
+        if self._session.record_transitions:
+            self._record_moves([m for m in moves.each() if m.execution_id in fences], fences)
         return set(fences)
 
     def _move(self, group: _Group, moves: Iterable[Move]) -> dict[str, int]:

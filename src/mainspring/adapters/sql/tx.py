@@ -109,8 +109,7 @@ class SqlTx:
         return self._ids.new(self._session.now)
 
     def new_ids(self, count: int) -> list[str]:
-        now = self._session.now
-        return [self._ids.new(now) for _ in range(count)]
+        return self._ids.several(self._session.now, count)
 
     def end_with_next(self) -> None:
         self._session.end_with_next(self.aftermath)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from mainspring.model.dispatch import Dispatch
-from mainspring.model.execution import Attempt, Execution, LogLine, Move, Status, Transition
+from mainspring.model.execution import Attempt, Execution, LogLine, Move, Moves, Status, Transition
 from mainspring.model.job import ActiveExecution
 
 
@@ -61,6 +61,9 @@ class ExecutionTable(Protocol):
 
     def move(self, moves: Sequence[Move]) -> set[str]:
         """Make the moves whose condition still holds; return the ids of those executions."""
+
+    def move_alike(self, moves: Moves) -> set[str]:
+        """Do the same as `move` with moves that are alike, in one statement."""
 
     def promotable(self, limit: int) -> list[Execution]:
         """Lock and return pending and retrying executions whose ``available_at`` has come and that nothing blocks.

@@ -1,0 +1,93 @@
+"""What the events say that tell of executions: how an attempt ended, and what followed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from mainspring.model.events import Event, EventType
+from mainspring.model.execution import Execution, Status
+from mainspring.model.wire import milliseconds
+from mainspring.schedule.settle import Step
+
+#: The event of a step, by where it leads; the others are not told.
+TOLD = {
+    Status.SUCCESS: EventType.EXECUTION_SUCCESS,
+    Status.FAILED: EventType.EXECUTION_FAILED,
+    Status.CANCELLED: EventType.EXECUTION_CANCELLED,
+    Status.EXPIRED: EventType.EXECUTION_EXPIRED,
+    Status.RETRYING: EventType.EXECUTION_RETRY,
+}
+
+
+def event_of(new_id: str, now: datetime, execution: Execution, step: Step, *, dead: bool = False) -> Event:
+    """Return the event of a step that is `TOLD`. ``dead``: what failed is a dead letter."""
+    after, started_at, scheduled_at = step.set, execution.started_at, execution.scheduled_at
+    data: dict[str, Any] = {
+        "execution_id": execution.id,
+        "handler": execution.handler,
+        "cause": execution.cause._value_,  # by the hundred thousand: .value is a function
+        "attempt": execution.attempt,
+        "queue": execution.queue,
+    }
+    if execution.job_id is not None:
+        data["job"], data["job_id"] = execution.job_name, execution.job_id
+    if scheduled_at is not None:
+        data["scheduled_at"] = _told(scheduled_at)
+    if started_at is not None:
+        if execution.attempt == 1:
+            data["delay_ms"] = max(0, milliseconds(started_at - execution.available_at))
+        if (finished_at := after.get("finished_at")) is not None:
+            data["duration_ms"] = max(0, milliseconds(finished_at - started_at))
+            data["started_at"] = _told(started_at)
+    if step.to is not Status.SUCCESS:
+        data |= _trouble(step, dead=dead)
+    fields = {
+        "id": new_id,
+        "type": TOLD[step.to],
+        "platform_id": execution.platform_id,
+        "at": now,
+        "source": "mainspring",
+        "subject": execution.id,
+        "data": data,
+        "extensions": extensions(execution),
+    }
+    return Event.holding(fields)
+
+
+def extensions(execution: Execution, *, nth: int = 1) -> dict[str, Any]:
+    """Return the extensions of the next event of an execution, or the one after that (``nth`` 2), as CloudEvents say.
+
+    ``sequence`` numbers its events from 1, without a gap: each retry is one, then the end, then the dead letter. The
+    first number and the first link of a chain are left out: that is what the most events carry, and they go without.
+    """
+    found: dict[str, Any] = {}
+    number = execution.failures + execution.losses + nth
+    if number > 1:
+        found["sequence"] = f"{number:08d}"
+    if execution.chain_depth:
+        found["chaindepth"] = execution.chain_depth + 1
+    if execution.trace_id is not None and execution.span_id is not None:
+        found["traceparent"] = f"00-{execution.trace_id}-{execution.span_id}-01"
+    return found
+
+
+def _trouble(step: Step, *, dead: bool) -> dict[str, Any]:
+    """What an event says of an attempt that was no success."""
+    found: dict[str, Any] = {}
+    failure, error = step.set.get("failure"), step.set.get("error")
+    if failure is not None:
+        found["failure"] = failure.value
+    if error is not None:
+        found["error"] = {"type": error.get("type"), "message": str(error.get("message", ""))[:500]}
+    if dead:
+        found["dead_letter"] = True
+    if step.to is Status.RETRYING:
+        found["available_at"] = step.set["available_at"].isoformat()
+    return found
+
+
+@lru_cache(1024)  # a batch was claimed, and often planned, at one instant
+def _told(at: datetime) -> str:
+    return at.isoformat()
