@@ -70,6 +70,20 @@ class QueueContract:
         )
         assert await store.read(lambda tx: tx.executions.next_available_at()) == now + MINUTE
 
+    async def test_held_back_tells_whether_anything_is_blocked_and_what_becomes_available_next(
+        self, store: Store, now: datetime
+    ) -> None:
+        async def held_back() -> tuple[bool, datetime | None]:
+            return await store.read(lambda tx: tx.executions.held_back())
+
+        assert await held_back() == (False, None)
+        await add(store, an_execution(now, Status.QUEUED), an_execution(now, Status.FAILED, blocked_by="job"))
+        assert await held_back() == (False, None)
+        await add(store, an_execution(now, Status.RETRYING, available_at=now + MINUTE))
+        assert await held_back() == (False, now + MINUTE)
+        await add(store, an_execution(now, available_at=now, blocked_by="queue:mail"))
+        assert await held_back() == (True, now + MINUTE)
+
     # -- blockers --------------------------------------------------------------------------------------------------
 
     async def test_blockers_are_named_once_and_with_the_job_where_it_is_the_job(

@@ -396,6 +396,7 @@ def everything(tx: Tx) -> dict[str, Any]:
         "executions": executions,
         "execution": [tx.executions.get(e.id) for e in executions],
         "promotable": tx.executions.promotable(10),
+        "held back": tx.executions.held_back(),
         "blockers": tx.executions.blockers(10),
         "blocked": tx.executions.blocked(PLATFORM, "platform", job_id=None, limit=10),
         "lease over": tx.executions.lease_over(10),

@@ -24,7 +24,7 @@ from mainspring.engine.service import Loop
 from mainspring.model.execution import Execution
 from mainspring.model.log_events import about
 from mainspring.model.node import DispatcherNode
-from mainspring.moves.admit import promote
+from mainspring.moves.admit import promote_next
 from mainspring.moves.ahead import Ahead
 from mainspring.moves.jobs import recompute, resume_due
 from mainspring.moves.plan import Planned, plan_due
@@ -261,7 +261,7 @@ class JobDispatcherWorker:
         limit, asked = self.settings.batch_size, self._time()
 
         def work(tx: Tx) -> tuple[int, datetime | None, datetime]:
-            return promote(tx, limit), tx.executions.next_available_at(), tx.now
+            return *promote_next(tx, limit), tx.now
 
         promoted, next_at, now = await self._store.write(work)
         if promoted >= limit:

@@ -149,6 +149,14 @@ def promote(tx: Tx, limit: int = 500) -> int:
     return promoted
 
 
+def promote_next(tx: Tx, limit: int = 500) -> tuple[int, datetime | None]:
+    """Do `promote` where something waits for it; return how many were queued, and when the next becomes due."""
+    some_blocked, next_at = tx.executions.held_back()
+    if not some_blocked and (next_at is None or next_at > tx.now):
+        return 0, next_at
+    return promote(tx, limit), tx.executions.next_available_at()
+
+
 def _admit(tx: Tx, admission: Admission, executions: Iterable[Execution]) -> int:
     admitted, blocked = [], {}
     for execution in executions:

@@ -17,6 +17,7 @@ from mainspring.model.execution import Cause, Failure, Status
 from mainspring.model.node import Limit
 from mainspring.model.outcome import Failed, Snoozed, Succeeded, Waiting
 from mainspring.model.policy import Overlap, RetryPolicy
+from mainspring.moves.admit import promote_next
 from mainspring.moves.cancel import cancel
 from mainspring.moves.enqueue import EnqueueRequest, again, discard, enqueue, redrive, trigger
 from tests.unit.moves.conftest import LEASE, START
@@ -310,3 +311,20 @@ def test_a_job_can_do_without_dead_letters(bench):
     made = run(bench)
     bench.settle(bench.claim()[0], Failed(ERROR))
     assert bench.do(lambda tx: tx.dead_letters.get(made.id)) is None
+
+
+def test_promoting_what_comes_next_tells_when_and_looks_further_only_where_something_waits(bench):
+    def following():
+        return bench.do(promote_next)
+
+    assert following() == (0, None)
+    (later,) = put(bench, EnqueueRequest("h", run_at=START + MINUTE))
+    assert following() == (0, START + MINUTE)
+    bench.clock.advance(MINUTE)
+    assert following() == (1, None)
+    assert bench.get(later.id).status is Status.QUEUED
+    limit(bench, "queue", "default", max_running=1)
+    (held,) = put(bench, EnqueueRequest("h"))
+    assert (held.status, following()) == (Status.PENDING, (0, None))
+    limit(bench, "queue", "default", max_running=2)
+    assert following() == (1, None)

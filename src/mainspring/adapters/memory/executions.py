@@ -101,6 +101,9 @@ class MemoryExecutionTable:
     def next_available_at(self) -> datetime | None:
         return min((e.available_at for e in self._unqueued() if e.blocked_by is None), default=None)
 
+    def held_back(self) -> tuple[bool, datetime | None]:
+        return any(e.blocked_by is not None for e in self._unqueued()), self.next_available_at()
+
     def blockers(self, limit: int) -> list[tuple[str, str, str | None]]:
         found = {
             (e.platform_id, e.blocked_by, e.job_id if e.blocked_by in _HELD_BY_JOB else None)

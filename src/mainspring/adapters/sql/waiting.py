@@ -26,6 +26,8 @@ _PROMOTABLE = (
     .with_for_update(skip_locked=True)
 )
 _NEXT_AVAILABLE = sa.select(_e.available_at).where(free).order_by(_e.available_at).limit(1)
+_SOME_BLOCKED = sa.exists().where(blocked)
+_HELD_BACK = sa.select(_SOME_BLOCKED, _NEXT_AVAILABLE.scalar_subquery())
 _BLOCKED = (
     EXECUTION.select.where(
         blocked,
@@ -86,6 +88,10 @@ class WaitingTable(SqlTable):
     def next_available_at(self) -> datetime | None:
         at: datetime | None = self._scalar(_NEXT_AVAILABLE)
         return at
+
+    def held_back(self) -> tuple[bool, datetime | None]:
+        ((some_blocked, next_at),) = self._all(_HELD_BACK)
+        return bool(some_blocked), next_at
 
     def blockers(self, limit: int) -> list[tuple[str, str, str | None]]:
         return [(platform, blocker, job or None) for platform, blocker, job in self._all(_BLOCKERS, limit=limit)]

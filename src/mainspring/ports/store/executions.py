@@ -74,6 +74,9 @@ class ExecutionTable(Protocol):
     def next_available_at(self) -> datetime | None:
         """Return the earliest ``available_at`` of pending and retrying executions that nothing blocks."""
 
+    def held_back(self) -> tuple[bool, datetime | None]:
+        """Return whether anything is blocked, and `next_available_at`, in one question."""
+
     def blockers(self, limit: int) -> list[tuple[str, str, str | None]]:
         """Return the distinct (platform_id, blocked_by, job_id if it is the job that blocks) of blocked executions."""
 
