@@ -139,6 +139,7 @@ class Node:
         if dispatcher is not None:
             if worker is not None:
                 dispatcher.relay.makes_way = lambda: dispatcher.behind or worker.behind
+                worker.more_comes = lambda: dispatcher.behind
             await dispatcher.start()
             self.dispatcher = dispatcher
         self._tell_figures()

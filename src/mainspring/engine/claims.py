@@ -100,6 +100,11 @@ class Claims:
             await asyncio.gather(along.claim.result(), return_exceptions=True)
         await self._deliveries.close()
 
+    @property
+    def under_way(self) -> bool:
+        """Whether something is being claimed, so that there may be more to start in a moment."""
+        return self._claiming > 0
+
     def slot_freed(self) -> None:
         """A slot has become free: look again where something may wait for it."""
         if self._hungry:

@@ -20,6 +20,9 @@ from mainspring.ports.store import Store, Tx
 
 logger = logging.getLogger("mainspring")
 
+#: Seconds between two looks whether something is still to be started, and how many of them settling makes way for.
+LOOK, LOOKS = 0.005, 4
+
 #: Attempts that ended, and how.
 Batch = Sequence[tuple[Attempt, Outcome]]
 
@@ -28,7 +31,9 @@ class Settler:
     """Settles attempts in the order in which they ended, all that wait in one transaction.
 
     Batches form by themselves while one is under way, and nothing is dropped because the store is away.
-    ``on_settled`` is called in the loop with each batch and the ids of those whose fence still held.
+    ``on_settled`` is called in the loop with each batch and the ids of those whose fence still held. While ``makes_way``
+    says that work is still to be started in this process, outcomes gather: for `LOOK` times `LOOKS` seconds at most, and
+    not for one more than a batch takes.
     """
 
     def __init__(
@@ -39,9 +44,10 @@ class Settler:
         batch: int,
         log_lines: int,
         on_settled: Callable[[Batch, set[str]], None],
+        makes_way: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store, self._random, self._batch, self._log_lines = store, random, batch, log_lines
-        self._on_settled = on_settled
+        self._on_settled, self._makes_way = on_settled, makes_way
         self._ended: deque[tuple[Attempt, Outcome]] = deque()
         self._some_ended = asyncio.Event()
 
@@ -63,6 +69,7 @@ class Settler:
             if not batch and not self._ended:
                 self._some_ended.clear()
                 await self._some_ended.wait()
+            await self._make_way(len(batch))
             while self._ended and len(batch) < self._batch:
                 batch.append(self._ended.popleft())
             try:
@@ -78,6 +85,13 @@ class Settler:
                 continue
             failures = 0
             batch = []
+
+    async def _make_way(self, waiting: int) -> None:
+        """Let outcomes gather while work is still to be started."""
+        for _ in range(LOOKS):
+            if waiting + len(self._ended) >= self._batch or not self._makes_way():
+                return
+            await asyncio.sleep(LOOK)
 
     async def _settle(self, batch: Batch) -> None:
         draws = [self._random.random() for _ in batch]

@@ -71,6 +71,7 @@ class Worker:
             batch=self.settings.claim_batch,
             log_lines=self.settings.log_lines,
             on_settled=self._on_settled,
+            makes_way=lambda: self._claims.under_way or self.more_comes(),
         )
         self._draining = False
         #: Claim nothing: the fleet is held.
@@ -79,6 +80,8 @@ class Worker:
         self._tasks: list[asyncio.Task[None]] = []
         self._idle = asyncio.Event()
         self._idle.set()
+        #: Whether work is being decided in this process that is still to be claimed. Said by who decides it.
+        self.more_comes: Callable[[], bool] = lambda: False
         #: Called in the loop as an attempt starts, and as its handler ends: before that is recorded.
         self.on_attempt: Callable[[Attempt], None] | None = None
         self.on_end: Callable[[Attempt, Outcome], None] | None = None
