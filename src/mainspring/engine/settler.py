@@ -31,9 +31,10 @@ class Settler:
     """Settles attempts in the order in which they ended, all that wait in one transaction.
 
     Batches form by themselves while one is under way, and nothing is dropped because the store is away.
-    ``on_settled`` is called in the loop with each batch and the ids of those whose fence still held. While ``makes_way``
-    says that work is still to be started in this process, outcomes gather: for `LOOK` times `LOOKS` seconds at most, and
-    not for one more than a batch takes.
+    ``on_settled`` is called in the loop with each batch and the ids of those whose fence still held.
+
+    While ``makes_way`` says that work is still to be started in this process, outcomes gather: until there is a batch of
+    them, and for `LOOK` times `LOOKS` seconds at most.
     """
 
     def __init__(

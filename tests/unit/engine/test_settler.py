@@ -39,8 +39,8 @@ def test_each_outcome_is_recorded_at_once_while_nothing_more_is_to_be_started():
 
 def test_outcomes_gather_while_more_is_to_be_started_but_not_for_long():
     async def test(house: House) -> None:
-        longest = round(LOOK * LOOKS * 1000)
-        assert await ends(house, lambda: True, [1, 6, 11, 100]) == [1 + longest, 1 + longest, 1 + longest, 100 + longest]
+        wait = round(LOOK * LOOKS * 1000)
+        assert await ends(house, lambda: True, [1, 6, 11, 100]) == [1 + wait, 1 + wait, 1 + wait, 100 + wait]
 
     virtually(test)
 
