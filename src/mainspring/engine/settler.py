@@ -33,8 +33,8 @@ class Settler:
     Batches form by themselves while one is under way, and nothing is dropped because the store is away.
     ``on_settled`` is called in the loop with each batch and the ids of those whose fence still held.
 
-    While ``makes_way`` says that work is still to be started in this process, outcomes gather: until there is a batch of
-    them, and for `LOOK` times `LOOKS` seconds at most.
+    While ``makes_way`` says that work is still to be started in this process, outcomes gather: until there is a batch
+    of them, and for `LOOK` times `LOOKS` seconds at most.
     """
 
     def __init__(
