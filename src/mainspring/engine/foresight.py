@@ -7,6 +7,7 @@ from functools import partial
 
 from mainspring.moves.ahead import Ahead, Position
 from mainspring.moves.plan import Planned
+from mainspring.moves.rehearse import look
 from mainspring.ports.clock import Wakeups
 from mainspring.ports.store import Store
 
@@ -56,7 +57,7 @@ class Foresight:
             if now - self._waits_since < PATIENCE:
                 return wait
         self._waits_since = None
-        self._after = await self._store.read(partial(self._ahead.look, limit=CHUNK, after=self._after))
+        self._after = await self._store.read(partial(look, ahead=self._ahead, limit=CHUNK, after=self._after))
         return PAUSE if self._after is None else 0.0
 
     def _wait(self, now: float) -> float:

@@ -69,6 +69,11 @@ class Ahead:
             return None
         return found.plan(tx.now, tx.new_id())
 
+    def soonest(self, limit: int) -> list[Foreseen]:
+        """Return up to ``limit`` of what is foreseen for the instant that was looked at first."""
+        found = [one for one in list(self._foreseen.values())[:limit] if one is not None]
+        return [one for one in found if one.since == found[0].since]
+
     def decided(self, plans: Iterable[tuple[Job, Plan]], now: datetime) -> None:
         """Take note of what was recorded and committed: jobs due again soon are known as they now are."""
         for job, plan in plans:

@@ -38,6 +38,11 @@ class Session(ABC):
         self._failed: BaseException | None = None
 
     @property
+    def statements(self) -> Statements:
+        """The statements of this database that are known in its words."""
+        return self._statements
+
+    @property
     @abstractmethod
     def connection(self) -> sa.Connection:
         """The connection the transaction is open on, for statements of another kind."""

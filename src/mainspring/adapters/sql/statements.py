@@ -1,9 +1,9 @@
 """Statements written in SQLAlchemy's language, compiled once, and from then on run on the driver itself.
 
 What SQLAlchemy does anew for each execution, its caches, events and row objects, costs more than the database does for
-a statement of one row. A statement that is run a second time is therefore kept in the words of its database, with the
-functions that make its parameters ready and its values ours; both run over a column at a time. Statements built for one
-call, such as a list with filters, go SQLAlchemy's way.
+a statement of one row. A statement that writes, or is run a second time, is therefore kept in the words of its
+database, with the functions that make its parameters ready and its values ours; both run over a column at a time.
+Questions built for one call, such as a list with filters, go SQLAlchemy's way.
 """
 
 from __future__ import annotations
@@ -52,12 +52,17 @@ class Statements:
         """Return a statement in the words of the driver; None where it has to go SQLAlchemy's way, `by_sqlalchemy`."""
         compiled = self._seen.get(statement)
         if compiled is None:
-            if statement in self._seen:  # the second time: it is no statement of one call
-                self._seen[statement] = compile_statement(statement, self._dialect)
-            else:
+            # No statement of one call: those are questions, and one that comes a second time is not either.
+            if not statement.is_dml and statement not in self._seen:
                 self._seen[statement] = None
-            return None
+                return None
+            compiled = self._seen[statement] = compile_statement(statement, self._dialect)
         return compiled if compiled.direct else None
+
+    def prepare(self, statement: Any) -> None:
+        """Have a statement that will be run more than once in the words of the driver before it is."""
+        if self._seen.get(statement) is None:
+            self._seen[statement] = compile_statement(statement, self._dialect)
 
 
 def by_sqlalchemy(connection: sa.Connection, statement: Any, parameters: Mapping[str, Any]) -> Result:

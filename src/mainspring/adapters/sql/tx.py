@@ -16,6 +16,7 @@ from mainspring.adapters.sql.jobs import SqlJobTable
 from mainspring.adapters.sql.nodes import SqlNodeTable
 from mainspring.adapters.sql.platforms import SqlPlatformTable
 from mainspring.adapters.sql.records import SqlChainTable, SqlDeadLetterTable, SqlLogTable
+from mainspring.adapters.sql.rehearsal import Numbers, Rehearsal
 from mainspring.adapters.sql.rollups import SqlRollupTable
 from mainspring.adapters.sql.search import SqlSearchTable
 from mainspring.adapters.sql.session import Session
@@ -80,7 +81,7 @@ class SqlTx:
     history: HistoryTable
     rollups: RollupTable
 
-    def __init__(self, session: Session, ids: Ids) -> None:
+    def __init__(self, session: Session, ids: Ids | Numbers) -> None:
         self._session, self._ids = session, ids
         self.aftermath = Aftermath()
 
@@ -110,6 +111,9 @@ class SqlTx:
 
     def new_ids(self, count: int) -> list[str]:
         return self._ids.several(self._session.now, count)
+
+    def rehearsal(self, now: datetime) -> SqlTx:
+        return SqlTx(Rehearsal(self._session.dialect, self._session.statements, now), Numbers())
 
     def end_with_next(self) -> None:
         self._session.end_with_next(self.aftermath)

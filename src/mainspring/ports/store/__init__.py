@@ -16,7 +16,7 @@ from mainspring.ports.store.history import Dropped, HistoryTable, KeptSince
 from mainspring.ports.store.jobs import DecisionTable, JobTable
 from mainspring.ports.store.letters import DeadLetterTable, LetterQuery
 from mainspring.ports.store.rollups import RollupTable
-from mainspring.ports.store.transaction import Tx, Work
+from mainspring.ports.store.transaction import Rehearsing, Tx, Work
 from mainspring.ports.store.webhooks import WebhookTable
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "NodeTable",
     "OutboxTable",
     "PlatformTable",
+    "Rehearsing",
     "RollupTable",
     "Store",
     "Tx",

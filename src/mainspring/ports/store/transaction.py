@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from mainspring.model.dispatch import Announcement
 from mainspring.ports.admin import AdminTable
@@ -70,6 +70,17 @@ class Tx(Protocol):
 
     def announce(self, announcements: Iterable[Announcement]) -> None:
         """Ask that these are passed on (see `Announcer`) once this transaction has committed, and only then."""
+
+
+@runtime_checkable
+class Rehearsing(Protocol):
+    """A transaction of a database whose statements take long to make the first time."""
+
+    def rehearsal(self, now: datetime) -> Tx:
+        """Return a transaction at ``now`` that nobody hears of: it finds nothing and writes nothing, wherever it ends.
+
+        What is asked of it is then made, and need not be made when it is asked in earnest.
+        """
 
 
 Work = Callable[[Tx], T]
