@@ -13,7 +13,7 @@ from benchmarks.run import Run
 from benchmarks.workloads.lateness import watch
 
 #: Schedules created one by one by the public call, and due in the same second.
-CREATED, DUE = 2_000, (1_000, 10_000)
+CREATED, DUE = 10_000, (1_000, 10_000)
 #: Dispatchers and workers of a fleet.
 FLEET = 2
 #: Seconds an engine may take to come to rest before its idling is measured.

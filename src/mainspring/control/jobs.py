@@ -13,7 +13,7 @@ from mainspring.errors import NotFoundError
 from mainspring.model import wire
 from mainspring.model.decision import Decision
 from mainspring.model.job import Job, JobStats, JobStatus, JobType
-from mainspring.model.wire import definition_from_wire, milliseconds
+from mainspring.model.wire import DefinitionReader, definition_from_wire, milliseconds
 from mainspring.moves import jobs
 from mainspring.moves.jobs import Changed
 from mainspring.moves.skip import skip_next
@@ -49,10 +49,10 @@ class JobService(PlatformService):
             rows = {name: announced(tx, self.platform_id, name) for name in {_handler_of(one) for one in several}}
             # Without a schema there is but the size to check, and that is done as a job is made.
             checks = {name: payload_check(row) for name, row in rows.items() if row is not None and row.schema}
-            definitions = []
+            reader, definitions = DefinitionReader(), []
             for one in several:
                 handler = _handler_of(one)
-                definitions.append(definition_from_wire(with_defaults(rows[handler], one)))
+                definitions.append(reader.read(with_defaults(rows[handler], one)))
                 if handler in checks:
                     checks[handler](definitions[-1].payload)
             return jobs.create_jobs(tx, self.platform_id, definitions, actor=self._actor)

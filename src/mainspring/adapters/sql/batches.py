@@ -108,8 +108,7 @@ def _encoded(kind: Any, column: Sequence[Any]) -> Sequence[Any]:
         return column
     if kind.never_null:
         return [kind.process_bind_param(value, None) for value in column]  # type: ignore[arg-type]
-    encode = kind.encode
-    return [None if value is None else encode(value) for value in column]
+    return kind.encode_all(column)
 
 
 def _json(rows: Sequence[tuple[Any, ...]]) -> str:

@@ -7,10 +7,12 @@ written comes back letter by letter, which PostgreSQL's own JSON types do not pr
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -21,6 +23,7 @@ from mainspring.errors import ValidationError
 from mainspring.model.job import JobDefinition
 from mainspring.model.policy import RetryPolicy
 from mainspring.model.wire import (
+    OWN_FIELDS,
     definition_from_record,
     definition_to_wire,
     milliseconds,
@@ -111,6 +114,11 @@ class Coded(sa.TypeDecorator[Any], ABC):
     @abstractmethod
     def decode(self, value: Any) -> Any:
         """Return what was meant."""
+
+    def encode_all(self, values: Sequence[Any]) -> list[Any]:
+        """Return what is stored of each value of a column."""
+        encode = self.encode
+        return [None if value is None else encode(value) for value in values]
 
     def process_bind_param(self, value: Any, dialect: sa.Dialect) -> Any:
         return None if value is None else self.encode(value)
@@ -286,8 +294,25 @@ class Definition(Coded):
     def encode(self, value: Any) -> str:
         return to_json(definition_to_wire(value))
 
+    def encode_all(self, values: Sequence[Any]) -> list[str | None]:
+        # Of those made in one call most hold the very same objects, but for what is each one's own: that is written
+        # in front of the text the others share. No id is used again while the values are at hand.
+        texts: dict[tuple[int, ...], str] = {}
+        found: list[str | None] = []
+        for value in values:
+            shared = tuple(map(id, _shared_by_many(value)))
+            if shared not in texts:
+                wire = definition_to_wire(value)
+                texts[shared] = to_json({key: item for key, item in wire.items() if key not in OWN_FIELDS})[1:]
+            own = to_json({key: getattr(value, key) for key in OWN_FIELDS})[:-1]
+            found.append(f"{own},{texts[shared]}")
+        return found
+
     def decode(self, value: Any) -> JobDefinition:
         return definition_from_record(orjson.loads(value))
+
+
+_shared_by_many = attrgetter(*(one.name for one in fields(JobDefinition) if one.name not in OWN_FIELDS))
 
 
 @lru_cache(256)

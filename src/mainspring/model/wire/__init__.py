@@ -6,6 +6,8 @@ fields are refused with the nearest known name, wrong values with the path to th
 
 from mainspring.model.wire.definitions import (
     DEFINITION_FIELDS,
+    OWN_FIELDS,
+    DefinitionReader,
     check_policies,
     definition_from_record,
     definition_from_wire,
@@ -37,8 +39,10 @@ __all__ = [
     "HANDLER",
     "HANDLER_TYPES",
     "NAME",
+    "OWN_FIELDS",
     "PAYLOAD_LIMIT",
     "RESULT_LIMIT",
+    "DefinitionReader",
     "check_policies",
     "decision_to_wire",
     "definition_from_record",

@@ -8,6 +8,7 @@ from dataclasses import MISSING
 from datetime import timedelta
 from enum import StrEnum
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 from mainspring.errors import ValidationError
@@ -103,6 +104,8 @@ _DEFINITION: Mapping[str, tuple[str, Callable[[Any, str], Any]]] = {
     "dead_letter": ("dead_letter", boolean),
 }
 DEFINITION_FIELDS = tuple(_DEFINITION)
+#: The fields in which jobs that are made by the thousand differ.
+OWN_FIELDS = ("name", "payload")
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(JobDefinition) if field.default is not MISSING}
 
 
@@ -143,6 +146,29 @@ def definition_from_wire(fields: Mapping[str, Any]) -> JobDefinition:
     return definition
 
 
+class DefinitionReader:
+    """`definition_from_wire` for the jobs of one call: what they share besides name and payload is read once.
+
+    >>> reader = DefinitionReader()
+    >>> job = {"type": "manual", "handler": "tidy"}
+    >>> [reader.read({"name": name, **job}).name for name in ("attic", "cellar")]
+    ['attic', 'cellar']
+    """
+
+    def __init__(self) -> None:
+        self._read: dict[str, JobDefinition] = {}
+
+    def read(self, fields: Mapping[str, Any]) -> JobDefinition:
+        """Read one definition. Raises `ValidationError` as for each by itself."""
+        # Its repr, because 1, 1.0 and True are equal, and only one of them may be right.
+        alike = repr({key: value for key, value in fields.items() if key not in OWN_FIELDS})
+        found = self._read.get(alike)
+        if found is None or "name" not in fields:
+            found = self._read[alike] = definition_from_wire(fields)
+            return found
+        return found.changed(name=name(fields["name"], "name"), payload=mapping(fields.get("payload", {}), "payload"))
+
+
 def _members(kind: type[StrEnum]) -> Callable[[Any], Any]:
     return {member.value: member for member in kind}.__getitem__
 
@@ -171,7 +197,7 @@ _WRITTEN: tuple[tuple[str, Callable[[Any], Any]], ...] = (
     *((key, write) for key, _, _, write in _RECORDED),
     *((key, dict) for key in ("labels", "payload", "schedule")),
 )
-_ATTRIBUTES = tuple((key, attribute) for key, (attribute, _) in _DEFINITION.items())
+_held = attrgetter(*(attribute for attribute, _ in _DEFINITION.values()))
 
 
 def definition_from_record(fields: Mapping[str, Any]) -> JobDefinition:
@@ -202,8 +228,7 @@ def definition_to_wire(definition: JobDefinition) -> dict[str, Any]:
     >>> definition_to_wire(definition_from_wire({"name": "a", "type": "manual", "handler": "h"}))["timeout_ms"]
     300000
     """
-    held = vars(definition)
-    wire = {key: held[attribute] for key, attribute in _ATTRIBUTES}
+    wire = dict(zip(_DEFINITION, _held(definition), strict=True))
     for key, write in _WRITTEN:
         value = wire[key]
         if value is not None:
