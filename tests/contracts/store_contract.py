@@ -34,6 +34,7 @@ from tests.contracts.store_executions import ExecutionContract
 from tests.contracts.store_fleet import FleetContract
 from tests.contracts.store_jobs import JobContract
 from tests.contracts.store_moves import MoveContract
+from tests.contracts.store_outlook import OutlookContract
 from tests.contracts.store_queues import QueueContract
 from tests.contracts.store_records import RecordContract
 from tests.contracts.store_rollups import RollupContract
@@ -74,6 +75,7 @@ class StoreContract(
     ExecutionContract,
     MoveContract,
     QueueContract,
+    OutlookContract,
     RecordContract,
     EventContract,
     WebhookContract,

@@ -419,4 +419,5 @@ def everything(tx: Tx) -> dict[str, Any]:
         "calendars": tx.platforms.calendars(PLATFORM),
         "key": tx.platforms.idempotent(PLATFORM, "k"),
         "note": tx.platforms.note("colour"),
+        "outlook": tx.outlook(),
     }

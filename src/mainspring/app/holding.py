@@ -10,9 +10,14 @@ from mainspring.engine.service import Loop
 from mainspring.model.log_events import about
 from mainspring.moves.hold import Hold, held, recognise
 from mainspring.ports.clock import Wakeups
-from mainspring.ports.store import Store
+from mainspring.ports.store import Store, Tx
 
 logger = logging.getLogger("mainspring")
+
+
+def _asked(tx: Tx) -> Hold | None:
+    tx.end_with_next()
+    return held(tx)
 
 
 class Holdable(Protocol):
@@ -46,7 +51,7 @@ class Holding:
         await self._loop.stop()
 
     async def _look(self) -> None:
-        found = await self._store.read(held)
+        found = await self._store.read(_asked)
         changed = (found is None) != (self._hold is None)
         self._tell(found)
         if changed and found is None:

@@ -37,15 +37,16 @@ class Seen:
 
 
 def look(tx: Tx) -> Seen:
-    """Ask what comes next, by indexes of what is live and due."""
-    blocked = tx.executions.blockers(1)
+    """Ask what comes next, in one question."""
+    tx.end_with_next()
+    found = tx.outlook()
     return Seen(
         tx.now,
-        plan=tx.jobs.next_due_at(),
+        plan=found.due_at,
         # What a limit holds may be free by now: only promoting tells.
-        promote=tx.now if blocked else tx.executions.next_available_at(),
-        relay=tx.now if tx.outbox.unpublished(1) else None,
-        deliver=tx.webhooks.next_due_at(),
+        promote=tx.now if found.blocked else found.available_at,
+        relay=tx.now if found.unpublished else None,
+        deliver=found.delivery_at,
     )
 
 

@@ -42,6 +42,7 @@ from mainspring.ports.store import (
     LogTable,
     NodeTable,
     OutboxTable,
+    Outlook,
     PlatformTable,
     RollupTable,
     WebhookTable,
@@ -105,6 +106,15 @@ class MemoryTx:
 
     def clock(self) -> datetime:
         return self._journal.now  # there is one writer, who has waited for nobody
+
+    def outlook(self) -> Outlook:
+        return Outlook(
+            self.jobs.next_due_at(),
+            self.executions.next_available_at(),
+            self.webhooks.next_due_at(),
+            blocked=bool(self.executions.blockers(1)),
+            unpublished=bool(self.outbox.unpublished(1)),
+        )
 
     def new_id(self) -> str:
         return self._ids.new(self.now)

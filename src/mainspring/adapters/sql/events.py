@@ -24,7 +24,7 @@ _o, _i = outbox.c, inbox.c
 # skipped because another transaction holds it: the later event of an execution would overtake the earlier one.
 _UNPUBLISHED = _OUT.select.where(unpublished).order_by(_o.number).limit(bindparam("limit"))
 _UNAPPLIED = _OUT.select.where(unapplied).order_by(_o.number).limit(bindparam("limit"))
-_OLDEST = sa.select(_o.at).where(unpublished).order_by(_o.number).limit(1)
+OLDEST_UNPUBLISHED = sa.select(_o.at).where(unpublished).order_by(_o.number).limit(1)
 _ACCEPTED = _IN.select.where(
     _i.platform_id == bindparam("platform"), _i.source == bindparam("source"), _i.id == bindparam("event")
 )
@@ -54,7 +54,7 @@ class SqlOutboxTable(SqlTable):
         return set(self._run(_mark_applied(self._dialect), {"ids": to_json(event_ids)}).scalars())
 
     def oldest_unpublished_at(self) -> datetime | None:
-        at: datetime | None = self._scalar(_OLDEST)
+        at: datetime | None = self._scalar(OLDEST_UNPUBLISHED)
         return at
 
     def delete_published(self, before: datetime, limit: int) -> int:

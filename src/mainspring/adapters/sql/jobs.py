@@ -56,7 +56,7 @@ _UPCOMING = (
     .order_by(_j.next_run_at, _j.id)
     .limit(bindparam("limit"))
 )
-_NEXT_DUE = sa.select(_j.next_run_at).where(due_job).order_by(_j.next_run_at).limit(1)
+NEXT_DUE = sa.select(_j.next_run_at).where(due_job).order_by(_j.next_run_at).limit(1)
 _UNDECIDED = sa.select(_j.next_run_at).where(due_job, _j.next_run_at <= bindparam("now"))
 _UNDECIDED_OF = _UNDECIDED.where(_j.platform_id == bindparam("platform"))
 _EVENT_JOBS = _JOB.select.where(event_job, _j.platform_id == bindparam("platform")).order_by(_j.name)
@@ -204,7 +204,7 @@ class SqlJobTable(SqlTable):
         return found
 
     def next_due_at(self) -> datetime | None:
-        at: datetime | None = self._scalar(_NEXT_DUE)
+        at: datetime | None = self._scalar(NEXT_DUE)
         return at
 
     def advance(self, cursors: Sequence[JobCursor]) -> None:

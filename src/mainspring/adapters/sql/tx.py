@@ -14,6 +14,7 @@ from mainspring.adapters.sql.executions import SqlExecutionTable
 from mainspring.adapters.sql.history import SqlHistoryTable
 from mainspring.adapters.sql.jobs import SqlJobTable
 from mainspring.adapters.sql.nodes import SqlNodeTable
+from mainspring.adapters.sql.outlook import SqlOutlook
 from mainspring.adapters.sql.platforms import SqlPlatformTable
 from mainspring.adapters.sql.records import SqlChainTable, SqlDeadLetterTable, SqlLogTable
 from mainspring.adapters.sql.rehearsal import Numbers, Rehearsal
@@ -37,6 +38,7 @@ from mainspring.ports.store import (
     LogTable,
     NodeTable,
     OutboxTable,
+    Outlook,
     PlatformTable,
     RollupTable,
     WebhookTable,
@@ -105,6 +107,9 @@ class SqlTx:
     def clock(self) -> datetime:
         asked = self._session.dialect.clock
         return self._session.now if asked is None else from_micros(self._session.execute(asked).scalar())
+
+    def outlook(self) -> Outlook:
+        return SqlOutlook(self._session).ask()
 
     def new_id(self) -> str:
         return self._ids.new(self._session.now)

@@ -25,9 +25,17 @@ _PROMOTABLE = (
     .limit(bindparam("limit"))
     .with_for_update(skip_locked=True)
 )
-_NEXT_AVAILABLE = sa.select(_e.available_at).where(free).order_by(_e.available_at).limit(1)
-_SOME_BLOCKED = sa.exists().where(blocked)
-_HELD_BACK = sa.select(_SOME_BLOCKED, _NEXT_AVAILABLE.scalar_subquery())
+NEXT_AVAILABLE = sa.select(_e.available_at).where(free).order_by(_e.available_at).limit(1)
+#: In the order of its index, so that a plan made while few rows waited does not read all of many.
+SOME_BLOCKED = (
+    sa.select(_e.id)
+    .where(blocked)
+    .order_by(_e.platform_id, _e.blocked_by, _e.held_job)
+    .limit(1)
+    .scalar_subquery()
+    .is_not(None)
+)
+_HELD_BACK = sa.select(SOME_BLOCKED, NEXT_AVAILABLE.scalar_subquery())
 _BLOCKED = (
     EXECUTION.select.where(
         blocked,
@@ -86,7 +94,7 @@ class WaitingTable(SqlTable):
         return EXECUTION.rows(self._all(_PROMOTABLE, now=self._session.now, limit=limit))
 
     def next_available_at(self) -> datetime | None:
-        at: datetime | None = self._scalar(_NEXT_AVAILABLE)
+        at: datetime | None = self._scalar(NEXT_AVAILABLE)
         return at
 
     def held_back(self) -> tuple[bool, datetime | None]:

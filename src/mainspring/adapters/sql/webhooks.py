@@ -49,7 +49,7 @@ _DUE = (
     .order_by(_FROM, _w.id)
     .limit(bindparam("limit"))
 )
-_NEXT_DUE = sa.select(sa.func.min(_FROM)).where(_w.enabled)
+NEXT_DELIVERY = sa.select(sa.func.min(_FROM)).where(_w.enabled)
 
 _DUE_DELIVERIES = (
     _DELIVERY.select.where(_d.webhook_id == bindparam("webhook"), ready_delivery, _d.available_at <= bindparam("now"))
@@ -117,7 +117,7 @@ class SqlWebhookTable(SqlTable):
         return _WEBHOOK.rows(self._all(_DUE, now=self._session.now, limit=limit))
 
     def next_due_at(self) -> datetime | None:
-        at: datetime | None = self._scalar(_NEXT_DUE)
+        at: datetime | None = self._scalar(NEXT_DELIVERY)
         return at
 
     def owe(self, deliveries: Sequence[WebhookDelivery]) -> None:

@@ -15,6 +15,7 @@ from mainspring.ports.store.fleet import NodeTable, PlatformTable
 from mainspring.ports.store.history import Dropped, HistoryTable, KeptSince
 from mainspring.ports.store.jobs import DecisionTable, JobTable
 from mainspring.ports.store.letters import DeadLetterTable, LetterQuery
+from mainspring.ports.store.outlook import Outlook
 from mainspring.ports.store.rollups import RollupTable
 from mainspring.ports.store.transaction import Rehearsing, Tx, Work
 from mainspring.ports.store.webhooks import WebhookTable
@@ -37,6 +38,7 @@ __all__ = [
     "LogTable",
     "NodeTable",
     "OutboxTable",
+    "Outlook",
     "PlatformTable",
     "Rehearsing",
     "RollupTable",

@@ -15,6 +15,7 @@ from mainspring.ports.store.fleet import NodeTable, PlatformTable
 from mainspring.ports.store.history import HistoryTable
 from mainspring.ports.store.jobs import DecisionTable, JobTable
 from mainspring.ports.store.letters import DeadLetterTable
+from mainspring.ports.store.outlook import Outlook
 from mainspring.ports.store.rollups import RollupTable
 from mainspring.ports.store.webhooks import WebhookTable
 
@@ -52,6 +53,9 @@ class Tx(Protocol):
 
     def clock(self) -> datetime:
         """Return the store's clock as it is now. ``now`` stands still, for however long the transaction waits."""
+
+    def outlook(self) -> Outlook:
+        """Return what comes next for a dispatcher, in one question."""
 
     def new_id(self) -> str:
         """Return a new UUIDv7 of ``now``; later ones of this process sort after earlier ones."""
