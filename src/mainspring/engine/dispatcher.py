@@ -26,7 +26,7 @@ from mainspring.model.log_events import about
 from mainspring.model.node import DispatcherNode
 from mainspring.moves.admit import promote_next
 from mainspring.moves.ahead import Ahead
-from mainspring.moves.jobs import recompute, resume_due
+from mainspring.moves.jobs import recompute
 from mainspring.moves.plan import Planned, plan_due
 from mainspring.moves.retain import BATCH as RETAIN_BATCH
 from mainspring.moves.retain import Retention, drop_partitions, retain
@@ -119,7 +119,12 @@ class JobDispatcherWorker:
         self._store, self._wakeups, self._random, self._version = store, wakeups, random, version
         self._schedules, self._tracing = schedules or Schedules(), tracing
         self._reaper = Reaper(
-            store, grace=self.settings.grace, lease=self.settings.lease, draws=self._draws, who=worker_id
+            store,
+            self._schedules,
+            grace=self.settings.grace,
+            lease=self.settings.lease,
+            draws=self._draws,
+            who=worker_id,
         )
         self.relay = Relay(store, bus, self._schedules, holder=worker_id)
         #: Whether more is due than planning has decided.
@@ -149,7 +154,7 @@ class JobDispatcherWorker:
         self._loops = [
             *watched,
             self._loop("look", self._look, (), poll),
-            self._loop("foresee", self._foresight.step, ("jobs", self._foresight.topic), poll),
+            self._loop("foresee", self._foresight.step, (self._foresight.topic,), poll * LOOKS),
             self._loop("reap", self._reap, (), self.settings.reap.total_seconds()),
             self._loop("retain", self._retain, (), self.settings.retain.total_seconds()),
             self._loop("partition", self._partition, (), self.settings.retain.total_seconds()),
@@ -279,7 +284,6 @@ class JobDispatcherWorker:
             told = "reaped: %d lost, %d past their deadline, %d never started"
             counts = about("executions.reaped", lost=reaped.lost, overdue=reaped.overdue, expired=reaped.expired)
             logger.warning(told, reaped.lost, reaped.overdue, reaped.expired, extra=counts)
-        await self._store.write(lambda tx: resume_due(tx, self._schedules))
         return None if reaped.rest is None else max(reaped.rest.total_seconds(), REAP_PAUSE)
 
     async def _retain(self) -> float | None:

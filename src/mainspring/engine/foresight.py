@@ -43,14 +43,15 @@ class Foresight:
         if planned is not None and planned.now is not None and planned.plans:
             self._free_from = now + AFTER
             self._ahead.decided(planned.plans, planned.now)
+        if self._from <= now:
             self._wakeups.notify(self.topic)
 
     async def step(self) -> float | None:
         """Look at the next few jobs; return how soon to go on."""
         now = asyncio.get_running_loop().time()
-        if self._next_at > now + self._ahead.horizon.total_seconds():
+        if now < self._from:
             self._after, self._waits_since = None, None
-            return PAUSE  # planning has looked: nothing is due so soon
+            return self._from - now  # planning has looked, and says when that changes: nothing is due so soon
         wait = self._wait(now)
         if wait > 0:
             self._waits_since = now if self._waits_since is None else self._waits_since
@@ -59,6 +60,11 @@ class Foresight:
         self._waits_since = None
         self._after = await self._store.read(partial(look, ahead=self._ahead, limit=CHUNK, after=self._after))
         return PAUSE if self._after is None else 0.0
+
+    @property
+    def _from(self) -> float:
+        """From when on something is due within the horizon, as far as planning knows."""
+        return self._next_at - self._ahead.horizon.total_seconds()
 
     def _wait(self, now: float) -> float:
         if self._planning:

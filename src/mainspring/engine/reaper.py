@@ -13,7 +13,9 @@ from random import Random
 from mainspring.engine.clock_watch import ClockWatch
 from mainspring.model.log_events import about
 from mainspring.model.wire import instant, milliseconds
+from mainspring.moves.jobs import resume_due
 from mainspring.moves.reap import CLOCK_STEP, Reaped, reap
+from mainspring.moves.schedules import Schedules
 from mainspring.ports.store import Store, Tx
 
 logger = logging.getLogger("mainspring")
@@ -35,6 +37,7 @@ async def take_over(store: Store, random: Random, *, grace: timedelta) -> int:
 @dataclass(frozen=True, slots=True)
 class _Looked:
     reaped: Reaped
+    pauses_over: bool
     step: timedelta
     now: datetime
     seconds: float
@@ -46,13 +49,21 @@ class Reaper:
     After a step forward every lease seems to be over: they are left alone for one lease, in which whoever is alive
     renews. After a step back the leases of the dead would last as long as the step: those that end later than a lease
     from now are shortened to that. What else was meant as so many seconds is put right with them: timeouts, delays of
-    retries, and what a queue's rate has let through.
+    retries, and what a queue's rate has let through. Pauses that are over end in a transaction of their own.
     """
 
     def __init__(
-        self, store: Store, *, grace: timedelta, lease: timedelta, draws: Callable[[], Sequence[float]], who: str
+        self,
+        store: Store,
+        schedules: Schedules,
+        *,
+        grace: timedelta,
+        lease: timedelta,
+        draws: Callable[[], Sequence[float]],
+        who: str,
     ) -> None:
-        self._store, self._grace, self._lease, self._draws, self._who = store, grace, lease, draws, who
+        self._store, self._schedules = store, schedules
+        self._grace, self._lease, self._draws, self._who = grace, lease, draws, who
         self._watch = ClockWatch()
         self._spared_until = float("-inf")
 
@@ -63,6 +74,8 @@ class Reaper:
         self._watch.keep(looked.now, looked.seconds)
         if looked.step:
             self._tell(looked)
+        if looked.pauses_over:
+            await self._store.write(lambda tx: resume_due(tx, self._schedules))
         return looked.reaped
 
     def _look(self, tx: Tx, draws: Sequence[float], seconds: float) -> _Looked:
@@ -74,7 +87,8 @@ class Reaper:
             told = {"at": instant(tx.now), "step_ms": milliseconds(step), "seen_by": self._who}
             tx.platforms.put_note(CLOCK_STEP, json.dumps(told))
         spared = step > timedelta(0) or seconds < self._spared_until
-        return _Looked(reap(tx, grace=self._grace, draws=draws, spare_leases=spared), step, tx.now, seconds)
+        reaped = reap(tx, grace=self._grace, draws=draws, spare_leases=spared)
+        return _Looked(reaped, bool(tx.jobs.paused_until_passed(1)), step, tx.now, seconds)
 
     def _tell(self, looked: _Looked) -> None:
         seconds, forward = abs(looked.step.total_seconds()), looked.step > timedelta(0)

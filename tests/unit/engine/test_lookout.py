@@ -64,7 +64,7 @@ def test_a_dispatcher_at_rest_asks_the_store_little():
         await asyncio.sleep(20)
         house.calls = 0
         await asyncio.sleep(60)
-        assert house.calls / 60 < 3, "a look a second, the reaper's two every two seconds, a report every five"
+        assert house.calls / 60 < 2.4, "a look a second, the reaper's every two seconds, a report every five"
         stats = house.dispatcher.get_stats()
         assert stats.last_run is not None
         assert house.clock.now() - stats.last_run <= timedelta(seconds=1)

@@ -32,7 +32,7 @@ class Ward:
         self.clock = ManualClock(datetime(2026, 3, 1, tzinfo=UTC))
         self.store = MemoryStore(self.clock, random=Random(1))
         self.reaper = Reaper(
-            self.store, grace=timedelta(seconds=10), lease=LEASE, draws=lambda: [0.5], who="dispatcher-1"
+            self.store, Schedules(), grace=timedelta(seconds=10), lease=LEASE, draws=lambda: [0.5], who="dispatcher-1"
         )
 
     async def claimed(self, timeout: timedelta = timedelta(days=1)) -> Execution:
