@@ -31,8 +31,8 @@ logger = logging.getLogger("mainspring")
 #: Libraries that report every step of theirs; heard at level debug only.
 QUIET = ("alembic", "sqlalchemy", "asyncio", "httpx", "httpx2", "httpcore", "uvicorn")
 
-#: Seconds between two looks at whether the worker must be replaced or the supervisor is gone.
-LOOK = 1.0
+#: Seconds between two looks at whether the supervisor is gone, and at whether the worker must be replaced.
+LOOK, LOOK_ALONE = 1.0, 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +133,13 @@ class Process:
 
         And stop where the supervisor is gone: nobody would restart, signal or count this process any more.
         """
+        pause = LOOK_ALONE if self._role.parent is None else LOOK
         while node.worker is None or not node.worker.must_recycle:
             if self._role.parent is not None and os.getppid() != self._role.parent:
                 logger.error("the supervisor, process %d, is gone: draining", self._role.parent)
                 self._stop.set()
                 return
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(pause)
         logger.warning("too many handlers would not stop: draining, then starting again")
         self._recycle = True
         self._stop.set()

@@ -206,18 +206,18 @@ class Watch:
     # -- how it stands -------------------------------------------------------------------------------------------
 
     async def _look(self, node: Node) -> None:
-        time = asyncio.get_running_loop().time()
-        at_jobs = self._view.live or time >= self._jobs_at
+        time, live = asyncio.get_running_loop().time(), self._view.live
+        at_jobs = live or time >= self._jobs_at
 
         def work(tx: Tx) -> tuple[Any, ...]:
             platform_id = self._app.platform_id
             running = tx.executions.find(ExecutionQuery(platform_id=platform_id, statuses=(Status.RUNNING,), limit=50))
             return (
                 tx.now,
-                JobZones(tx.platforms.timezone(platform_id) or "UTC"),
+                JobZones(tx.platforms.timezone(platform_id) or "UTC") if at_jobs else self._zones,
                 tx.jobs.find(platform_id, status=JobStatus.ACTIVE, limit=JOBS) if at_jobs else None,
                 running,
-                tx.executions.counts(platform_id, BOUND + 1),
+                tx.executions.counts(platform_id, BOUND + 1) if live else None,
             )
 
         try:
@@ -231,7 +231,7 @@ class Watch:
             self._know(jobs)
         if node.worker is not None:
             self._standing.counters.keep({attempt.execution.id for attempt in node.worker.running})
-        self._standing.now, self._standing.live = now, counts
+        self._standing.now, self._standing.live = now, counts or {}
         self._standing.under = [_under(execution) for execution in running if execution.progress]
         self._tell_progress(running)
         self._view.stand(self._standing)

@@ -78,7 +78,7 @@ class Worker:
         self.held = False
         self._started_at: datetime | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._idle = asyncio.Event()
+        self._idle, self._busy = asyncio.Event(), asyncio.Event()
         self._idle.set()
         #: Whether work is being decided in this process that is still to be claimed. Said by who decides it.
         self.more_comes: Callable[[], bool] = lambda: False
@@ -205,6 +205,7 @@ class Worker:
         self._attempts[execution.id, execution.fence] = attempt
         self._idle.clear()
         attempt.start()
+        self._busy.set()
         if self.on_attempt is not None:
             self.on_attempt(attempt)
         return attempt
@@ -240,10 +241,12 @@ class Worker:
                 )
         if not self._attempts:
             self._idle.set()
+            self._busy.clear()
         self._claims.slot_freed()
 
     async def _flush(self) -> None:
         await self._settler.flush([one for one in self._attempts.values() if one.outcome is None])
+        await self._busy.wait()  # while nothing runs, nothing is said: a worker at rest is not woken for it
 
     # -- leases --------------------------------------------------------------------------------------------------
 
