@@ -51,3 +51,7 @@ class Numbers:
     def new(self, at: datetime) -> str:
         """Return an id after all before it."""
         return f"{next(self._numbers):036}"
+
+    def several(self, at: datetime, count: int) -> list[str]:
+        """Return ids after all before them."""
+        return [self.new(at) for _ in range(count)]
