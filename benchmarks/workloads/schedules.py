@@ -12,7 +12,7 @@ from benchmarks.processes import Meter, memory
 from benchmarks.run import Run
 from benchmarks.workloads.lateness import watch
 
-#: Schedules created one by one by the public call, and due in the same second.
+#: Schedules created by the public call for many, and due in the same second.
 CREATED, DUE = 10_000, (1_000, 10_000)
 #: Dispatchers and workers of a fleet.
 FLEET = 2
