@@ -49,7 +49,7 @@ class Value:
 
     @classmethod
     def holding(cls, fields: dict[str, Any]) -> Self:
-        """Return the value with these fields, by name, every one of them."""
+        """Return the value with these fields, by name, every one of them. It keeps the dictionary itself."""
         made = object.__new__(cls)
-        made.__dict__.update(fields)
+        object.__setattr__(made, "__dict__", fields)
         return made

@@ -33,6 +33,9 @@ _TIMED = (EventType.EXECUTION_SUCCESS, EventType.EXECUTION_FAILED)
 _COUNTED = {*_ENDED, EventType.EXECUTION_RETRY, EventType.OCCURRENCE_SKIPPED}
 
 
+#: Data that decides how an event is counted.
+_ALIKE = ("job_id", "scheduled_at", "queue", "handler", "dead_letter", "decision", "count")
+
 #: What some events have in common.
 _Place = tuple[object, ...]
 
@@ -49,10 +52,8 @@ class _Sum:
 
     def add(self, fact: _Fact) -> None:
         histogram.merge(self.counts, fact.counts)
-        for duration in fact.durations:
-            histogram.observe(self.durations, duration)
-        for delay in fact.delays:
-            histogram.observe(self.delays, delay)
+        histogram.observe(self.durations, fact.durations)
+        histogram.observe(self.delays, fact.delays)
         if fact.ran_at is not None:
             self._bound(fact.ran_at, fact.ran_at)
 
@@ -172,11 +173,11 @@ def _told_apart(tx: Tx, facts: Sequence[_Fact]) -> set[str]:
 def _likeness(event: Event) -> tuple[object, ...]:
     """All that decides how an event is counted, but how long things took."""
     get = event.data.get
-    job_id = get("job_id")
+    told = tuple(map(get, _ALIKE))
+    job_id, scheduled_at = told[:2]
     # Of a job, what was due at no instant counts where it was made.
-    due = get("scheduled_at") or (get("execution_id") if job_id else None)
-    told = get("dead_letter"), get("started_at") is not None, get("decision"), get("count")
-    return event.type, event.platform_id, event.at, job_id, due, get("queue"), get("handler"), *told
+    made = get("execution_id") if job_id and not scheduled_at else None
+    return event.type, event.platform_id, event.at, made, get("started_at") is None, told
 
 
 def _fact(alike: Sequence[Event]) -> _Fact:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -10,6 +11,9 @@ from mainspring.model.events import Event, EventType
 from mainspring.model.execution import Execution, Status
 from mainspring.model.wire import milliseconds
 from mainspring.schedule.settle import Step
+
+#: What most events have for extensions: one and the same, so that a batch of them is stored without looking at each.
+_NONE: Mapping[str, Any] = {}
 
 #: The event of a step, by where it leads; the others are not told.
 TOLD = {
@@ -37,9 +41,9 @@ def event_of(new_id: str, now: datetime, execution: Execution, step: Step, *, de
         data["scheduled_at"] = _told(scheduled_at)
     if started_at is not None:
         if execution.attempt == 1:
-            data["delay_ms"] = max(0, milliseconds(started_at - execution.available_at))
+            data["delay_ms"] = _between(execution.available_at, started_at)
         if (finished_at := after.get("finished_at")) is not None:
-            data["duration_ms"] = max(0, milliseconds(finished_at - started_at))
+            data["duration_ms"] = _between(started_at, finished_at)
             data["started_at"] = _told(started_at)
     if step.to is not Status.SUCCESS:
         data |= _trouble(step, dead=dead)
@@ -56,7 +60,7 @@ def event_of(new_id: str, now: datetime, execution: Execution, step: Step, *, de
     return Event.holding(fields)
 
 
-def extensions(execution: Execution, *, nth: int = 1) -> dict[str, Any]:
+def extensions(execution: Execution, *, nth: int = 1) -> Mapping[str, Any]:
     """Return the extensions of the next event of an execution, or the one after that (``nth`` 2), as CloudEvents say.
 
     ``sequence`` numbers its events from 1, without a gap: each retry is one, then the end, then the dead letter. The
@@ -70,7 +74,7 @@ def extensions(execution: Execution, *, nth: int = 1) -> dict[str, Any]:
         found["chaindepth"] = execution.chain_depth + 1
     if execution.trace_id is not None and execution.span_id is not None:
         found["traceparent"] = f"00-{execution.trace_id}-{execution.span_id}-01"
-    return found
+    return found or _NONE
 
 
 def _trouble(step: Step, *, dead: bool) -> dict[str, Any]:
@@ -86,6 +90,12 @@ def _trouble(step: Step, *, dead: bool) -> dict[str, Any]:
     if step.to is Status.RETRYING:
         found["available_at"] = step.set["available_at"].isoformat()
     return found
+
+
+def _between(earlier: datetime, later: datetime) -> int:
+    """Return the time between two instants in milliseconds; none where clocks have it the other way round."""
+    found = milliseconds(later - earlier)
+    return max(0, found)
 
 
 @lru_cache(1024)  # a batch was claimed, and often planned, at one instant

@@ -94,7 +94,7 @@ def _cells(dialect: Dialect, shared: tuple[Field, ...], varying: tuple[Field, ..
 
 def _is_shared(kind: Any, column: Sequence[Any]) -> bool:
     first = column[0]
-    if isinstance(kind, Coded) and not kind.comparable:
+    if first is not None and isinstance(kind, Coded) and not kind.comparable:
         return all(value is first for value in column)
     return column.count(first) == len(column)
 

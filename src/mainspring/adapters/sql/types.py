@@ -259,6 +259,9 @@ class Json(Coded):
     def encode(self, value: Any) -> str:
         return to_json(value)
 
+    def encode_all(self, values: Sequence[Any]) -> list[Any]:
+        return [None if value is None else to_json(value) for value in values]
+
     def decode(self, value: Any) -> Any:
         return orjson.loads(value)
 
