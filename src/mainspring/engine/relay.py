@@ -57,7 +57,7 @@ class Relay:
         if self.on_published is not None:
             self.on_published(taken.events)
         _log(await self._store.write(lambda tx: mark_published(tx, self._schedules, taken.events)))
-        if len(taken.events) == self._batch:
+        if taken.more:
             return 0.0
         self._waits_since = None
         return None

@@ -41,10 +41,14 @@ _RELAY = "relay"
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What is to be published now, and until when it is the caller's turn to do so (None: it is another's)."""
+    """What is to be published now, and until when it is the caller's turn to do so (None: it is another's).
+
+    ``more``: there are events after these.
+    """
 
     events: list[Event]
     turn_until: datetime | None
+    more: bool = False
 
 
 def take_unpublished(tx: Tx, limit: int = 500) -> list[Event]:
@@ -57,12 +61,13 @@ def take_batch(tx: Tx, holder: str, turn_until: datetime | None, limit: int = 50
 
     ``turn_until`` is what the last call returned: the turn is written down again only when half of it has passed.
     """
-    events = tx.outbox.unpublished(limit)
+    events = tx.outbox.unpublished(limit + 1)  # one more: a full batch is no reason to look again for nothing
+    batch = Batch(events[:limit], turn_until, more=len(events) > limit)
     if not events or (turn_until is not None and turn_until - tx.now > TURN / 2):
-        return Batch(events, turn_until)
+        return batch
     if not tx.platforms.lease(_RELAY, holder, tx.now + TURN):
         return Batch([], None)
-    return Batch(events, tx.now + TURN)
+    return replace(batch, turn_until=tx.now + TURN)
 
 
 def end_turn(tx: Tx, holder: str) -> None:

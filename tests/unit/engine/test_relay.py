@@ -71,6 +71,16 @@ async def test_a_batch_is_published_in_order_and_once(store: MemoryStore) -> Non
     assert bus.events == ["a", "b", "c"]
 
 
+async def test_a_full_batch_is_no_reason_to_look_again_and_one_more_event_is(store: MemoryStore) -> None:
+    bus = Heard()
+    one = relay(store, bus, "one", batch=2)
+    await add(store, "a", "b")
+    assert await one.step() is None
+    await add(store, "c", "d", "e")
+    assert [await one.step(), await one.step()] == [0.0, None]
+    assert bus.events == ["a", "b", "c", "d", "e"]
+
+
 async def test_what_is_more_urgent_goes_first(store: MemoryStore) -> None:
     bus, urgent = Heard(), [True]
     one = relay(store, bus, "one")
