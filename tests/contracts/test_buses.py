@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -18,6 +19,7 @@ from mainspring.adapters.memory.bus import InProcessBus
 from mainspring.adapters.redis.bus import EVENTS, RedisBus
 from mainspring.adapters.redis.connection import RedisSettings
 from mainspring.errors import BusUnavailableError
+from mainspring.model.cloudevents import encoded
 from mainspring.ports.bus import Bus
 from tests import servers
 from tests.contracts.bus_contract import BusContract, Ear, an_event, ready
@@ -56,6 +58,19 @@ class RedisBusContract(BusContract):
         found = JSONFormat().read(CloudEvent, fields[b"event"])
         assert (found.get_id(), found.get_data()) == ("2999", {"n": 2999})
         assert (fields[b"type"], fields[b"platform_id"]) == (b"scheduler:execution.success", b"acme")
+
+    async def test_events_of_one_batch_are_told_apart_whatever_is_in_them(
+        self, buses: tuple[Bus, Bus], url: str
+    ) -> None:
+        """They go to the server in a row, by their lengths in bytes."""
+        told = ["", "Grüße ✓ 你好", "\x00\r\n", "7 3 5", '"quoted" \\', "x" * 70_000]
+        events = [replace(an_event(str(n), text=text), platform_id=f"ä{text[:5]}") for n, text in enumerate(told)]
+        await buses[0].publish(events)
+        with closing(redis.Redis.from_url(url)) as client:
+            entries: Any = client.xrange(EVENTS)
+        assert [fields[b"type"].decode() for _, fields in entries] == [event.type for event in events]
+        assert [fields[b"platform_id"].decode() for _, fields in entries] == [event.platform_id for event in events]
+        assert [fields[b"event"].decode() for _, fields in entries] == [encoded(event) for event in events]
 
     async def test_what_others_write_into_the_stream_is_ignored(self, buses: tuple[Any, Bus], url: str) -> None:
         ear = Ear()
