@@ -21,6 +21,7 @@ from mainspring.engine.reaper import DRAWS, Reaper
 from mainspring.engine.reconcile import Reconciler
 from mainspring.engine.relay import Relay
 from mainspring.engine.service import Loop
+from mainspring.engine.store_time import StoreTime
 from mainspring.model.execution import Execution
 from mainspring.model.log_events import about
 from mainspring.model.node import DispatcherNode
@@ -137,6 +138,7 @@ class JobDispatcherWorker:
         self.held = False
         self._crowded: set[str] = set()
         self._ahead = Ahead(self._schedules, worker_id)
+        self._store_time = StoreTime()
         self._plan_limit = min(FIRST, self.settings.batch_size)
         self._foresight = Foresight(store, self._ahead, wakeups, who=worker_id)
         poll = self.settings.interval_ms / 1000
@@ -250,8 +252,8 @@ class JobDispatcherWorker:
             return planned, 0.0
         if planned.next_due_at is None or planned.now is None:
             return planned, None
-        # The store's now was read before planning took its time: what has passed since is not slept again.
-        return planned, max((planned.next_due_at - planned.now).total_seconds() - (self._time() - asked), 0.0)
+        self._store_time.keep(asked, planned.now)
+        return planned, max(self._store_time.at(planned.next_due_at) - self._time(), 0.0)
 
     async def _look(self) -> float | None:
         seen = await self._lookout.step()
