@@ -8,7 +8,7 @@ from datetime import datetime
 
 from mainspring.errors import ConflictError, NothingToComeError
 from mainspring.model.events import EventType
-from mainspring.model.job import Job, JobDefinition, JobStatus
+from mainspring.model.job import Job, JobDefinition, JobStatus, JobType
 from mainspring.moves.enqueue import encoded_size
 from mainspring.moves.jobs.beginning import Beginnings
 from mainspring.moves.jobs.checking import check_room, known_handlers, surprises
@@ -52,8 +52,10 @@ def _new_jobs(
 ) -> Iterator[Job]:
     # Cut to the second: `every` anchors here, and a grid on the whole second is the one people expect.
     created_at = now.replace(microsecond=0)
+    blank = JobDefinition("", JobType.MANUAL, "")
+    alike = Job("", platform_id, blank, JobStatus.ACTIVE, 1, created_at, updated_at=now, cursor_at=now)
     for new_id, definition in zip(new_ids, definitions, strict=True):
-        yield Job(new_id, platform_id, definition, JobStatus.ACTIVE, 1, created_at, updated_at=now, cursor_at=now)
+        yield alike.changed(id=new_id, definition=definition)
 
 
 def _created(beginnings: Beginnings, job: Job, known: Container[str]) -> Changed:

@@ -61,11 +61,12 @@ def due_at(job: Job, schedule: CompiledSchedule, following: Occurrence | None) -
 
 def announce(tx: Tx, jobs: Sequence[Job], kind: EventType, actor: str) -> None:
     """Write the events that say what became of these jobs."""
+    alike = Event("", kind, "", tx.now)
     new_ids = tx.new_ids(len(jobs))
-    tx.outbox.add([_change_event(tx, new_id, job, kind, actor) for new_id, job in zip(new_ids, jobs, strict=True)])
+    tx.outbox.add([_change_event(alike, new_id, job, actor) for new_id, job in zip(new_ids, jobs, strict=True)])
     tx.wake("outbox")
 
 
-def _change_event(tx: Tx, new_id: str, job: Job, kind: EventType, actor: str) -> Event:
+def _change_event(alike: Event, new_id: str, job: Job, actor: str) -> Event:
     data = {"job": job.name, "job_id": job.id, "revision": job.revision, "actor": actor, "reason": job.status_reason}
-    return Event(new_id, kind, job.platform_id, tx.now, subject=job.id, data=data)
+    return alike.changed(id=new_id, platform_id=job.platform_id, subject=job.id, data=data)
