@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -127,7 +127,7 @@ def record(tx: Tx, plans: Iterable[tuple[Job, Plan]]) -> list[Execution]:
     tx.inbox.put_pending([plan.pending for _, plan in plans if plan.pending is not None])
     by_id = {job.id: job for job, _ in plans}
     events = [skipped_event(tx, by_id[d.job_id], d) for d in decisions if not d.decision.runs]
-    events += [_completed_event(tx, by_id[c.job_id], c) for c in cursors if c.status is JobStatus.COMPLETED]
+    events += _completed_events(tx, [(by_id[c.job_id], c) for c in cursors if c.status is JobStatus.COMPLETED])
     if events:
         tx.outbox.add(events)
         tx.wake("outbox")
@@ -177,6 +177,16 @@ def skipped_event(tx: Tx, job: Job, decision: Decision) -> Event:
     return Event(tx.new_id(), EventType.OCCURRENCE_SKIPPED, job.platform_id, tx.now, subject=job.id, data=data)
 
 
-def _completed_event(tx: Tx, job: Job, cursor: JobCursor) -> Event:
-    data = {"job": job.name, "job_id": job.id, "reason": cursor.status_reason}
-    return Event(tx.new_id(), EventType.JOB_COMPLETED, job.platform_id, tx.now, subject=job.id, data=data)
+def _completed_events(tx: Tx, completed: Sequence[tuple[Job, JobCursor]]) -> list[Event]:
+    if not completed:
+        return []
+    alike = Event("", EventType.JOB_COMPLETED, "", tx.now)
+    return [
+        alike.changed(
+            id=event_id,
+            platform_id=job.platform_id,
+            subject=job.id,
+            data={"job": job.name, "job_id": job.id, "reason": cursor.status_reason},
+        )
+        for event_id, (job, cursor) in zip(tx.new_ids(len(completed)), completed, strict=True)
+    ]

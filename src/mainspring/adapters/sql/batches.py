@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import orjson
@@ -54,13 +54,14 @@ def pack_columns(
     shared, varying, encoded = [field for field, _ in same], list[Field](), []
     parameters: dict[str, Any] = {parameter(field.name): value for field, value in same}
     for field, column in columns:
-        if _is_shared(field.type, column):
+        stored = None if _is_shared(field.type, column) else _encoded(field.type, column)
+        if stored is None or stored.count(stored[0]) == len(stored):
             if not leave_out_null or column[0] is not None or _never_null(field.type):
                 shared.append(field)
                 parameters[parameter(field.name)] = column[0]
         else:
             varying.append(field)
-            encoded.append(_encoded(field.type, column))
+            encoded.append(stored)
     if varying:
         parameters[ROWS] = _json(list(zip(*encoded, strict=True)))
     return Packed(tuple(shared), tuple(varying), parameters)
@@ -131,7 +132,7 @@ class Shape(Generic[R]):
     names: tuple[str, ...]
     fields: tuple[Field, ...]
     select: sa.Select[Any]
-    values_of: Any
+    values_of: Callable[[Any], tuple[Any, ...]]
 
     def row(self, row: Any) -> R | None:
         """Return the value of a row of `select`, None for None."""
@@ -169,7 +170,14 @@ def shape(kind: type[R], table: sa.Table) -> Shape[R]:
     names = tuple(field.name for field in fields(kind))  # type: ignore[arg-type]
     columns = [table.c[name] for name in names]
     typed = tuple(Field(name, column.type) for name, column in zip(names, columns, strict=True))
-    return Shape(kind, table, names, typed, sa.select(*columns), attrgetter(*names))
+    return Shape(kind, table, names, typed, sa.select(*columns), _values_of(kind, names))
+
+
+def _values_of(kind: type[Any], names: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
+    if not issubclass(kind, Value):
+        return attrgetter(*names)
+    of_fields = itemgetter(*names)
+    return lambda value: of_fields(value.__dict__)
 
 
 @lru_cache(512)

@@ -1,0 +1,31 @@
+"""A batch sends once what its rows share."""
+
+from typing import Any
+
+import orjson
+
+from mainspring.adapters.sql.batches import Field, pack
+from mainspring.adapters.sql.dialect import ROWS
+from mainspring.adapters.sql.types import ID, Json
+
+WANTED = (Field("id", ID), Field("data", Json()))
+
+
+def sent(*data: Any) -> tuple[list[str], list[list[Any]]]:
+    """Return the names of what is shared by rows with these data, and the rest of the rows."""
+    packed = pack(WANTED, [(str(number), value) for number, value in enumerate(data)])
+    return [field.name for field in packed.shared], orjson.loads(packed.parameters[ROWS])
+
+
+def test_json_that_is_stored_alike_is_sent_once_whoever_holds_it() -> None:
+    assert sent({"text": "x"}, {"text": "x"}) == (["data"], [["0"], ["1"]])
+    assert pack(WANTED, [("0", {}), ("1", {})]).parameters["data_"] == {}
+
+
+def test_json_that_is_equal_but_not_stored_alike_stays_with_its_row() -> None:
+    assert sent({"n": 1}, {"n": True}) == ([], [["0", '{"n":1}'], ["1", '{"n":true}']])
+    assert sent([1.0], [1]) == ([], [["0", "[1.0]"], ["1", "[1]"]])
+
+
+def test_no_data_in_some_rows_stays_with_them() -> None:
+    assert sent(None, {}) == ([], [["0", None], ["1", "{}"]])
