@@ -104,7 +104,7 @@ async def test_a_companion_of_a_store_that_was_closed_meanwhile_is_told_so(make:
     await mine.open()
     waiting = mine.accompany("queued", sees)
     await mine.close()
-    mine._heard("queued")
+    mine._wake("queued")
     with pytest.raises(StoreUnavailableError):
         await waiting.result()
     with pytest.raises(StoreUnavailableError):

@@ -12,7 +12,7 @@ import queue
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -45,32 +45,24 @@ class Call:
             self.future.set_exception(self.error)
 
 
-def deliver(calls: Sequence[Call], wake: Callable[[], None] | None = None) -> None:
-    """Settle calls that are over, waking each event loop once; and ``wake`` those who listen for what was done.
-
-    It goes along to the first event loop: whoever listens there has the answer at hand as it wakes, and to be woken
-    twice would take two turns of the loop, and the interpreter's lock from this thread in between.
-    """
+def deliver(calls: Sequence[Call]) -> None:
+    """Settle calls that are over, waking each event loop once."""
     by_loop: dict[asyncio.AbstractEventLoop, list[Call]] = {}
     for call in calls:
-        if call.loop is not None:
+        if call.loop is None:
+            call.settle()
+        else:
             by_loop.setdefault(call.loop, []).append(call)
     for loop, waiting in by_loop.items():
         try:
-            loop.call_soon_threadsafe(_settle, waiting, wake)
-            wake = None
+            loop.call_soon_threadsafe(_settle, waiting)
         except RuntimeError:
             logger.debug("an event loop was closed before %d of its calls were done", len(waiting))
-    _settle([call for call in calls if call.loop is None], wake)
 
 
-def _settle(calls: Sequence[Call], wake: Callable[[], None] | None) -> None:
-    try:
-        if wake is not None:
-            wake()
-    finally:
-        for call in calls:
-            call.settle()
+def _settle(calls: Sequence[Call]) -> None:
+    for call in calls:
+        call.settle()
 
 
 class Line:

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Container
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from random import Random
 from typing import Any, TypeVar
 
@@ -132,7 +130,7 @@ class PostgresStore:
         )
         if not pooled:
             plain = self._url.set(drivername="postgresql").render_as_string(hide_password=False)
-            self._telegraph = Telegraph(plain, self._heard, **self._options()["connect_args"])
+            self._telegraph = Telegraph(plain, self._wake, **self._options()["connect_args"])
             self._telegraph.start()
         self._opened = True
 
@@ -224,26 +222,23 @@ class PostgresStore:
         topics = aftermath.early(self._announcer) if self._telegraph is not None and aftermath else ()
         return self._telegraph.words(topics) if self._telegraph is not None and topics else None
 
-    def _heard(self, *topics: str) -> None:
-        self._begin_companions(topics)
-        if self._wakeups is not None:
-            self._wakeups.notify(*topics)
-
-    def _begin_companions(self, topics: Container[str]) -> None:
+    def _wake(self, *topics: str) -> None:
         for call in self._companions.take(topics) if self._companions else ():
             try:
                 self._calls.put(call)
             except StoreUnavailableError as error:
                 call.error = error
                 deliver([call])
+        if self._wakeups is not None:
+            self._wakeups.notify(*topics)
 
-    def _committed(self, aftermath: Aftermath, told: bool) -> Callable[[], None] | None:
+    def _committed(self, aftermath: Aftermath, told: bool) -> None:
         early = aftermath.early(self._announcer) if told else []
-        topics = dict.fromkeys([*early, *aftermath.pass_on(self._announcer)])
-        self._begin_companions(topics)
+        topics = aftermath.pass_on(self._announcer)
+        if topics or early:
+            self._wake(*dict.fromkeys([*early, *topics]))
         if self._telegraph is not None and (left := [topic for topic in topics if topic not in early]):
             self._telegraph.send(left)
-        return partial(self._wakeups.notify, *topics) if topics and self._wakeups is not None else None
 
 
 def driver_url(url: str) -> sa.URL:

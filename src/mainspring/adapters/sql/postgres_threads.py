@@ -30,8 +30,7 @@ Runner = Callable[[Wire, Work[Any]], tuple[Any, Aftermath]]
 class PostgresThread(LineThread):
     """A thread with a connection of its own.
 
-    ``words`` says what others are to be told along with a commit; ``committed`` tells the rest, once that is done, and
-    returns what wakes those who listen in this process.
+    ``words`` says what others are to be told along with a commit; ``committed`` tells the rest, once that is done.
     """
 
     def __init__(
@@ -41,7 +40,7 @@ class PostgresThread(LineThread):
         wire: Wire,
         run: Runner,
         words: Callable[[Aftermath], str | None],
-        committed: Callable[[Aftermath, bool], Callable[[], None] | None],
+        committed: Callable[[Aftermath, bool], None],
     ) -> None:
         super().__init__(name, line)
         self._wire, self._run, self._words, self._committed = wire, run, words, committed
@@ -70,14 +69,15 @@ class PostgresThread(LineThread):
                 if number == TRIES or not repeatable(error):
                     call.error = translated(error, reading=call.reading)
                     break
-        deliver([call], self._tell(call.aftermath, told) if call.error is None and call.aftermath else None)
+        deliver([call])
+        if call.error is None and call.aftermath:
+            self._tell(call.aftermath, told)
 
-    def _tell(self, aftermath: Aftermath, told: bool) -> Callable[[], None] | None:
+    def _tell(self, aftermath: Aftermath, told: bool) -> None:
         try:
-            return self._committed(aftermath, told)
+            self._committed(aftermath, told)
         except Exception:
             logger.exception("waking others failed; polling will find the work")
-            return None
 
     @staticmethod
     def _refuse(calls: list[Call], error: BaseException) -> None:

@@ -33,9 +33,6 @@ GROUP = 256
 #: Runs work on a connection; returns its result and what to do once it has committed.
 Runner = Callable[[sa.Connection, Work[Any]], tuple[Any, Aftermath]]
 
-#: Passes on what a commit announced; returns what wakes those who listen.
-Committed = Callable[[Aftermath], Callable[[], None] | None]
-
 #: Tells which topics an aftermath is sure to wake.
 Woken = Callable[[Aftermath], Iterable[str]]
 
@@ -97,7 +94,7 @@ class Writer(ConnectionThread):
         line: Line,
         connections: sa.Engine,
         run: Runner,
-        committed: Committed,
+        committed: Callable[[Aftermath], None],
         *,
         woken: Woken,
     ) -> None:
@@ -160,7 +157,10 @@ class Writer(ConnectionThread):
         for call in group:
             if call.error is None and call.aftermath:
                 aftermath.add(call.aftermath)
-        deliver(group, self._tell(aftermath) if aftermath else None)
+        # The answers first: whoever is woken for what went along has it at hand.
+        deliver(group)
+        if aftermath:
+            self._tell(aftermath)
 
     def _along(self, group: Sequence[Call]) -> list[Call]:
         """Return the companions of what this transaction wakes."""
@@ -201,9 +201,8 @@ class Writer(ConnectionThread):
                     call.error = StoreUnavailableError(f"the transaction failed: {error}")
                     call.error.__cause__ = error
 
-    def _tell(self, aftermath: Aftermath) -> Callable[[], None] | None:
+    def _tell(self, aftermath: Aftermath) -> None:
         try:
-            return self._committed(aftermath)
+            self._committed(aftermath)
         except Exception:
             logger.exception("waking %s failed; polling will find the work", ", ".join(aftermath.topics))
-            return None

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
@@ -191,10 +189,11 @@ class SqlStore:
     def _woken(self, aftermath: Aftermath) -> list[str]:
         return aftermath.early(self._announcer)
 
-    def _committed(self, aftermath: Aftermath) -> Callable[[], None] | None:
+    def _committed(self, aftermath: Aftermath) -> None:
         early = self._woken(aftermath)  # whose companions have run: somebody has to look at what came of them
         topics = dict.fromkeys([*early, *aftermath.pass_on(self._announcer)])
-        return partial(self._wakeups.notify, *topics) if topics and self._wakeups is not None else None
+        if topics and self._wakeups is not None:
+            self._wakeups.notify(*topics)
 
 
 class MonotonicClock:
