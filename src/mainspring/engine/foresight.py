@@ -37,13 +37,13 @@ class Foresight:
 
     def end(self, planned: Planned | None, wait: float | None) -> None:
         """Planning has ended, ``None`` for failed, and is to go on in ``wait`` seconds."""
-        now = asyncio.get_running_loop().time()
+        now, before = asyncio.get_running_loop().time(), self._from
         self._planning = planned is not None and planned.more
         self._next_at = float("inf") if wait is None else now + wait
         if planned is not None and planned.now is not None and planned.plans:
             self._free_from = now + AFTER
             self._ahead.decided(planned.plans, planned.now)
-        if self._from <= now:
+        if self._from <= now or self._from < before:  # earlier than its step sleeps
             self._wakeups.notify(self.topic)
 
     async def step(self) -> float | None:
