@@ -15,6 +15,7 @@ from mainspring.adapters.sql import postgres_pipeline as module
 from mainspring.adapters.sql import postgres_wire, telegraph
 from mainspring.adapters.sql.postgres import PostgresSettings, PostgresStore
 from mainspring.adapters.sql.postgres_pipeline import Pipeline
+from mainspring.engine.lookout import look
 from mainspring.errors import ConflictError, MainspringError, StoreError, StoreUnavailableError
 from mainspring.model.execution import Execution
 from mainspring.moves.claim import claim
@@ -111,6 +112,16 @@ async def test_a_claim_whose_connection_was_lost_is_not_said_again(url: str) -> 
         await store.write(claim_alone)
     await store.write(lambda tx: enqueue(tx, ONE))
     assert len(await store.write(claim_alone)) == 1
+    await store.close()
+
+
+async def test_a_single_question_that_only_reads_is_asked_again_where_the_connection_was_lost(url: str) -> None:
+    store = PostgresStore(url, random=Random(1), settings=PostgresSettings(pool_size=1))
+    await store.open()
+    for _ in range(6):
+        await store.read(look)
+    await terminated(url, await store.read(backend_pid))
+    assert (await store.read(look)).plan is None
     await store.close()
 
 

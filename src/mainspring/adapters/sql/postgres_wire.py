@@ -89,7 +89,8 @@ class Wire:
         if self._ending is None:
             return self._say()[-1]
         question, ending = len(self._waiting) - 1, self._ending
-        answers = self._end(ending(), again=False)
+        # Nobody would know whether a write was done that is said again; a read may be asked twice.
+        answers = self._end(ending(), again=self._first[0] is _SNAPSHOT)
         # Should work go on, it begins anew.
         self._waiting, self._begun, self._ending, self._ended = [*self._first], False, None, True
         return answers[question]
