@@ -29,6 +29,7 @@ from mainspring.moves.admit import promote_next
 from mainspring.moves.ahead import Ahead
 from mainspring.moves.jobs import recompute
 from mainspring.moves.plan import Planned, plan_due
+from mainspring.moves.reap import Reaped
 from mainspring.moves.retain import BATCH as RETAIN_BATCH
 from mainspring.moves.retain import Retention, drop_partitions, retain
 from mainspring.moves.schedules import Schedules
@@ -126,6 +127,7 @@ class JobDispatcherWorker:
             lease=self.settings.lease,
             draws=self._draws,
             who=worker_id,
+            on_reaped=self._reaped,
         )
         self.relay = Relay(store, bus, self._schedules, holder=worker_id)
         #: Whether more is due than planning has decided.
@@ -279,6 +281,9 @@ class JobDispatcherWorker:
 
     async def _reap(self) -> float | None:
         reaped = await self._reaper.step()
+        return None if reaped.rest is None else max(reaped.rest.total_seconds(), REAP_PAUSE)
+
+    def _reaped(self, reaped: Reaped) -> None:
         self.tally.lost += reaped.lost
         self.tally.overdue += reaped.overdue
         self.tally.expired += reaped.expired
@@ -286,7 +291,6 @@ class JobDispatcherWorker:
             told = "reaped: %d lost, %d past their deadline, %d never started"
             counts = about("executions.reaped", lost=reaped.lost, overdue=reaped.overdue, expired=reaped.expired)
             logger.warning(told, reaped.lost, reaped.overdue, reaped.expired, extra=counts)
-        return None if reaped.rest is None else max(reaped.rest.total_seconds(), REAP_PAUSE)
 
     async def _retain(self) -> float | None:
         deleted = await self._store.write(lambda tx: retain(tx, self.settings.retention))

@@ -61,19 +61,21 @@ class Reaper:
         lease: timedelta,
         draws: Callable[[], Sequence[float]],
         who: str,
+        on_reaped: Callable[[Reaped], None] = lambda reaped: None,
     ) -> None:
-        self._store, self._schedules = store, schedules
+        self._store, self._schedules, self._on_reaped = store, schedules, on_reaped
         self._grace, self._lease, self._draws, self._who = grace, lease, draws, who
         self._watch = ClockWatch()
         self._spared_until = float("-inf")
 
     async def step(self) -> Reaped:
-        """Look once; return what was taken back."""
+        """Look once; return what was taken back, after ``on_reaped`` was told."""
         draws, time = self._draws(), asyncio.get_running_loop().time
         looked = await self._store.write(lambda tx: self._look(tx, draws, time()))
         self._watch.keep(looked.now, looked.seconds)
         if looked.step:
             self._tell(looked)
+        self._on_reaped(looked.reaped)
         if looked.pauses_over:
             await self._store.write(lambda tx: resume_due(tx, self._schedules))
         return looked.reaped

@@ -15,9 +15,12 @@ from mainspring.engine.clock_watch import TOLERANCE, ClockWatch
 from mainspring.engine.reaper import Reaper
 from mainspring.model.execution import Actor, Execution, Status
 from mainspring.model.outcome import Failed
+from mainspring.model.wire import definition_from_wire
 from mainspring.moves.claim import claim
 from mainspring.moves.end import Ended, settle_attempts
 from mainspring.moves.enqueue import EnqueueRequest, enqueue
+from mainspring.moves.jobs import create_job, pause_job
+from mainspring.moves.reap import Reaped
 from mainspring.moves.schedules import Schedules
 from mainspring.testing.clock import ManualClock
 
@@ -141,3 +144,33 @@ def test_a_clock_that_is_slewed_or_a_busy_machine_is_no_step():
     watch.keep(at, 50.0)
     assert watch.step(at + timedelta(seconds=10), 60.0 + TOLERANCE.total_seconds()) == timedelta(0)
     assert watch.step(at + timedelta(seconds=10), 63.0) == timedelta(seconds=-3)
+
+
+async def test_what_was_taken_back_is_told_although_a_pause_cannot_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    ward, told = Ward(), list[Reaped]()
+    ward.reaper = Reaper(
+        ward.store,
+        Schedules(),
+        grace=timedelta(seconds=10),
+        lease=LEASE,
+        draws=lambda: [0.5],
+        who="dispatcher-1",
+        on_reaped=told.append,
+    )
+    held = await ward.claimed()
+    definition = definition_from_wire(
+        {"name": "j", "type": "recurring", "handler": "h", "schedule": {"every_ms": 60_000}}
+    )
+    until = ward.clock.now() + LEASE
+    await ward.store.write(lambda tx: create_job(tx, "default", definition))
+    await ward.store.write(lambda tx: pause_job(tx, Schedules(), "default", "j", reason="rest", until=until))
+    ward.clock.advance(2 * LEASE)
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("it cannot be resumed")
+
+    monkeypatch.setattr("mainspring.engine.reaper.resume_due", broken)
+    with pytest.raises(RuntimeError, match="cannot be resumed"):
+        await ward.reaper.step()
+    assert [reaped.lost for reaped in told] == [1]
+    assert await ward.status(held) is not Status.RUNNING
