@@ -60,6 +60,6 @@ def test_each_is_written_as_by_itself(several: list[tuple[str, Any]], at_once: b
         for number, (key, value) in enumerate(several)
     ]
     kind = Definition()
-    written = [text or "" for text in kind.encode_all(definitions)]
+    written = kind.encode_all(definitions)
     assert [orjson.loads(text) for text in written] == [orjson.loads(kind.encode(one)) for one in definitions]
     assert [definition_from_record(orjson.loads(text)) for text in written] == definitions

@@ -297,11 +297,11 @@ class Definition(Coded):
     def encode(self, value: Any) -> str:
         return to_json(definition_to_wire(value))
 
-    def encode_all(self, values: Sequence[Any]) -> list[str | None]:
+    def encode_all(self, values: Sequence[Any]) -> list[Any]:
         # Of those made in one call most hold the very same objects, but for what is each one's own: that is written
         # in front of the text the others share. No id is used again while the values are at hand.
         texts: dict[tuple[int, ...], str] = {}
-        found: list[str | None] = []
+        found = []
         for value in values:
             shared = tuple(map(id, _shared_by_many(value)))
             if shared not in texts:
