@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mainspring.adapters.memory import InProcessWakeups
+from mainspring.adapters.sql.store import SqlStore
 
 
 class CountedWakeups(InProcessWakeups):
@@ -15,3 +16,8 @@ class CountedWakeups(InProcessWakeups):
     def notify(self, *topics: str) -> None:
         self.calls.append(set(topics))
         super().notify(*topics)
+
+
+async def all_told(store: SqlStore) -> None:
+    """Return once every commit so far was told of: SQLite's writer tells of one before it makes the next."""
+    await store.write(lambda _tx: None)

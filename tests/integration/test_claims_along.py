@@ -25,7 +25,7 @@ from mainspring.moves.enqueue import EnqueueRequest, enqueue
 from mainspring.moves.jobs import create_job
 from mainspring.ports.store import ExecutionQuery, Tx
 from mainspring.ports.transport import AnythingQueued, DatabaseTransport, Deliveries, Offer, Transport
-from tests.integration.counted_wakeups import CountedWakeups
+from tests.integration.counted_wakeups import CountedWakeups, all_told
 from tests.waiting import auntil
 
 
@@ -54,6 +54,7 @@ class House:
 
     async def stands_by(self) -> None:
         await auntil("the worker stands by", lambda: self.waiting)
+        await all_told(self.store)
         self.wakeups.calls.clear()
 
     @property
@@ -86,6 +87,7 @@ async def test_an_enqueue_and_its_claim_are_one_commit(house: House) -> None:
     for n in range(3):
         await house.enqueue()
         await house.started.get()
+        await all_told(house.store)
         assert house.wakeups.calls[0] >= {"queued", "outbox"}, n
         await house.stands_by()
 
@@ -98,6 +100,7 @@ async def test_what_a_schedule_makes_is_claimed_in_the_commit_that_decides_it(ho
     await dispatcher.start()
     await house.started.get()
     await dispatcher.stop()
+    await all_told(house.store)
     assert next(call for call in house.wakeups.calls if "queued" in call) >= {"queued", "outbox"}
 
 

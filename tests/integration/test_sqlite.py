@@ -30,7 +30,7 @@ from mainspring.model.execution import Status
 from mainspring.model.job import JobCursor
 from mainspring.ports.store import Claimable, ExecutionQuery, Tx
 from tests.contracts.store_rows import MINUTE, PLATFORM, an_execution, new_id
-from tests.integration.counted_wakeups import CountedWakeups
+from tests.integration.counted_wakeups import CountedWakeups, all_told
 
 HEADER = """
 import asyncio, sys
@@ -318,6 +318,7 @@ async def test_one_failing_work_among_many_undoes_only_itself(make: Callable[...
     assert [result for result in results if isinstance(result, int)] == [n for n in range(50) if n not in (7, 30)]
     written = [n for n in range(50) if await read_note(store, f"note {n}") is not None]
     assert written == [n for n in range(50) if n not in (7, 30)]
+    await all_told(store)
     assert wakeups.calls == [{"queued", "pending"}]  # one commit for them all, one call to wake
 
 
@@ -340,6 +341,7 @@ async def test_what_comes_while_the_writer_works_shares_its_commit(make: Callabl
     await asyncio.sleep(0)  # one turn of the loop: it has submitted its work
     hold.let_go()
     await asyncio.gather(first, late)
+    await all_told(store)
     assert wakeups.calls == [{"jobs", "queued"}]
 
 
@@ -368,6 +370,7 @@ async def test_a_companion_goes_along_with_the_first_work_that_wakes_its_topic(m
     assert await waiting.result() == "went along"
     await store.write(queues)
     assert found == ["x"]  # once, and after what it went along with
+    await all_told(store)
     assert wakeups.calls == [{"jobs"}, {"queued", "outbox"}, {"queued"}]  # in one commit
 
 
