@@ -140,6 +140,7 @@ class Node:
             if worker is not None:
                 dispatcher.relay.makes_way = lambda: dispatcher.behind or worker.behind
                 worker.more_comes = lambda: dispatcher.behind
+                worker.makes_way = lambda: dispatcher.pressed
             await dispatcher.start()
             self.dispatcher = dispatcher
         self._tell_figures()

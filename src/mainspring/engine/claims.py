@@ -36,6 +36,10 @@ class Claimant(Protocol):
         """How many slots each queue has free; queues without any are left out."""
 
     @property
+    def claims_at_once(self) -> int:
+        """Most executions it claims at once."""
+
+    @property
     def may_claim(self) -> bool:
         """Whether it takes more work at all. Asked in any thread."""
 
@@ -203,7 +207,7 @@ class Claims:
             listener.close()
 
     def _limit(self, room: Mapping[str, int]) -> int:
-        return min(sum(room.values()), self._worker.settings.claim_batch)
+        return min(sum(room.values()), self._worker.claims_at_once)
 
     def _handlers(self) -> list[str]:
         return sorted(handler.name for handler in self._registry.list_handlers())

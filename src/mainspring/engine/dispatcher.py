@@ -49,6 +49,8 @@ REAP_PAUSE = 0.1
 #: Most jobs decided in the first of several transactions: what is decided there starts while the next goes on. Each
 #: may then decide twice as many, up to ``batch_size``.
 FIRST = 50
+#: Seconds for which starting makes way in this process, while more is due than the largest transaction has decided.
+PRESSED = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +132,9 @@ class JobDispatcherWorker:
             on_reaped=self._reaped,
         )
         self.relay = Relay(store, bus, self._schedules, holder=worker_id)
-        #: Whether more is due than planning has decided.
+        #: Whether more is due than planning has decided, and since when although its transactions are full.
         self.behind = False
+        self._full_since: float | None = None
         self.relay.makes_way = lambda: self.behind
         self._stats, self.tally = DispatchStats(), DispatchTally()
         self._started_at: datetime | None = None
@@ -222,7 +225,7 @@ class JobDispatcherWorker:
         try:
             planned, wait = await self._plan_batch()
         finally:
-            self.behind = planned is not None and planned.more
+            self._take_note(planned)
             self._foresight.end(planned, wait)
         return wait
 
@@ -256,6 +259,18 @@ class JobDispatcherWorker:
             return planned, None
         self._store_time.keep(asked, planned.now)
         return planned, max(self._store_time.at(planned.next_due_at) - self._time(), 0.0)
+
+    @property
+    def pressed(self) -> bool:
+        """Whether so much is due that starting makes way for deciding: for `PRESSED` seconds at most."""
+        return self._full_since is not None and self._time() - self._full_since < PRESSED
+
+    def _take_note(self, planned: Planned | None) -> None:
+        self.behind = planned is not None and planned.more
+        if planned is None or not planned.more:
+            self._full_since = None
+        elif self._full_since is None and planned.jobs >= self.settings.batch_size:
+            self._full_since = self._time()
 
     async def _look(self) -> float | None:
         seen = await self._lookout.step()

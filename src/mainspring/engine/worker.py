@@ -36,6 +36,9 @@ from mainspring.ports.transport import DatabaseTransport, Transport
 
 logger = logging.getLogger("mainspring")
 
+#: Most executions claimed at once while starting makes way for deciding.
+FEW = 50
+
 _FAILED = (Failed, TimedOut, Lost)
 
 
@@ -82,6 +85,8 @@ class Worker:
         self._idle.set()
         #: Whether work is being decided in this process that is still to be claimed. Said by who decides it.
         self.more_comes: Callable[[], bool] = lambda: False
+        #: Whether so much is due in this process that deciding it goes before starting it.
+        self.makes_way: Callable[[], bool] = lambda: False
         #: Called in the loop as an attempt starts, and as its handler ends: before that is recorded.
         self.on_attempt: Callable[[Attempt], None] | None = None
         self.on_end: Callable[[Attempt, Outcome], None] | None = None
@@ -162,6 +167,12 @@ class Worker:
         # A slot is free once the handler has ended; its outcome may still wait to be recorded.
         busy = [attempt for attempt in self._attempts.values() if attempt.outcome is None]
         return free_slots(self.settings.queues, [attempt.execution for attempt in [*busy, *self._stuck]])
+
+    @property
+    def claims_at_once(self) -> int:
+        """Most it claims at once: few while much that is due is still to be decided in its process."""
+        most = self.settings.claim_batch
+        return min(FEW, most) if self.makes_way() else most
 
     @property
     def may_claim(self) -> bool:

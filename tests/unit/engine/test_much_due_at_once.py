@@ -1,0 +1,103 @@
+"""What makes way while more is due than is decided, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from mainspring.engine import claims
+from mainspring.engine.dispatcher import PRESSED
+from mainspring.engine.worker import FEW
+from mainspring.engine.worker_settings import WorkerSettings
+from mainspring.moves.enqueue import EnqueueRequest, enqueue
+from tests.unit.engine.test_dispatcher_and_worker import START, House, virtually
+
+
+async def with_due(house: House, jobs: int, *, batch_size: int) -> None:
+    """Let so many jobs be due now, of which nothing is decided yet."""
+    await house.store.open()
+    for number in range(jobs):
+        run_at = START + timedelta(seconds=1)
+        await house.job(name=f"job-{number}", type="one_time", schedule={"run_at": run_at.isoformat()})
+    house.dispatcher.settings = replace(house.dispatcher.settings, batch_size=batch_size)
+    house.dispatcher._plan_limit = min(house.dispatcher._plan_limit, batch_size)
+    await asyncio.sleep(1)
+
+
+async def claimed_at_once(
+    house: House, monkeypatch: pytest.MonkeyPatch, makes_way: Callable[[], bool], executions: int
+) -> list[int]:
+    """Let so many executions be queued at once; return how many each claim took."""
+    taken: list[int] = []
+    claim = claims.claim
+
+    def counted(*arguments: Any, **options: Any) -> list[Any]:
+        found = claim(*arguments, **options)
+        taken.append(len(found))
+        return found
+
+    monkeypatch.setattr(claims, "claim", counted)
+    house.worker.settings = WorkerSettings(queues={"default": 500})
+    house.registry.register_handler("h", asyncio.Event().wait)
+    house.worker.makes_way = makes_way
+    await house.start()
+    await asyncio.sleep(1)  # it has looked and found nothing
+    taken.clear()
+    await house.store.write(lambda tx: enqueue(tx, [EnqueueRequest("h")] * executions))
+    await asyncio.sleep(0.5)
+    await house.stop()
+    return [count for count in taken if count]
+
+
+def test_few_are_claimed_at_once_while_starting_makes_way(monkeypatch: pytest.MonkeyPatch):
+    async def test(house: House) -> None:
+        taken = await claimed_at_once(house, monkeypatch, lambda: True, 120)
+        assert sum(taken) == 120
+        assert max(taken) == FEW
+
+    virtually(test)
+
+
+def test_all_there_is_room_for_is_claimed_at_once_otherwise(monkeypatch: pytest.MonkeyPatch):
+    async def test(house: House) -> None:
+        assert await claimed_at_once(house, monkeypatch, lambda: False, 120) == [120]
+
+    virtually(test)
+
+
+def test_starting_makes_way_for_deciding_once_planning_has_filled_a_transaction_and_more_is_due():
+    async def test(house: House) -> None:
+        await with_due(house, 25, batch_size=10)
+        seen = []
+        for _ in range(3):
+            await house.dispatcher._plan()
+            seen.append((house.dispatcher.behind, house.dispatcher.pressed))
+        assert seen == [(True, True), (True, True), (False, False)]
+
+    virtually(test)
+
+
+def test_starting_makes_no_way_for_what_the_first_small_transactions_decide():
+    async def test(house: House) -> None:
+        await with_due(house, 60, batch_size=500)
+        await house.dispatcher._plan()
+        assert (house.dispatcher.behind, house.dispatcher.pressed) == (True, False)
+
+    virtually(test)
+
+
+def test_starting_makes_way_for_a_while_only_however_much_is_due():
+    async def test(house: House) -> None:
+        await with_due(house, 40, batch_size=10)
+        await house.dispatcher._plan()
+        await asyncio.sleep(PRESSED)
+        for _ in range(2):
+            assert (house.dispatcher.behind, house.dispatcher.pressed) == (True, False)
+            await house.dispatcher._plan()
+
+    virtually(test)
