@@ -6,8 +6,9 @@ locked, for the platform's zone and for what is active. Whatever is lost or outd
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from itertools import groupby
 
 from mainspring.errors import MainspringError
 from mainspring.model.job import Job
@@ -60,14 +61,25 @@ class Ahead:
         self._foreseen[job.id] = found
         self._jobs[job.id] = job
 
-    def plan(self, tx: Tx, job: Job) -> Plan | None:
-        """Return the plan of a due job of which nothing is active, where it was foreseen and still holds."""
+    def plans(self, tx: Tx, jobs: Iterable[Job], active: Container[str]) -> Iterator[tuple[Job, Plan | None]]:
+        """Give due jobs, in their order, each with its plan where one was foreseen and still holds.
+
+        None for those of which something is ``active``. Ids ascend in that order as well, with those of plans that are
+        made of the other jobs meanwhile.
+        """
+        now = tx.now
+        found = [(job, None if job.id in active else self._holding(tx, job, now)) for job in jobs]
+        for holding, run in groupby(found, key=lambda pair: pair[1] is not None):
+            several = list(run)
+            ids = tx.new_ids(len(several)) if holding else [""] * len(several)
+            for (job, one), new in zip(several, ids, strict=True):
+                yield job, None if one is None else one.plan(now, new)
+
+    def _holding(self, tx: Tx, job: Job, now: datetime) -> Foreseen | None:
         found = self._foreseen.get(job.id)
-        if found is None or found.job is not job or not found.since <= tx.now <= found.until:
+        if found is None or found.job is not job or not found.since <= now <= found.until:
             return None
-        if found.zone != self._schedules.zone(tx, job):
-            return None
-        return found.plan(tx.now, tx.new_id())
+        return found if found.zone == self._schedules.zone(tx, job) else None
 
     def soonest(self, limit: int) -> list[Foreseen]:
         """Return up to ``limit`` of what is foreseen for the instant that was looked at first."""

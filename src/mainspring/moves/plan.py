@@ -63,9 +63,8 @@ def plan_due(
     done = Planned(jobs=len(jobs), now=tx.now, more=len(jobs) == limit)
     plans = done.plans
     active = active_by_job(tx, [job.id for job in jobs])
-    for job in jobs:
+    for job, plan in ((job, None) for job in jobs) if ahead is None else ahead.plans(tx, jobs, active):
         try:
-            plan = None if ahead is None or job.id in active else ahead.plan(tx, job)
             plans.append((job, plan or plan_job(tx, schedules, job, active[job.id], dispatcher_id)))
         except Exception as error:  # whatever is stored, the other jobs go on; the reason is kept on the job
             done.failed[job.name] = f"{type(error).__name__}: {error}"

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from mainspring.engine import claims
 from mainspring.engine.dispatcher import PRESSED
 from mainspring.engine.worker import FEW
 from mainspring.engine.worker_settings import WorkerSettings
+from mainspring.moves.claim import claim
 from mainspring.moves.enqueue import EnqueueRequest, enqueue
 from tests.unit.engine.test_dispatcher_and_worker import START, House, virtually
 
@@ -34,14 +34,13 @@ async def claimed_at_once(
 ) -> list[int]:
     """Let so many executions be queued at once; return how many each claim took."""
     taken: list[int] = []
-    claim = claims.claim
 
     def counted(*arguments: Any, **options: Any) -> list[Any]:
         found = claim(*arguments, **options)
         taken.append(len(found))
         return found
 
-    monkeypatch.setattr(claims, "claim", counted)
+    monkeypatch.setattr("mainspring.engine.claims.claim", counted)
     house.worker.settings = WorkerSettings(queues={"default": 500})
     house.registry.register_handler("h", asyncio.Event().wait)
     house.worker.makes_way = makes_way
