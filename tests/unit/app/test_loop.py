@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import gc
+import sys
 
+import psutil
 import pytest
 
 from mainspring.app.loop import rest_in_memory, run_loop, until_stopped
@@ -20,6 +22,25 @@ def test_what_is_loaded_is_spared_the_collector_in_a_process_of_ours_alone():
         assert run_loop(rest()) > 1_000
     finally:
         gc.unfreeze()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems give memory back in ways of their own")
+def test_what_loading_no_longer_needs_is_given_back_in_a_process_of_ours():
+    process = psutil.Process()
+
+    async def given_back() -> int:
+        before = process.memory_info().rss
+        rest_in_memory()
+        return before - process.memory_info().rss
+
+    loaded = [b"x" * 100_000 for _ in range(400)]
+    del loaded[::2]  # what stays between keeps the heap from shrinking by itself
+    try:
+        assert asyncio.run(given_back()) < 1_000_000
+        assert run_loop(given_back()) > 10_000_000
+    finally:
+        gc.unfreeze()
+    assert len(loaded) == 200
 
 
 async def test_what_is_beside_is_left_when_stopped() -> None:
