@@ -6,7 +6,8 @@ import orjson
 
 from mainspring.adapters.sql.batches import Field, pack
 from mainspring.adapters.sql.dialect import ROWS
-from mainspring.adapters.sql.types import ID, Json
+from mainspring.adapters.sql.types import ID, Definition, Json
+from mainspring.model.wire import DefinitionReader
 
 WANTED = (Field("id", ID), Field("data", Json()))
 
@@ -29,3 +30,15 @@ def test_json_that_is_equal_but_not_stored_alike_stays_with_its_row() -> None:
 
 def test_no_data_in_some_rows_stays_with_them() -> None:
     assert sent(None, {}) == ([], [["0", None], ["1", "{}"]])
+
+
+def test_of_definitions_each_row_has_what_is_its_own_and_what_all_share_is_sent_once() -> None:
+    read, kind = DefinitionReader().read, Definition()
+    shared = {"type": "manual", "handler": "tidy", "labels": {"team": "a"}}
+    definitions = [read({"name": name, "payload": {"room": name}, **shared}) for name in ("attic", "cellar")]
+    packed = pack([Field("definition", kind)], [(one,) for one in definitions])
+    assert [field.name for field in packed.shared] == [field.name for field in packed.varying] == ["definition"]
+    beginnings = [row[0] for row in orjson.loads(packed.parameters[ROWS])]
+    assert beginnings[0] == '{"name":"attic","payload":{"room":"attic"}'
+    whole = [orjson.loads(beginning + packed.parameters["definition_"]) for beginning in beginnings]
+    assert whole == [orjson.loads(kind.encode(one)) for one in definitions]

@@ -21,6 +21,8 @@ from mainspring.model.value import Value
 
 R = TypeVar("R")
 
+_ENDING = sa.Text()
+
 
 class Field(NamedTuple):
     """One value of each row: its name in the statement, and its type."""
@@ -30,7 +32,10 @@ class Field(NamedTuple):
 
 
 class Packed(NamedTuple):
-    """A batch: the fields all rows share, those that vary, and the parameters that carry them."""
+    """A batch: the fields all rows share, those that vary, and the parameters that carry them.
+
+    Of a field that is in both, each row has a text's beginning, and all of them share its ending.
+    """
 
     shared: tuple[Field, ...]
     varying: tuple[Field, ...]
@@ -54,7 +59,7 @@ def pack_columns(
     shared, varying, encoded = [field for field, _ in same], list[Field](), []
     parameters: dict[str, Any] = {parameter(field.name): value for field, value in same}
     for field, column in columns:
-        stored = None if _is_shared(field.type, column) else _encoded(field.type, column)
+        stored, ending = (None, "") if _is_shared(field.type, column) else _encoded(field.type, column)
         if stored is None or stored.count(stored[0]) == len(stored):
             if not leave_out_null or column[0] is not None or _never_null(field.type):
                 shared.append(field)
@@ -62,6 +67,9 @@ def pack_columns(
         else:
             varying.append(field)
             encoded.append(stored)
+            if ending:
+                shared.append(Field(field.name, _ENDING))
+                parameters[parameter(field.name)] = ending
     if varying:
         parameters[ROWS] = _json(list(zip(*encoded, strict=True)))
     return Packed(tuple(shared), tuple(varying), parameters)
@@ -89,8 +97,13 @@ def cells(dialect: Dialect, packed: Packed) -> Mapping[str, sa.ColumnElement[Any
 def _cells(dialect: Dialect, shared: tuple[Field, ...], varying: tuple[Field, ...]) -> dict[str, sa.ColumnElement[Any]]:
     found: dict[str, sa.ColumnElement[Any]] = {name: sa.bindparam(parameter(name), type_=kind) for name, kind in shared}
     if varying:
-        found.update(dialect.recordset(dict(varying)))
+        each = dialect.recordset(dict(varying))
+        found.update({name: _ended(each[name], found[name]) if name in found else each[name] for name in each})
     return found
+
+
+def _ended(beginning: sa.ColumnElement[Any], ending: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    return sa.type_coerce(sa.type_coerce(beginning, sa.Text) + ending, beginning.type)
 
 
 def _is_shared(kind: Any, column: Sequence[Any]) -> bool:
@@ -104,12 +117,12 @@ def _never_null(kind: Any) -> bool:
     return getattr(kind, "never_null", False)  # not by isinstance: types of columns are abstract, which makes that slow
 
 
-def _encoded(kind: Any, column: Sequence[Any]) -> Sequence[Any]:
+def _encoded(kind: Any, column: Sequence[Any]) -> tuple[Sequence[Any], str]:
     if not isinstance(kind, Coded):
-        return column
+        return column, ""
     if kind.never_null:
-        return [kind.process_bind_param(value, None) for value in column]  # type: ignore[arg-type]
-    return kind.encode_all(column)
+        return [kind.process_bind_param(value, None) for value in column], ""  # type: ignore[arg-type]
+    return kind.encode_parts(column)
 
 
 def _json(rows: Sequence[tuple[Any, ...]]) -> str:

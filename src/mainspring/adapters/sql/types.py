@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
-from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -23,9 +21,9 @@ from mainspring.errors import ValidationError
 from mainspring.model.job import JobDefinition
 from mainspring.model.policy import RetryPolicy
 from mainspring.model.wire import (
-    OWN_FIELDS,
     definition_from_record,
     definition_to_wire,
+    definitions_to_wire,
     milliseconds,
     retry_from_wire,
     retry_to_wire,
@@ -119,6 +117,10 @@ class Coded(sa.TypeDecorator[Any], ABC):
         """Return what is stored of each value of a column."""
         encode = self.encode
         return [None if value is None else encode(value) for value in values]
+
+    def encode_parts(self, values: Sequence[Any]) -> tuple[list[Any], str]:
+        """Return what is stored of each value of a column without its ending, and that, which all of them share."""
+        return self.encode_all(values), ""
 
     def process_bind_param(self, value: Any, dialect: sa.Dialect) -> Any:
         return None if value is None else self.encode(value)
@@ -298,24 +300,17 @@ class Definition(Coded):
         return to_json(definition_to_wire(value))
 
     def encode_all(self, values: Sequence[Any]) -> list[Any]:
-        # Of those made in one call most hold the very same objects, but for what is each one's own: that is written
-        # in front of the text the others share. No id is used again while the values are at hand.
-        texts: dict[tuple[int, ...], str] = {}
-        found = []
-        for value in values:
-            shared = tuple(map(id, _shared_by_many(value)))
-            if shared not in texts:
-                wire = definition_to_wire(value)
-                texts[shared] = to_json({key: item for key, item in wire.items() if key not in OWN_FIELDS})[1:]
-            own = to_json({key: getattr(value, key) for key in OWN_FIELDS})[:-1]
-            found.append(f"{own},{texts[shared]}")
-        return found
+        beginnings, ending = self.encode_parts(values)
+        return [f"{beginning}{ending}" for beginning in beginnings]
+
+    def encode_parts(self, values: Sequence[Any]) -> tuple[list[Any], str]:
+        own, shared = definitions_to_wire(values)
+        if not own[0] or not shared:
+            return [to_json({**one, **shared}) for one in own], ""
+        return [to_json(one)[:-1] for one in own], f",{to_json(shared)[1:]}"
 
     def decode(self, value: Any) -> JobDefinition:
         return definition_from_record(orjson.loads(value))
-
-
-_shared_by_many = attrgetter(*(one.name for one in fields(JobDefinition) if one.name not in OWN_FIELDS))
 
 
 @lru_cache(256)

@@ -6,12 +6,12 @@ fields are refused with the nearest known name, wrong values with the path to th
 
 from mainspring.model.wire.definitions import (
     DEFINITION_FIELDS,
-    OWN_FIELDS,
     DefinitionReader,
     check_policies,
     definition_from_record,
     definition_from_wire,
     definition_to_wire,
+    definitions_to_wire,
     retry_from_wire,
     retry_to_wire,
 )
@@ -39,7 +39,6 @@ __all__ = [
     "HANDLER",
     "HANDLER_TYPES",
     "NAME",
-    "OWN_FIELDS",
     "PAYLOAD_LIMIT",
     "RESULT_LIMIT",
     "DefinitionReader",
@@ -48,6 +47,7 @@ __all__ = [
     "definition_from_record",
     "definition_from_wire",
     "definition_to_wire",
+    "definitions_to_wire",
     "execution_from_wire",
     "execution_to_wire",
     "handler_name",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING
 from datetime import timedelta
 from enum import StrEnum
@@ -104,8 +104,6 @@ _DEFINITION: Mapping[str, tuple[str, Callable[[Any, str], Any]]] = {
     "dead_letter": ("dead_letter", boolean),
 }
 DEFINITION_FIELDS = tuple(_DEFINITION)
-#: The fields in which jobs that are made by the thousand differ.
-OWN_FIELDS = ("name", "payload")
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(JobDefinition) if field.default is not MISSING}
 
 
@@ -161,12 +159,14 @@ class DefinitionReader:
     def read(self, fields: Mapping[str, Any]) -> JobDefinition:
         """Read one definition. Raises `ValidationError` as for each by itself."""
         # Its repr, because 1, 1.0 and True are equal, and only one of them may be right.
-        alike = repr({key: value for key, value in fields.items() if key not in OWN_FIELDS})
-        found = self._read.get(alike)
-        if found is None or "name" not in fields:
-            found = self._read[alike] = definition_from_wire(fields)
+        alike = dict(fields)
+        own, payload = alike.pop("name", None), alike.pop("payload", {})
+        key = repr(alike)
+        found = self._read.get(key)
+        if found is None or own is None:
+            found = self._read[key] = definition_from_wire(fields)
             return found
-        return found.changed(name=name(fields["name"], "name"), payload=mapping(fields.get("payload", {}), "payload"))
+        return found.changed(name=name(own, "name"), payload=mapping(payload, "payload"))
 
 
 def _members(kind: type[StrEnum]) -> Callable[[Any], Any]:
@@ -197,6 +197,7 @@ _WRITTEN: tuple[tuple[str, Callable[[Any], Any]], ...] = (
     *((key, write) for key, _, _, write in _RECORDED),
     *((key, dict) for key in ("labels", "payload", "schedule")),
 )
+_WRITE = dict(_WRITTEN)
 _held = attrgetter(*(attribute for attribute, _ in _DEFINITION.values()))
 
 
@@ -234,6 +235,34 @@ def definition_to_wire(definition: JobDefinition) -> dict[str, Any]:
         if value is not None:
             wire[key] = write(value)
     return wire
+
+
+def definitions_to_wire(several: Sequence[JobDefinition]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return definitions as plain data in two parts: what is each one's own, and what all of them share.
+
+    Shared is a field in which all hold the very same object, as those of a `DefinitionReader` do. Both parts together
+    are what `definition_to_wire` gives.
+
+    >>> reader = DefinitionReader()
+    >>> rooms = [reader.read({"name": name, "type": "manual", "handler": "tidy"}) for name in ("attic", "cellar")]
+    >>> own, shared = definitions_to_wire(rooms)
+    >>> [one["name"] for one in own], shared["handler"]
+    (['attic', 'cellar'], 'tidy')
+    """
+    own: dict[str, list[Any]] = {}
+    shared: dict[str, Any] = {}
+    for key, column in zip(_DEFINITION, zip(*map(_held, several), strict=True), strict=True):
+        write = _WRITE.get(key, _same)
+        if len(set(map(id, column))) == 1:  # not by what they equal: 1 and True are written differently
+            shared[key] = column[0] if column[0] is None else write(column[0])
+        else:
+            own[key] = [None if value is None else write(value) for value in column]
+    rows = [dict(zip(own, row, strict=True)) for row in zip(*own.values(), strict=True)]
+    return rows or [{} for _ in several], shared
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def plain(value: Any) -> Any:
