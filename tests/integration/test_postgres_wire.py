@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -18,8 +18,11 @@ from mainspring.adapters.sql.postgres_pipeline import Pipeline
 from mainspring.engine.lookout import look
 from mainspring.errors import ConflictError, MainspringError, StoreError, StoreUnavailableError
 from mainspring.model.execution import Execution
+from mainspring.model.job import JobDefinition
+from mainspring.model.wire import DefinitionReader
 from mainspring.moves.claim import claim
 from mainspring.moves.enqueue import EnqueueRequest, enqueue
+from mainspring.moves.jobs import create_jobs
 from mainspring.ports.store import ExecutionQuery, Tx
 from tests.contracts.store_rows import an_execution
 from tests.integration.postgres_rig import store, url
@@ -175,6 +178,90 @@ async def test_more_than_fits_into_a_socket_goes_over_it(store: PostgresStore) -
         assert len({execution.id for execution in made}) == 1_000
     found = await store.read(lambda tx: tx.executions.find(ExecutionQuery(handler="work", limit=5_000)))
     assert len(found) == 2_000
+
+
+async def test_the_server_begins_with_what_is_long_while_more_is_made(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+    send = Pipeline.send
+
+    def counted(self: Pipeline, said: Any) -> None:
+        sent.append(len(said))
+        send(self, said)
+
+    monkeypatch.setattr(Pipeline, "send", counted)
+    await store.write(lambda tx: create_jobs(tx, "default", many_definitions(1_000)))
+    assert len(sent) >= 4, "each part of the jobs by itself"
+    found = await store.read(lambda tx: tx.jobs.find("default", limit=2_000))
+    assert [job.definition for job in found] == many_definitions(1_000)
+    revisions = await store.read(lambda tx: [tx.jobs.revisions(job.id) for job in found[::100]])
+    assert [len(kept) for kept in revisions] == [1] * 10
+    events = await store.read(lambda tx: tx.outbox.unpublished(2_000))
+    assert [event.data["job"] for event in events] == [job.name for job in found]
+
+
+async def test_what_was_refused_while_more_was_made_undoes_all(url: str) -> None:
+    store = PostgresStore(url, random=Random(1), settings=PostgresSettings(pool_size=1))
+    await store.open()
+
+    def taken_meanwhile(tx: Tx) -> None:
+        before = create_jobs(tx, "default", many_definitions(300))
+        tx.jobs.add([before[7].job.changed(id=tx.new_id())], actor="other")
+
+    def given_up(tx: Tx) -> None:
+        create_jobs(tx, "default", many_definitions(600))
+        raise LookupError("not today")
+
+    pid = await store.read(backend_pid)
+    for _ in range(6):  # before statements are prepared, and after
+        with pytest.raises(ConflictError, match="there is a job 'far-0007' already"):
+            await store.write(taken_meanwhile)
+        with pytest.raises(LookupError, match="not today"):
+            await store.write(given_up)
+    assert await store.read(lambda tx: tx.jobs.find("default")) == []
+    assert await store.read(backend_pid) == pid, "and the connection goes on"
+    await store.close()
+
+
+async def test_what_is_long_is_made_again_unseen_where_the_connection_was_lost_before(url: str) -> None:
+    store = PostgresStore(url, random=Random(1), settings=PostgresSettings(pool_size=1))
+    await store.open()
+    made = await store.write(lambda tx: create_jobs(tx, "default", many_definitions(300)))
+
+    def add_again(tx: Tx) -> None:
+        now = datetime(2026, 3, 1, tzinfo=UTC)
+        renamed = [one.job.changed(id=f"{n:036d}", definition=names[n], created_at=now) for n, one in enumerate(made)]
+        tx.jobs.add(renamed, actor="other")
+
+    names = many_definitions(300, "near")
+    await terminated(url, await store.read(backend_pid))
+    await store.write(add_again)
+    assert len(await store.read(lambda tx: tx.jobs.find("default", limit=1_000))) == 600
+    await store.close()
+
+
+async def test_nothing_is_stored_of_what_is_long_where_the_connection_is_lost_amid_it(url: str) -> None:
+    store = PostgresStore(url, random=Random(1), settings=PostgresSettings(pool_size=2))
+    await store.open()
+
+    def lost(tx: Tx) -> None:
+        pid = backend_pid(tx)
+        create_jobs(tx, "default", many_definitions(600))
+        with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as admin:
+            admin.execute("SELECT pg_terminate_backend(%s, 10000)", (pid,))
+        create_jobs(tx, "default", many_definitions(600, "near"))
+
+    with pytest.raises(StoreUnavailableError):
+        await store.write(lost)
+    assert await store.read(lambda tx: tx.jobs.find("default")) == []
+    await store.close()
+
+
+def many_definitions(number: int, name: str = "far") -> list[JobDefinition]:
+    """Return definitions in order of name, with payloads that are long together."""
+    read, alike = DefinitionReader().read, {"type": "cron", "schedule": {"cron": "0 0 1 1 *"}, "handler": "work"}
+    return [read({"name": f"{name}-{n:04d}", "payload": {"n": n, "text": "x" * 200}, **alike}) for n in range(number)]
 
 
 async def test_the_server_keeps_only_what_came_lately(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,7 +104,7 @@ class SqlJobTable(SqlTable):
 
     def add(self, new: Sequence[Job], *, actor: str) -> None:
         names = ", ".join(repr(job.name) for job in new[:3])
-        self._insert(jobs, _FIELDS, [_values(job) for job in new], conflict=f"there is a job {names} already")
+        self._put(jobs, _FIELDS, [_values(job) for job in new], conflict=f"there is a job {names} already")
         self._keep_revisions(new, actor)
 
     def taken(self, platform_id: str, names: Sequence[str]) -> set[str]:

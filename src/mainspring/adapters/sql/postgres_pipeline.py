@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import select
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,8 @@ from psycopg.pq.abc import PGresult
 
 #: How often a statement is sent in full before the server is asked to keep it, and how many it keeps.
 FULL, KEPT = 4, 200
+#: Bytes of parameters from which on a message is long.
+LONG = 32_768
 # No prepared statement of this name; one whose columns are of other types by now.
 _STALE = (b"26000", b"0A000")
 WELL = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
@@ -41,6 +44,11 @@ class Message:
     heard: Callable[[PGresult], None] | None = None
     hint: bool = False
 
+    @property
+    def long(self) -> bool:
+        """Whether the server has so much to do with it that it should begin at once."""
+        return sum(len(value) for value in self.values if value is not None) >= LONG
+
 
 class Pipeline:
     """The driver's connection under a `Wire`. ``prepares``: the server may keep statements between transactions."""
@@ -52,6 +60,8 @@ class Pipeline:
         # By what they are: how often they were sent in full, or the name they are kept under.
         self._sent: OrderedDict[tuple[bytes, tuple[int, ...]], int | bytes] = OrderedDict()
         self._names = 0
+        # What is under way: sent, and not all of it answered yet.
+        self._own = _Own()
 
     def message(self, text: bytes, values: Sequence[Any], conflict: str | None = None) -> Message:
         """Return a statement with its parameters made ready. Raises the driver's errors for what cannot be sent."""
@@ -66,23 +76,44 @@ class Pipeline:
         self._adapter.set_pgresult(None)  # it would keep the answer until the next
         return rows
 
-    def exchange(self, said: Sequence[Message]) -> list[PGresult]:
-        """Send messages; return an answer for each. Those after one that failed were not done, nor is it undone.
+    def send(self, said: Sequence[Message]) -> None:
+        """Send messages on their way; the answers to them come with the next `exchange`.
 
         Raises ``OperationalError`` where the connection is lost: what became of them is not known then.
         """
-        pgconn, own = self._pgconn, _Own()
-        try:
-            pgconn.enter_pipeline_mode()
-            for message in said:
-                self._send(message, own)
-            pgconn.pipeline_sync()
+        with self._closed_by_errors():
+            self._sent_off(said)
+
+    def exchange(self, said: Sequence[Message]) -> list[PGresult]:
+        """Send messages; return an answer for each, those on their way included.
+
+        Those after one that failed were not done, nor is it undone. Raises ``OperationalError`` as `send` does.
+        """
+        with self._closed_by_errors():
+            self._sent_off(said)
             answers = self._answers()
-            pgconn.exit_pipeline_mode()
+            self._pgconn.exit_pipeline_mode()
+        own, self._own = self._own, _Own()
+        return self._sorted(answers, own)
+
+    @contextmanager
+    def _closed_by_errors(self) -> Iterator[None]:
+        try:
+            yield
         except BaseException:
+            self._own = _Own()
             self._driver.close()  # nobody knows any more whose answer would come next
             raise
-        return self._sorted(answers, own)
+
+    def _sent_off(self, said: Sequence[Message]) -> None:
+        own = self._own
+        if not own.rounds:
+            self._pgconn.enter_pipeline_mode()
+        for message in said:
+            self._send(message, own)
+        # Each time, for a server that waits for more without one does not count as idle, and is not cut off as such.
+        self._pgconn.pipeline_sync()
+        own.rounds += 1
 
     def _send(self, message: Message, own: _Own) -> None:
         name = self._name(message, own) if message.kept and self._prepares else None
@@ -133,7 +164,9 @@ class Pipeline:
                 if pgconn.status != ConnStatus.OK:
                     raise psycopg.OperationalError(f"the connection was lost: {pgconn.get_error_message()}")
             elif answer.status == ExecStatus.PIPELINE_SYNC:
-                return found
+                self._own.rounds -= 1
+                if not self._own.rounds:
+                    return found
             else:
                 found.append(answer)
 
@@ -160,5 +193,7 @@ class _Own:
 
     def __init__(self) -> None:
         self.sent = 0
+        #: How often the server was told that it may answer, and has not said that this was all.
+        self.rounds = 0
         self.kept: dict[int, tuple[bytes, tuple[int, ...]]] = {}
         self.forgotten: set[int] = set()

@@ -1,7 +1,7 @@
 """One connection to PostgreSQL, on which a transaction takes as few round trips as its questions leave it.
 
 What nobody waits for an answer to goes out with what is asked next: BEGIN with the first question, writes whose answers
-are not looked at with the COMMIT.
+are not looked at with the COMMIT. Only what is long goes out at once, so that the server works while we do.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class Wire:
         self._pipeline: Pipeline
         self._first: list[Message] = []
         self._waiting: list[Message] = []
+        self._under_way: list[Message] = []
         self._begun = self._ended = self._told = False
         self._ending: Callable[[], str | None] | None = None
         self._now: datetime | None = None
@@ -64,7 +65,8 @@ class Wire:
     def begin(self, *, reading: bool) -> None:
         """Begin a transaction with whatever is asked first."""
         self._first = [_SNAPSHOT if reading else _BEGIN, self._clock]
-        self._waiting, self._begun, self._now = [*self._first], False, None
+        self._waiting, self._under_way = [*self._first], []
+        self._begun, self._now = False, None
         self._ending, self._ended, self._told = None, False, False
 
     def end_with_next(self, words: Callable[[], str | None]) -> None:
@@ -82,13 +84,16 @@ class Wire:
     def put(self, text: bytes, values: Sequence[Any], conflict: str) -> None:
         """Send a statement with the next question, or the end; `ConflictError` then where a constraint refuses it."""
         self._waiting.append(self._message(text, values, conflict))
+        # Not before the transaction is known to have begun: without it, each part would be done by itself.
+        if self._begun and self._waiting[-1].long:
+            self._send()
 
     def ask(self, text: bytes, values: Sequence[Any]) -> PGresult:
         """Return the answer to a statement. Raises SQLAlchemy's errors, and ours for what was put before."""
         self._waiting.append(self._message(text, values))
         if self._ending is None:
             return self._say()[-1]
-        question, ending = len(self._waiting) - 1, self._ending
+        question, ending = len(self._under_way) + len(self._waiting) - 1, self._ending
         # Nobody would know whether a write was done that is said again; a read may be asked twice.
         answers = self._end(ending(), again=self._first[0] is _SNAPSHOT)
         # Should work go on, it begins anew.
@@ -101,7 +106,7 @@ class Wire:
 
     def open(self) -> sa.Connection:
         """Send what was put; return the connection, on which the transaction is open now."""
-        if self._waiting:
+        if self._waiting or self._under_way:
             self._say()
         return self.connected()
 
@@ -128,6 +133,8 @@ class Wire:
     def undo(self) -> None:
         """Roll back; where that fails, the server undoes what a lost connection has begun."""
         unsaid, self._waiting = self._waiting, []
+        if self._under_way and not self._awaited():
+            return
         if not self._begun:
             if not unsaid:
                 self.drop()  # it could not so much as begin
@@ -137,6 +144,25 @@ class Wire:
             self._say()
         except BaseException:
             self.drop()
+
+    def _send(self) -> None:
+        """Send what waits, and do not wait for the answers."""
+        try:
+            self._pipeline.send(self._waiting)
+        except psycopg.Error:
+            return  # the connection is closed, which whoever asks next, or ends it, finds out
+        self._under_way += self._waiting
+        self._waiting = []
+
+    def _awaited(self) -> bool:
+        """Wait until what is under way is done, whatever came of it; False where the connection was lost instead."""
+        self._under_way = []
+        try:
+            self._pipeline.exchange(())
+        except psycopg.Error:
+            self.drop()
+            return False
+        return True
 
     def _say(self, *, again: bool = True) -> list[PGresult]:
         said, self._waiting = self._waiting, []
@@ -149,15 +175,16 @@ class Wire:
             return self._answered(said)
 
     def _answered(self, said: Sequence[Message]) -> list[PGresult]:
+        before, self._under_way = self._under_way, []
         connection = self.connected()
         try:
             answers = self._pipeline.exchange(said)
         except psycopg.Error as error:
             raise as_sqlalchemy(error, "", connection) from error
         self._begun = self._begun or answers[0].status in WELL
-        for message, answer in zip(said, answers, strict=True):
+        for message, answer in zip([*before, *said], answers, strict=True):
             if answer.status not in WELL and not message.hint:
-                raise _refused(message, answer, connection, asked=message is said[-1])
+                raise _refused(message, answer, connection, asked=bool(said) and message is said[-1])
             if message.heard is not None:
                 message.heard(answer)
         return answers

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Container, Sequence
 
-from mainspring.errors import ConflictError, NothingToComeError
+from mainspring.errors import ConflictError
 from mainspring.model.events import EventType
-from mainspring.model.job import Job, JobDefinition, JobStatus, JobType
+from mainspring.model.job import JobDefinition
 from mainspring.moves.enqueue import encoded_size
 from mainspring.moves.jobs.beginning import Beginnings
 from mainspring.moves.jobs.checking import check_room, known_handlers, surprises
-from mainspring.moves.jobs.stored import Changed, announce, due_at
+from mainspring.moves.jobs.stored import Changed, announce
 from mainspring.ports.store import Tx
+
+#: Jobs stored at a time: while a database works on some of them, the next are made.
+AT_ONCE = 250
 
 
 def create_job(tx: Tx, platform_id: str, definition: JobDefinition, *, actor: str = "api") -> Changed:
@@ -28,15 +30,24 @@ def create_jobs(tx: Tx, platform_id: str, definitions: Sequence[JobDefinition], 
     """
     _refuse_taken(tx, platform_id, [definition.name for definition in definitions])
     check_room(tx, platform_id, len(definitions))
-    beginnings, known = Beginnings(tx), known_handlers(tx, platform_id)
-    new_ids = tx.new_ids(len(definitions))
-    created = [_created(beginnings, job, known) for job in _new_jobs(tx.now, platform_id, new_ids, definitions)]
-    new = [one.job for one in created]
-    # By name: of two that add the same ones, none may wait for a name while the other waits for one of its own.
-    tx.jobs.add(sorted(new, key=lambda job: job.name), actor=actor)
-    announce(tx, new, EventType.JOB_CREATED, actor)
+    created = _stored(tx, platform_id, definitions, actor)
+    for begin in range(0, len(created), AT_ONCE):
+        announce(tx, [one.job for one in created[begin : begin + AT_ONCE]], EventType.JOB_CREATED, actor)
     tx.wake("jobs")
     return created
+
+
+def _stored(tx: Tx, platform_id: str, definitions: Sequence[JobDefinition], actor: str) -> list[Changed]:
+    beginnings, known = Beginnings(tx, platform_id), known_handlers(tx, platform_id)
+    new = list(zip(tx.new_ids(len(definitions)), definitions, strict=True))
+    # By name: of two that add the same ones, none may wait for a name while the other waits for one of its own.
+    in_order = sorted(new, key=lambda one: one[1].name)
+    made: dict[str, Changed] = {}
+    for begin in range(0, len(in_order), AT_ONCE):
+        part = {new_id: _created(beginnings, new_id, one, known) for new_id, one in in_order[begin : begin + AT_ONCE]}
+        tx.jobs.add([one.job for one in part.values()], actor=actor)
+        made |= part
+    return [made[new_id] for new_id, _ in new]
 
 
 def _refuse_taken(tx: Tx, platform_id: str, names: Sequence[str]) -> None:
@@ -47,23 +58,8 @@ def _refuse_taken(tx: Tx, platform_id: str, names: Sequence[str]) -> None:
             raise ConflictError(f"{count} of the new jobs are named {name!r}")
 
 
-def _new_jobs(
-    now: datetime, platform_id: str, new_ids: Sequence[str], definitions: Sequence[JobDefinition]
-) -> Iterator[Job]:
-    # Cut to the second: `every` anchors here, and a grid on the whole second is the one people expect.
-    created_at = now.replace(microsecond=0)
-    blank = JobDefinition("", JobType.MANUAL, "")
-    alike = Job("", platform_id, blank, JobStatus.ACTIVE, 1, created_at, updated_at=now, cursor_at=now)
-    for new_id, definition in zip(new_ids, definitions, strict=True):
-        yield alike.changed(id=new_id, definition=definition)
-
-
-def _created(beginnings: Beginnings, job: Job, known: Container[str]) -> Changed:
-    encoded_size(job.definition.payload)
-    beginning = beginnings.of(job)
-    warnings = (*beginning.warnings, *surprises(job.definition, known))
-    if beginning.schedule is not None:
-        if beginning.first is None:
-            raise NothingToComeError
-        job = due_at(job, beginning.schedule, beginning.first)
-    return Changed(job, created=True, warnings=warnings)
+def _created(beginnings: Beginnings, new_id: str, definition: JobDefinition, known: Container[str]) -> Changed:
+    encoded_size(definition.payload)
+    beginning = beginnings.of(new_id, definition)
+    warnings = (*beginning.warnings, *surprises(definition, known))
+    return Changed(beginning.job(new_id, definition), created=True, warnings=warnings)

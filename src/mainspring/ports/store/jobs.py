@@ -14,7 +14,10 @@ class JobTable(Protocol):
     """Jobs, their revisions and their rollups."""
 
     def add(self, new: Sequence[Job], *, actor: str) -> None:
-        """Insert new jobs and their first revisions. Raises `ConflictError` if a name is taken."""
+        """Insert new jobs and their first revisions. Raises `ConflictError` for a taken name, at the latest at the end.
+
+        Where a store can, it works on them while the caller goes on: of many, add some at a time.
+        """
 
     def taken(self, platform_id: str, names: Sequence[str]) -> set[str]:
         """Return those of the names that jobs not archived have."""
