@@ -1,12 +1,15 @@
 """A batch sends once what its rows share."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
+import sqlalchemy as sa
 
-from mainspring.adapters.sql.batches import Field, pack
+from mainspring.adapters.sql.batches import Field, pack, shape
 from mainspring.adapters.sql.dialect import ROWS
 from mainspring.adapters.sql.types import ID, Definition, Json
+from mainspring.model.value import Value
 from mainspring.model.wire import DefinitionReader
 
 WANTED = (Field("id", ID), Field("data", Json()))
@@ -42,3 +45,16 @@ def test_of_definitions_each_row_has_what_is_its_own_and_what_all_share_is_sent_
     assert beginnings[0] == '{"name":"attic","payload":{"room":"attic"}'
     whole = [orjson.loads(beginning + packed.parameters["definition_"]) for beginning in beginnings]
     assert whole == [orjson.loads(kind.encode(one)) for one in definitions]
+
+
+def test_values_read_together_are_written_whole_also_what_they_leave_to_their_class() -> None:
+    @dataclass(frozen=True)
+    class Visit(Value):
+        guest: str
+        nights: int = 1
+        room: str | None = None
+
+    columns = (sa.Column("guest", sa.Text), sa.Column("nights", sa.Integer), sa.Column("room", sa.Text))
+    visits, rows = shape(Visit, sa.Table("visits", sa.MetaData(), *columns)), [("Ada", 1, "9"), ("Bo", 1, None)]
+    assert [visits.values_of(one) for one in visits.rows(rows)] == rows
+    assert visits.values_of(Visit("Cy", 2)) == ("Cy", 2, None)

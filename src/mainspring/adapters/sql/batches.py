@@ -189,8 +189,13 @@ def shape(kind: type[R], table: sa.Table) -> Shape[R]:
 def _values_of(kind: type[Any], names: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
     if not issubclass(kind, Value):
         return attrgetter(*names)
-    of_fields = itemgetter(*names)
-    return lambda value: of_fields(value.__dict__)
+    of_dictionary, of_value, count = itemgetter(*names), attrgetter(*names), len(names)
+
+    def values(value: Any) -> tuple[Any, ...]:
+        fields = value.__dict__
+        return of_dictionary(fields) if len(fields) == count else of_value(value)
+
+    return values
 
 
 @lru_cache(512)
