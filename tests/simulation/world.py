@@ -18,7 +18,7 @@ from mainspring.adapters.memory import InProcessWakeups, MemoryStore
 from mainspring.errors import BusUnavailableError, StoreUnavailableError
 from mainspring.model.events import Event
 from mainspring.model.webhook import Answer, Reception
-from mainspring.ports.store import Tx, Work
+from mainspring.ports.store import TooEarlyError, Tx, Work
 from mainspring.ports.transport import DatabaseTransport, Transport
 from mainspring.testing.loop import VirtualClock
 from tests.locks import watched
@@ -28,6 +28,8 @@ from tests.simulation.streams import Streams, StreamTransport
 
 T = TypeVar("T")
 NOBODY = contextvars.Context()
+#: How often somebody else wants to write while work waits for its instant.
+OTHERS_FIRST = 0.2
 
 
 @dataclass
@@ -161,6 +163,8 @@ def name_of(work: Any) -> str:
 class NodeStore:
     """`Store` as one node sees it: slow, sometimes away, sometimes without an answer."""
 
+    lead = timedelta(milliseconds=10)
+
     def __init__(self, world: World, life: Life) -> None:
         self._world, self._life = world, life
         self._faults = world.random(f"store of {life.name}")
@@ -178,6 +182,19 @@ class NodeStore:
 
     async def read(self, work: Work[T]) -> T:
         return await self._call(work, writing=False)
+
+    async def write_at(self, instant: datetime, work: Work[T]) -> T | None:
+        """Do work at its instant, unless that is far off, the clock is put back meanwhile, or others come first."""
+        left = (instant - self._world.now).total_seconds()
+        if left > 2 * self.lead.total_seconds() or self._faults.random() < OTHERS_FIRST:
+            return None
+        await asyncio.sleep(max(left, 0.0))
+        if self._world.now < instant:
+            return None
+        try:
+            return await self._call(work, writing=True)
+        except TooEarlyError:
+            return None
 
     def write_blocking(self, work: Work[T]) -> T:
         raise AssertionError("nothing in a simulation has a thread to block")

@@ -36,7 +36,7 @@ from mainspring.moves.schedules import Schedules
 from mainspring.ports.bus import Bus
 from mainspring.ports.clock import Wakeups
 from mainspring.ports.inbound import Inbound
-from mainspring.ports.store import Store, Tx
+from mainspring.ports.store import Punctual, Store, Tx
 from mainspring.ports.tracing import Produced, Tracing
 from mainspring.ports.transport import DatabaseTransport, Transport
 from mainspring.ports.webhooks import WebhookSender
@@ -51,6 +51,8 @@ REAP_PAUSE = 0.1
 FIRST = 50
 #: Seconds for which starting makes way in this process, while more is due than the largest transaction has decided.
 PRESSED = 2.0
+#: Seconds without anything due before an instant that planning is done ahead of: it keeps others from writing.
+QUIET = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,9 @@ class JobDispatcherWorker:
         self._crowded: set[str] = set()
         self._ahead = Ahead(self._schedules, worker_id)
         self._store_time = StoreTime()
+        self._punctual = store if isinstance(store, Punctual) else None
+        #: The instant that planning is to be done ahead of, if nothing else wakes it.
+        self._appointment: datetime | None = None
         self._plan_limit = min(FIRST, self.settings.batch_size)
         self._foresight = Foresight(store, self._ahead, wakeups, who=worker_id)
         poll = self.settings.interval_ms / 1000
@@ -229,16 +234,24 @@ class JobDispatcherWorker:
             self._foresight.end(planned, wait)
         return wait
 
-    async def _plan_batch(self) -> tuple[Planned, float | None]:
+    async def _plan_batch(self) -> tuple[Planned | None, float | None]:
         limit, asked, spans = self._plan_limit, self._time(), list[Produced]()
+        instant = self._instant_ahead()
 
         def work(tx: Tx) -> Planned:
             spans.clear()  # of a run that was undone: what is not ended is not recorded
             mark = None if self._tracing is None else partial(_marked, self._tracing, spans)
-            ahead = self._ahead
-            return plan_due(tx, self._schedules, self.worker_id, limit=limit, mark=mark, ahead=ahead, alone=True)
+            ahead, early = self._ahead, instant is not None
+            return plan_due(
+                tx, self._schedules, self.worker_id, limit=limit, mark=mark, ahead=ahead, alone=True, early=early
+            )
 
-        planned = await self._store.write(work)
+        if instant is not None and self._punctual is not None:
+            if (found := await self._punctual.write_at(instant, work)) is None:
+                return None, max(self._seconds_until(instant), 0.0)
+            planned = found
+        else:
+            planned = await self._store.write(work)
         for span in spans:
             span.end()
         stats = self._stats
@@ -257,8 +270,23 @@ class JobDispatcherWorker:
             return planned, 0.0
         if planned.next_due_at is None or planned.now is None:
             return planned, None
-        self._store_time.keep(asked, planned.now)
-        return planned, max(self._store_time.at(planned.next_due_at) - self._time(), 0.0)
+        if instant is None:
+            self._store_time.keep(asked, planned.now)
+        wait = max(self._seconds_until(planned.next_due_at), 0.0)
+        if wait < QUIET or self._punctual is None:
+            return planned, wait
+        self._appointment = planned.next_due_at
+        return planned, wait - self._punctual.lead.total_seconds()
+
+    def _instant_ahead(self) -> datetime | None:
+        """Return the instant that planning is to be done ahead of: None where it was woken for something else."""
+        instant, self._appointment = self._appointment, None
+        if instant is None or self._punctual is None:
+            return None
+        return instant if 0 < self._seconds_until(instant) <= 2 * self._punctual.lead.total_seconds() else None
+
+    def _seconds_until(self, instant: datetime) -> float:
+        return self._store_time.at(instant) - self._time()
 
     @property
     def pressed(self) -> bool:
@@ -273,7 +301,8 @@ class JobDispatcherWorker:
             self._full_since = self._time()
 
     async def _look(self) -> float | None:
-        seen = await self._lookout.step()
+        asked, seen = self._time(), await self._lookout.step()
+        self._store_time.keep(asked, seen.now)
         if not self.held:
             # What it finds not due has been seen to: a dispatcher at rest has not stopped.
             self._stats.last_run, self._stats.next_run = seen.now, seen.plan

@@ -16,7 +16,7 @@ from mainspring.moves.ahead import Ahead
 from mainspring.moves.end import end
 from mainspring.moves.pending import plan_event_job
 from mainspring.moves.schedules import Schedules
-from mainspring.ports.store import Tx
+from mainspring.ports.store import TooEarlyError, Tx
 from mainspring.schedule import tzdb_version
 from mainspring.schedule.decide import Plan, decide
 
@@ -49,12 +49,14 @@ def plan_due(
     mark: Callable[[Execution], Execution] | None = None,
     ahead: Ahead | None = None,
     alone: bool = False,
+    early: bool = False,
 ) -> Planned:
     """Decide every due instant of up to ``limit`` due jobs and record it: ledger, executions, outbox and cursors.
 
     ``mark`` is given each new execution before it is stored and returns it, with the ids of its trace. ``ahead`` is
     what the dispatcher foresees: what of it still holds need not be worked out now. ``alone``: the transaction is for
-    this step and nothing else, so that its end may go along with the last question.
+    this step and nothing else, so that its end may go along with the last question. ``early``: it is done ahead of its
+    ``now``; raises `TooEarlyError` unless all of it is as foreseen and no limit has a say in it.
 
     A crash anywhere leaves the jobs due again, never half dispatched. A job whose deciding fails is paused with the
     reason, so that it neither stalls the others nor is tried for ever.
@@ -63,12 +65,16 @@ def plan_due(
     done = Planned(jobs=len(jobs), now=tx.now, more=len(jobs) == limit)
     plans = done.plans
     active = active_by_job(tx, [job.id for job in jobs])
+    foreseen = 0
     for job, plan in ((job, None) for job in jobs) if ahead is None else ahead.plans(tx, jobs, active):
         try:
+            foreseen += plan is not None
             plans.append((job, plan or plan_job(tx, schedules, job, active[job.id], dispatcher_id)))
         except Exception as error:  # whatever is stored, the other jobs go on; the reason is kept on the job
             done.failed[job.name] = f"{type(error).__name__}: {error}"
             _set_aside(tx, job, done.failed[job.name])
+    if early and (foreseen < len(jobs) or not jobs or _limited(tx, plans)):
+        raise TooEarlyError("not everything is as foreseen")
     if mark is not None:
         for _, plan in plans:
             plan.executions[:] = [mark(execution) for execution in plan.executions]
@@ -86,6 +92,13 @@ def plan_due(
         tx.end_with_next()
     done.next_due_at = tx.jobs.next_due_at()
     return done
+
+
+def _limited(tx: Tx, plans: Iterable[tuple[Job, Plan]]) -> bool:
+    """Tell whether a limit has a say in any of these executions: whoever asks holds it until the commit."""
+    executions = [execution for _, plan in plans for execution in plan.executions]
+    keyed = any(execution.concurrency_key is not None for execution in executions)
+    return keyed or any(tx.platforms.limits(name) for name in {execution.platform_id for execution in executions})
 
 
 def active_by_job(tx: Tx, job_ids: list[str]) -> dict[str, list[ActiveExecution]]:

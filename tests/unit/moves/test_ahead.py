@@ -7,15 +7,20 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mainspring.errors import ConflictError
 from mainspring.model.decision import Verdict
 from mainspring.model.job import Job
+from mainspring.model.node import Limit
 from mainspring.moves.ahead import Ahead
+from mainspring.moves.enqueue import trigger
 from mainspring.moves.jobs import pause_job, resume_job, update_job
 from mainspring.moves.plan import Planned, plan_due
+from mainspring.moves.schedules import Schedules
+from mainspring.ports.store import TooEarlyError, Tx
 from tests.unit.moves.conftest import START, Bench
 
 SECOND = timedelta(seconds=1)
@@ -106,6 +111,61 @@ async def test_what_cannot_be_foreseen_is_looked_at_once_and_takes_up_its_room(m
     for _ in range(3):
         bench.look(limit=1)
     assert asked == ["job-0", "job-1", "job-2"]
+
+
+def early(bench: Seeing) -> Planned:
+    work = partial(plan_due, schedules=bench.schedules, dispatcher_id="dispatcher", ahead=bench.ahead, early=True)
+    return bench.do(work)
+
+
+async def test_what_is_all_foreseen_may_be_planned_ahead_of_its_instant() -> None:
+    bench = Seeing()
+    await bench.store.open()
+    bench.job(**EACH_SECOND)
+    bench.look()
+    bench.clock.advance(SECOND)
+    assert early(bench).dispatched == 1
+
+
+@pytest.mark.parametrize(
+    "otherwise",
+    [
+        pytest.param(lambda bench: bench.job("new", **EACH_SECOND), id="a job nobody has looked at"),
+        pytest.param(lambda bench: bench.do(lambda tx: trigger(tx, "default", "job")), id="something is active"),
+        pytest.param(lambda bench: bench.do(limited), id="a limit has a say"),
+        pytest.param(lambda bench: bench.do(paused), id="nothing is due"),
+    ],
+)
+async def test_whatever_is_not_as_foreseen_is_planned_at_its_instant(otherwise: Callable[[Seeing], object]) -> None:
+    bench = Seeing()
+    await bench.store.open()
+    job = bench.job(**EACH_SECOND)
+    bench.look()
+    otherwise(bench)
+    bench.clock.advance(SECOND)
+    before = bench.ledger(job)
+    with pytest.raises(TooEarlyError):
+        early(bench)
+    assert bench.ledger(job) == before
+
+
+def limited(tx: Tx) -> None:
+    tx.platforms.put_limit(Limit("default", "platform", "", max_running=100))
+
+
+def paused(tx: Tx) -> None:
+    pause_job(tx, Schedules(), "default", "job", reason="so")
+
+
+async def test_an_execution_with_a_concurrency_key_is_planned_at_its_instant() -> None:
+    bench = Seeing()
+    await bench.store.open()
+    bench.job(**EACH_SECOND, concurrency_key="k", concurrency_limit=1)
+    bench.look()
+    bench.clock.advance(SECOND)
+    with pytest.raises(TooEarlyError):
+        early(bench)
+    assert bench.plan().dispatched == 1
 
 
 Step = tuple[str, int]

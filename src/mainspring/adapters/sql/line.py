@@ -14,22 +14,32 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
+from datetime import datetime
 from typing import Any
 
 from mainspring.errors import StoreError, StoreUnavailableError
-from mainspring.ports.store import Work
+from mainspring.ports.store import TooEarlyError, Work
 from mainspring.ports.transport import Aftermath
 
 logger = logging.getLogger("mainspring")
 
 
 class Call:
-    """Work that somebody waits for: a task of an event loop, or a thread. ``reading``: it must not write."""
+    """Work that somebody waits for: a task of an event loop, or a thread.
 
-    __slots__ = ("aftermath", "error", "future", "loop", "reading", "result", "work")
+    ``reading``: it must not write. ``at``: the instant at which to commit it, as if it were done then.
+    """
 
-    def __init__(self, work: Work[Any], loop: asyncio.AbstractEventLoop | None = None, reading: bool = False) -> None:
-        self.work, self.loop, self.reading = work, loop, reading
+    __slots__ = ("aftermath", "at", "error", "future", "loop", "reading", "result", "work")
+
+    def __init__(
+        self,
+        work: Work[Any],
+        loop: asyncio.AbstractEventLoop | None = None,
+        reading: bool = False,
+        at: datetime | None = None,
+    ) -> None:
+        self.work, self.loop, self.reading, self.at = work, loop, reading, at
         self.future: asyncio.Future[Any] | Future[Any] = Future() if loop is None else loop.create_future()
         self.result: Any = None
         self.error: BaseException | None = None
@@ -96,6 +106,15 @@ class Line:
         self._called(call)
         return await call.future  # type: ignore[misc]  # an asyncio future, since it was given a loop
 
+    async def call_at(self, instant: datetime, work: Work[Any]) -> Any:
+        """Run work to be committed at an instant; None where that cannot be."""
+        call = Call(work, asyncio.get_running_loop(), at=instant)
+        self._called(call)
+        try:
+            return await call.future  # type: ignore[misc]  # an asyncio future, since it was given a loop
+        except TooEarlyError:
+            return None
+
     def call_blocking(self, work: Work[Any], *, reading: bool = False) -> Any:
         """Run work and wait for it in the present thread."""
         call = Call(work, None, reading)
@@ -149,6 +168,17 @@ class Line:
                     self._idle.remove(thread)
                     raise
             return thread.inbox.get()  # handed over at the last moment
+
+    def lull(self, thread: LineThread, seconds: float) -> bool:
+        """Let a thread that serves wait so long; False, and earlier, where something comes for it to serve."""
+        try:
+            call = self.take(thread, timeout=max(seconds, 0.0))
+        except queue.Empty:
+            return True
+        if call is not None:
+            with self._lock:
+                self._waiting.appendleft(call)
+        return False
 
     def take_more(self, limit: int) -> list[Call]:
         """Return up to ``limit`` calls that wait already."""

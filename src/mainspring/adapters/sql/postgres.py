@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any, TypeVar
 
@@ -23,7 +23,7 @@ from mainspring.adapters.sql.partitions import LAYING_OUT
 from mainspring.adapters.sql.postgres_activity import activity
 from mainspring.adapters.sql.postgres_session import PostgresSession
 from mainspring.adapters.sql.postgres_threads import PostgresThread
-from mainspring.adapters.sql.postgres_wire import Wire
+from mainspring.adapters.sql.postgres_wire import LEAD, Wire
 from mainspring.adapters.sql.schema import HEAD, current, upgrade
 from mainspring.adapters.sql.statements import Statements
 from mainspring.adapters.sql.telegraph import Telegraph
@@ -70,6 +70,8 @@ class PostgresSettings:
 
 class PostgresStore:
     """`Store` in PostgreSQL 15 or newer. Its schema is made and migrated by `migrate` alone."""
+
+    lead = LEAD
 
     def __init__(
         self,
@@ -191,6 +193,11 @@ class PostgresStore:
     async def read(self, work: Work[T]) -> T:
         """Run ``work`` on one snapshot; the server refuses it a write."""
         result: T = await self._calls.call(work, reading=True)
+        return result
+
+    async def write_at(self, instant: datetime, work: Work[T]) -> T | None:
+        """Run ``work`` ahead of an instant, and commit at it."""
+        result: T | None = await self._calls.call_at(instant, work)
         return result
 
     def write_blocking(self, work: Work[T]) -> T:

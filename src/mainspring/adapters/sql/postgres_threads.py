@@ -87,8 +87,9 @@ class PostgresThread(LineThread):
 
     def _transaction(self, call: Call) -> bool:
         """Do a call's work; return whether other processes were told along with the commit."""
-        self._wire.begin(reading=call.reading)
+        self._wire.begin(reading=call.reading, at=call.at)
         call.result, aftermath = self._run(self._wire, call.work)
+        self._wire.wait()
         told = self._wire.commit(self._words(aftermath))
         call.aftermath = aftermath
         return told

@@ -19,9 +19,14 @@ from psycopg.pq.abc import PGresult
 from mainspring.adapters.sql.dialect import MICROS, NOW
 from mainspring.adapters.sql.failures import translated
 from mainspring.adapters.sql.postgres_pipeline import WELL, Message, Pipeline
+from mainspring.adapters.sql.punctual import monotonic, wait
 from mainspring.adapters.sql.statements import as_sqlalchemy
 from mainspring.adapters.sql.telegraph import TELL
+from mainspring.adapters.sql.types import micros
 from mainspring.errors import ConflictError, StoreError
+
+#: How long before an instant work is begun that is committed at it: nobody else waits meanwhile.
+LEAD = timedelta(milliseconds=15)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BEGIN, _SNAPSHOT = Message(b"BEGIN"), Message(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -48,8 +53,8 @@ class Wire:
 
     def __init__(self, engine: sa.Engine, settings: Mapping[str, str], *, prepares: bool) -> None:
         self._engine, self._prepares = engine, prepares
-        made = [f"set_config('{name}', '{value}', true)" for name, value in settings.items()]
-        clock = f"SELECT {', '.join([_CLOCK, *made])}".encode()
+        self._made = [f"set_config('{name}', '{value}', true)" for name, value in settings.items()]
+        clock = f"SELECT {', '.join([_CLOCK, *self._made])}".encode()
         self._clock = Message(clock, kept=True, heard=self._set_now)
         self._connection: sa.Connection | None = None
         self._pipeline: Pipeline
@@ -59,19 +64,31 @@ class Wire:
         self._begun = self._ended = self._told = False
         self._ending: Callable[[], str | None] | None = None
         self._now: datetime | None = None
+        # Work that is done ahead of its instant: that instant, and when it comes by this process's clock.
+        self._at: datetime | None = None
+        self._comes = 0.0
 
     # -- one transaction -----------------------------------------------------------------------------------------
 
-    def begin(self, *, reading: bool) -> None:
-        """Begin a transaction with whatever is asked first."""
-        self._first = [_SNAPSHOT if reading else _BEGIN, self._clock]
+    def begin(self, *, reading: bool, at: datetime | None = None) -> None:
+        """Begin a transaction with whatever is asked first; as if ``at`` an instant, where one is given."""
+        self._at, self._comes = at, 0.0
+        self._first = [_SNAPSHOT if reading else _BEGIN, self._clock if at is None else self._clock_set(at)]
         self._waiting, self._under_way = [*self._first], []
         self._begun, self._now = False, None
         self._ending, self._ended, self._told = None, False, False
 
     def end_with_next(self, words: Callable[[], str | None]) -> None:
-        """Send the COMMIT along with the next question, and tell who listens these words."""
-        self._ending = words
+        """Send the COMMIT along with the next question, and tell who listens these words; not before its instant."""
+        if self._at is None:
+            self._ending = words
+
+    def wait(self) -> None:
+        """Wait for the instant of work that was done ahead of it. Raises `TooEarlyError` where that is far off."""
+        if self._at is None:
+            return
+        self.open()  # what was put is done, and the server's clock known
+        wait(lambda: self._comes - monotonic(), LEAD)
 
     @property
     def now(self) -> datetime:
@@ -198,6 +215,17 @@ class Wire:
 
     def _set_now(self, answer: PGresult) -> None:
         self._now = _EPOCH + timedelta(microseconds=int(answer.get_value(0, 0) or 0))
+
+    def _clock_set(self, at: datetime) -> Message:
+        now = f"set_config('{NOW}', '{micros(at)}', true)"
+        asked = f"SELECT {', '.join([now, f'({MICROS})::text', *self._made])}".encode()
+        return Message(asked, heard=self._set_at)
+
+    def _set_at(self, answer: PGresult) -> None:
+        self._set_now(answer)
+        # The server read its clock before: by its own clock the instant has come then at the latest.
+        ahead = int(answer.get_value(0, 0) or 0) - int(answer.get_value(0, 1) or 0)
+        self._comes = monotonic() + ahead / 1_000_000
 
     # -- the connection ------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 Writes take turns anyway, so one thread makes them all: what waits when it comes round, or comes while it works, goes
 into one transaction and one sync to disk, each work in a savepoint of its own. A companion waits with the writer for a
 transaction that wakes its topic, and goes along in that. Reads have threads of their own, on snapshots, and wait for
-none.
+none. Work that is done ahead of its instant keeps the writer only for as long as nobody else wants it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import queue
 import sqlite3
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,18 +22,23 @@ import sqlalchemy as sa
 from mainspring.adapters.sql.companions import Companions
 from mainspring.adapters.sql.failures import translated
 from mainspring.adapters.sql.line import Call, Line, LineThread, deliver
+from mainspring.adapters.sql.punctual import is_near, wait
 from mainspring.adapters.sql.sqlite import raw
 from mainspring.errors import StoreError, StoreUnavailableError
-from mainspring.ports.store import Work
+from mainspring.ports.store import TooEarlyError
 from mainspring.ports.transport import Aftermath
 
 logger = logging.getLogger("mainspring")
 
 #: Most works in one transaction: a bound on how long the first of them waits for the last.
 GROUP = 256
+#: Seconds before its instant from which on work that is done ahead of it gives way to nobody: a commit takes as long.
+LAST = 0.001
+#: How long before an instant work is begun that is committed at it. Other processes wait so long to write.
+LEAD = timedelta(milliseconds=5)
 
-#: Runs work on a connection; returns its result and what to do once it has committed.
-Runner = Callable[[sa.Connection, Work[Any]], tuple[Any, Aftermath]]
+#: Runs a call's work on a connection; returns its result and what to do once it has committed.
+Runner = Callable[[sa.Connection, Call], tuple[Any, Aftermath]]
 
 #: Tells which topics an aftermath is sure to wake.
 Woken = Callable[[Aftermath], Iterable[str]]
@@ -68,7 +75,7 @@ class Reader(ConnectionThread):
         while (call := self._line.take(self)) is not None:
             try:
                 driver.execute("BEGIN")
-                call.result, _ = self._run(connection, call.work)
+                call.result, _ = self._run(connection, call)
             except BaseException as error:
                 call.error = translated(error)
             finally:
@@ -97,12 +104,13 @@ class Writer(ConnectionThread):
         committed: Callable[[Aftermath], None],
         *,
         woken: Woken,
+        now: Callable[[], datetime],
     ) -> None:
         super().__init__("mainspring-writer", line, connections, run)
         self.checkpoints = False
         #: What goes along with the transaction that wakes it.
         self.companions = Companions()
-        self._committed, self._woken = committed, woken
+        self._committed, self._woken, self._now = committed, woken, now
         self._by_itself = False
         self._commits = 0
 
@@ -110,6 +118,8 @@ class Writer(ConnectionThread):
         while (first := self._next(driver)) is not None:
             group = [call for call in (first, *self._line.take_more(GROUP - 1)) if not call.future.cancelled()]
             del first
+            if len(group) > 1:
+                group = self._without_early(group)
             if group:
                 self._write(connection, driver, group)
             del group
@@ -136,36 +146,67 @@ class Writer(ConnectionThread):
             logger.warning("the write-ahead log could not be copied into the database: %s", error)
 
     def _write(self, connection: sa.Connection, driver: sqlite3.Connection, group: list[Call]) -> None:
+        along: list[Call] = []
         try:
             driver.execute("BEGIN IMMEDIATE")
             self._run_all(connection, driver, group, alone=len(group) == 1)
-            if driver.in_transaction:
+            if driver.in_transaction and group[0].at is not None:
+                self._give_way(driver, group[0], group[0].at)
+            elif driver.in_transaction:
                 # Once, so that no stream of newcomers holds up the first: what comes now waits for the next turn.
-                late = [call for call in self._line.take_more(GROUP - len(group)) if not call.future.cancelled()]
+                more = self._line.take_more(GROUP - len(group))
+                late = self._without_early([call for call in more if not call.future.cancelled()])
                 group += late
                 self._run_all(connection, driver, late, alone=False)
             if driver.in_transaction and self.companions:
-                along = self._along(group)
-                group += along
+                along = self._along(group, group[0].at)
                 self._run_all(connection, driver, along, alone=False)
             if driver.in_transaction:
+                if group[0].at is not None:
+                    wait(partial(self._left, group[0].at), LEAD)
                 driver.execute("COMMIT")
             self._commits += 1
+        except TooEarlyError as error:  # the clock was put back in the last moment
+            self._fail(driver, along, error)
+            group[0].error = error
         except BaseException as error:
-            self._fail(driver, group, error)
+            self._fail(driver, [*group, *along], error)
         aftermath = Aftermath()
-        for call in group:
+        for call in (*group, *along):
             if call.error is None and call.aftermath:
                 aftermath.add(call.aftermath)
-        # The answers first: whoever is woken for what went along has it at hand.
-        deliver(group)
+        # Whoever is woken for what went along has it at hand, and is ahead of those who hear that theirs is done.
+        deliver(along)
         if aftermath:
             self._tell(aftermath)
+        deliver(group)
 
-    def _along(self, group: Sequence[Call]) -> list[Call]:
-        """Return the companions of what this transaction wakes."""
+    @staticmethod
+    def _without_early(group: Sequence[Call]) -> list[Call]:
+        """Return the calls to serve together: those ahead of their instant make way for the others."""
+        early = [call for call in group if call.at is not None]
+        for call in early:
+            call.error = TooEarlyError("others want to write")
+        deliver(early)
+        return [call for call in group if call.at is None]
+
+    def _give_way(self, driver: sqlite3.Connection, call: Call, instant: datetime) -> None:
+        """Wait until a moment before an instant; undo its work where that is far off, or somebody else comes."""
+        left = self._left(instant)
+        if not (is_near(left, LEAD) and self._line.lull(self, left - LAST)):
+            driver.execute("ROLLBACK")
+            call.error = TooEarlyError("others want to write, or the instant is far off")
+
+    def _left(self, instant: datetime) -> float:
+        return (instant - self._now()).total_seconds()
+
+    def _along(self, group: Sequence[Call], at: datetime | None) -> list[Call]:
+        """Return the companions of what this transaction wakes, to be done at the same instant."""
         done = [call.aftermath for call in group if call.error is None and call.aftermath]
-        return self.companions.take({topic for aftermath in done for topic in self._woken(aftermath)})
+        along = self.companions.take({topic for aftermath in done for topic in self._woken(aftermath)})
+        for call in along:
+            call.at = at
+        return along
 
     def _run_all(
         self, connection: sa.Connection, driver: sqlite3.Connection, group: Sequence[Call], *, alone: bool
@@ -178,7 +219,7 @@ class Writer(ConnectionThread):
             if not alone:
                 driver.execute("SAVEPOINT work")
             try:
-                call.result, call.aftermath = self._run(connection, call.work)
+                call.result, call.aftermath = self._run(connection, call)
             except BaseException as error:
                 if not driver.in_transaction:
                     raise

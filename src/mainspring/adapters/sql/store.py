@@ -18,11 +18,11 @@ import sqlalchemy as sa
 from mainspring.adapters.sql.companions import Waiting
 from mainspring.adapters.sql.engine_lock import EngineLock
 from mainspring.adapters.sql.failures import translated
-from mainspring.adapters.sql.line import Line
+from mainspring.adapters.sql.line import Call, Line
 from mainspring.adapters.sql.schema import prepare_sqlite, sqlite_revision
 from mainspring.adapters.sql.session import SqliteSession
 from mainspring.adapters.sql.sqlite import SqliteSettings, connections, database_path
-from mainspring.adapters.sql.sqlite_threads import Reader, Writer
+from mainspring.adapters.sql.sqlite_threads import LEAD, Reader, Writer
 from mainspring.adapters.sql.statements import Statements
 from mainspring.adapters.sql.tx import SqlTx
 from mainspring.errors import StoreError, StoreUnavailableError
@@ -51,6 +51,8 @@ class SqlStore:
         busy_timeout: How long to wait for another process that writes.
         readers: How many works may read at once.
     """
+
+    lead = LEAD
 
     def __init__(
         self,
@@ -97,7 +99,7 @@ class SqlStore:
                 raise ours from error
             to_write, to_read = connections(self._settings), connections(self._settings, read_only=True)
             self._statements = Statements(to_write.dialect)
-            writer = Writer(self._writes, to_write, self._run, self._committed, woken=self._woken)
+            writer = Writer(self._writes, to_write, self._run, self._committed, woken=self._woken, now=self._clock.now)
             self._writes.start([writer])
             try:
                 names = [f"mainspring-reader-{number}" for number in range(1, self._readers + 1)]
@@ -162,6 +164,11 @@ class SqlStore:
         result: T = await self._reads.call(work)
         return result
 
+    async def write_at(self, instant: datetime, work: Work[T]) -> T | None:
+        """Run ``work`` ahead of an instant, and commit at it unless somebody else wants to write before."""
+        result: T | None = await self._writes.call_at(instant, work)
+        return result
+
     def accompany(self, topic: str, work: Work[T]) -> Waiting[T]:
         """Run ``work`` along with the next transaction that wakes ``topic``, in its commit."""
         if self._writer is None:
@@ -178,11 +185,11 @@ class SqlStore:
         result: T = self._reads.call_blocking(work)
         return result
 
-    def _run(self, connection: sa.Connection, work: Work[Any]) -> tuple[Any, Aftermath]:
-        now, recorded = self._clock.now(), self._record_transitions
+    def _run(self, connection: sa.Connection, call: Call) -> tuple[Any, Aftermath]:
+        now, recorded = call.at or self._clock.now(), self._record_transitions
         session = SqliteSession(connection, now, self._statements, record_transitions=recorded)
         tx = SqlTx(session, self._ids)
-        result = work(tx)
+        result = call.work(tx)
         session.check()
         return result, tx.aftermath
 

@@ -8,7 +8,7 @@ have no effect but on the ``Tx``; it runs outside the event loop and must not aw
 Every method that takes a sequence is one statement whatever its length, and does nothing for an empty one.
 """
 
-from mainspring.ports.store.database import Accompanied, Companion, Store
+from mainspring.ports.store.database import Accompanied, Companion, Punctual, Store, TooEarlyError
 from mainspring.ports.store.events import ChainTable, InboxTable, OutboxTable
 from mainspring.ports.store.executions import Claimable, ExecutionQuery, ExecutionTable, LogTable
 from mainspring.ports.store.fleet import NodeTable, PlatformTable
@@ -40,9 +40,11 @@ __all__ = [
     "OutboxTable",
     "Outlook",
     "PlatformTable",
+    "Punctual",
     "Rehearsing",
     "RollupTable",
     "Store",
+    "TooEarlyError",
     "Tx",
     "WebhookTable",
     "Work",

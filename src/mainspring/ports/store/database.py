@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Protocol, TypeVar, runtime_checkable
 
 from mainspring.ports.store.transaction import Work
@@ -54,4 +55,23 @@ class Accompanied(Protocol):
 
         A store with one writer runs it at the end of the very transaction that wakes the topic, in its commit; what it
         raises then undoes nothing but itself. Others run it at once in a transaction of its own.
+        """
+
+
+class TooEarlyError(Exception):
+    """Work that is done ahead of its instant has to be done at it instead."""
+
+
+@runtime_checkable
+class Punctual(Protocol):
+    """A store that does work ahead of an instant, so that only its commit is left to be done at the instant."""
+
+    #: How long before an instant that is best begun.
+    lead: timedelta
+
+    async def write_at(self, instant: datetime, work: Work[T]) -> T | None:
+        """Run ``work`` at once, with ``instant`` as its ``now``; commit as soon as the store's clock has come there.
+
+        None, and nothing is done, where that is more than twice ``lead`` ahead, where somebody else wants to write to a
+        store with one writer meanwhile, and where ``work`` raises `TooEarlyError`. Raises what `Store.write` does.
         """

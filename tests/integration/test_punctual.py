@@ -1,0 +1,233 @@
+"""Work that is done ahead of its instant and committed at it, on both databases; and planning, which is done so."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import psycopg
+import pytest
+
+from mainspring.adapters.memory.bus import InProcessBus
+from mainspring.adapters.memory.wakeups import InProcessWakeups
+from mainspring.adapters.sql.postgres import PostgresSettings, PostgresStore
+from mainspring.adapters.sql.store import SqlStore
+from mainspring.adapters.system import SystemClock, system_random
+from mainspring.engine.dispatcher import JobDispatcherWorker
+from mainspring.model.wire import definition_from_wire
+from mainspring.moves.jobs import create_job
+from mainspring.ports.store import Punctual, TooEarlyError, Tx
+from mainspring.testing.clock import ManualClock
+from tests.integration.postgres_rig import migrated
+from tests.waiting import auntil
+
+MILLISECOND = timedelta(milliseconds=1)
+
+Punctually = SqlStore | PostgresStore
+
+
+def on_sqlite(path: Path, clock: Any = None, wakeups: InProcessWakeups | None = None) -> SqlStore:
+    return SqlStore(path / "jobs.db", clock=clock or SystemClock(), random=Random(1), wakeups=wakeups)
+
+
+@pytest.fixture
+def wakeups() -> InProcessWakeups:
+    return InProcessWakeups()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def unopened(request: pytest.FixtureRequest, tmp_path: Path, wakeups: InProcessWakeups) -> Iterator[Punctually]:
+    if request.param == "sqlite":
+        yield on_sqlite(tmp_path, wakeups=wakeups)
+    else:
+        with migrated(request.getfixturevalue("postgres18_url")) as url:
+            yield PostgresStore(url, random=Random(1), wakeups=wakeups)
+
+
+@pytest.fixture
+async def store(unopened: Punctually) -> AsyncIterator[Punctually]:
+    await unopened.open()
+    yield unopened
+    await unopened.close()
+
+
+@pytest.fixture
+async def manual(tmp_path: Path) -> AsyncIterator[tuple[SqlStore, ManualClock]]:
+    clock = ManualClock(SystemClock().now())
+    store = on_sqlite(tmp_path, clock)
+    await store.open()
+    yield store, clock
+    await store.close()
+
+
+def keeps(value: str = "x", then: Callable[[], object] = lambda: None) -> Callable[[Tx], datetime]:
+    def work(tx: Tx) -> datetime:
+        tx.platforms.put_note("kept", value)
+        then()
+        return tx.now
+
+    return work
+
+
+async def kept(store: Punctually) -> str | None:
+    return await store.read(lambda tx: tx.platforms.note("kept"))
+
+
+async def clock_of(store: Punctually) -> datetime:
+    return await store.read(lambda tx: tx.now)
+
+
+async def test_it_is_committed_at_its_instant_which_is_its_now(store: Punctually) -> None:
+    assert isinstance(store, Punctual)
+    for number in range(5):
+        instant = await clock_of(store) + store.lead
+        assert await store.write_at(instant, keeps(str(number))) == instant
+        assert await kept(store) == str(number)
+        assert await clock_of(store) >= instant
+
+
+async def test_an_instant_that_has_passed_is_not_waited_for(store: Punctually) -> None:
+    instant = await clock_of(store) - timedelta(hours=1)
+    assert await store.write_at(instant, keeps()) == instant
+    assert await kept(store) == "x"
+
+
+async def test_nothing_is_done_ahead_of_an_instant_that_is_far_off(store: Punctually) -> None:
+    instant = await clock_of(store) + timedelta(hours=1)
+    assert await store.write_at(instant, keeps()) is None
+    assert await kept(store) is None
+
+
+async def test_work_may_find_that_it_is_too_early(store: Punctually) -> None:
+    def refuse() -> None:
+        raise TooEarlyError("not yet")
+
+    assert await store.write_at(await clock_of(store), keeps(then=refuse)) is None
+    assert await kept(store) is None
+
+
+async def test_what_it_raises_otherwise_undoes_it_and_is_raised(store: Punctually) -> None:
+    def refuse() -> None:
+        raise LookupError("not today")
+
+    with pytest.raises(LookupError, match="not today"):
+        _ = await store.write_at(await clock_of(store), keeps(then=refuse))
+    assert await kept(store) is None
+
+
+async def test_what_asks_nothing_waits_for_its_instant_as_well(store: Punctually) -> None:
+    instant = await clock_of(store) + store.lead
+    assert await store.write_at(instant, lambda tx: "nothing") == "nothing"
+    assert await clock_of(store) >= instant
+
+
+async def test_on_sqlite_it_makes_way_for_whoever_comes_to_write(manual: tuple[SqlStore, ManualClock]) -> None:
+    store, clock = manual
+    began, go_on = threading.Event(), threading.Event()
+
+    def work(tx: Tx) -> str:
+        tx.platforms.put_note("kept", "early")
+        began.set()
+        assert go_on.wait(60)
+        return "early"
+
+    # The clock stands still: nothing but the other writer ends the wait.
+    early = asyncio.create_task(store.write_at(clock.now() + 8 * MILLISECOND, work))
+    await asyncio.to_thread(began.wait, 60)
+    other = asyncio.create_task(store.write(lambda tx: tx.platforms.note("kept")))
+    await asyncio.sleep(0)  # it has submitted its work
+    go_on.set()
+    assert (await early, await other) == (None, None)
+
+
+async def test_on_sqlite_it_makes_way_for_who_waits_already(manual: tuple[SqlStore, ManualClock]) -> None:
+    store, clock = manual
+    go_on = threading.Event()
+    first = asyncio.create_task(store.write(lambda tx: go_on.wait(60)))
+    await asyncio.sleep(0)
+    calls = [store.write_at(clock.now() + MILLISECOND, keeps()), store.write(lambda tx: 1), store.write(lambda tx: 2)]
+    waiting = [asyncio.create_task(call) for call in calls]
+    await asyncio.sleep(0)
+    go_on.set()
+    assert await asyncio.gather(first, *waiting) == [True, None, 1, 2]
+    assert await kept(store) is None
+
+
+async def test_on_sqlite_a_clock_that_stops_keeps_the_writer_from_nobody(manual: tuple[SqlStore, ManualClock]) -> None:
+    store, clock = manual
+    assert await store.write_at(clock.now() + MILLISECOND, keeps()) is None
+    assert await kept(store) is None
+
+
+async def test_on_sqlite_what_is_woken_goes_along_at_the_instant(tmp_path: Path, wakeups: InProcessWakeups) -> None:
+    store = on_sqlite(tmp_path, wakeups=wakeups)
+    await store.open()
+    waiting = store.accompany("queued", lambda tx: (tx.now, tx.platforms.note("kept")))
+    instant = await clock_of(store) + store.lead
+
+    def work(tx: Tx) -> bool:
+        tx.platforms.put_note("kept", "x")
+        tx.wake("queued")
+        return True
+
+    assert await store.write_at(instant, work)
+    at, found = await waiting.result()
+    assert at >= instant
+    assert found == "x"
+    await store.close()
+
+
+async def test_on_postgres_nobody_else_waits_meanwhile(postgres18_url: str) -> None:
+    with migrated(postgres18_url) as url:
+        store = PostgresStore(url, random=Random(1))
+        await store.open()
+        began, go_on = threading.Event(), threading.Event()
+
+        def work(tx: Tx) -> bool:
+            tx.platforms.put_note("kept", "early")
+            began.set()
+            return go_on.wait(60)
+
+        early = asyncio.create_task(store.write_at(await clock_of(store), work))
+        await asyncio.to_thread(began.wait, 60)
+        assert await store.write(lambda tx: tx.platforms.note("kept")) is None
+        go_on.set()
+        assert await early
+        assert await kept(store) == "early"
+        await store.close()
+
+
+async def test_on_postgres_a_proxy_may_stand_between(postgres18_url: str) -> None:
+    with migrated(postgres18_url) as url:
+        store = PostgresStore(url, random=Random(1), settings=PostgresSettings(pooled=True))
+        await store.open()
+        instant = await clock_of(store) + store.lead
+        assert await store.write_at(instant, keeps()) == instant
+        with psycopg.connect(url) as connection:
+            assert connection.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'tuple'").fetchone() == (0,)
+        await store.close()
+
+
+async def test_planning_decides_at_the_very_instant(store: Punctually, wakeups: InProcessWakeups) -> None:
+    dispatcher = JobDispatcherWorker("d", store, InProcessBus(), wakeups, random=system_random())
+    await dispatcher.start()
+    decided: list[tuple[datetime, datetime]] = []
+
+    async def one_more() -> bool:
+        """Have one more job decided: where the machine was too busy to be early, that was after its instant."""
+        run_at = await clock_of(store) + timedelta(seconds=0.3)
+        wire = {"name": f"job-{len(decided)}", "handler": "h", "type": "one_time"}
+        definition = definition_from_wire({**wire, "schedule": {"run_at": run_at.isoformat()}})
+        job = (await store.write(lambda tx: create_job(tx, "default", definition))).job
+        (decision,) = await auntil("it is decided", lambda: store.read(lambda tx: tx.decisions.find(job.id, limit=2)))
+        decided.append((decision.scheduled_at, decision.decided_at))
+        return decision.decided_at == decision.scheduled_at
+
+    await auntil("one is decided at its instant", one_more)
+    assert all(decided_at >= scheduled_at for scheduled_at, decided_at in decided)
+    await dispatcher.stop()
