@@ -175,11 +175,12 @@ class Writer(ConnectionThread):
         for call in (*group, *along):
             if call.error is None and call.aftermath:
                 aftermath.add(call.aftermath)
-        # Whoever is woken for what went along has it at hand, and is ahead of those who hear that theirs is done.
-        deliver(along)
+        # The answers first: whoever is woken for what went along has it at hand. Only who was early hears last of it.
+        early = [call for call in group if call.at is not None]
+        deliver(along if early else [*group, *along])
         if aftermath:
             self._tell(aftermath)
-        deliver(group)
+        deliver(early)
 
     @staticmethod
     def _without_early(group: Sequence[Call]) -> list[Call]:
