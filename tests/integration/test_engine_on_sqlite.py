@@ -251,7 +251,7 @@ async def test_the_only_engine_decides_nothing_while_it_drains(tmp_path: Path) -
     await auntil("the next instant is due", is_due)
     dispatcher = nodes[0].dispatcher
     assert dispatcher is not None
-    assert await dispatcher._plan() is None
+    assert await dispatcher.planning.step() is None
     assert await next_due() == due, "it is still to be decided"
     done.set()
     await serving

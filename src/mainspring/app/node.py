@@ -138,9 +138,9 @@ class Node:
         worker = await self._start_worker(store, held=holding.held) if self.roles.worker else None
         if dispatcher is not None:
             if worker is not None:
-                dispatcher.relay.makes_way = lambda: dispatcher.behind or worker.behind
-                worker.more_comes = lambda: dispatcher.behind
-                worker.makes_way = lambda: dispatcher.pressed
+                dispatcher.relay.makes_way = lambda: dispatcher.planning.behind or worker.behind
+                worker.more_comes = lambda: dispatcher.planning.behind
+                worker.makes_way = lambda: dispatcher.planning.pressed
             await dispatcher.start()
             self.dispatcher = dispatcher
         self._tell_figures()

@@ -14,21 +14,18 @@ from functools import partial
 from typing import Any
 
 from mainspring.engine.deliver import Deliverer, DeliverySettings
-from mainspring.engine.foresight import Foresight
 from mainspring.engine.inbound import InboundReader
 from mainspring.engine.lookout import LOOKS, Lookout
+from mainspring.engine.planning import Planning
 from mainspring.engine.reaper import DRAWS, Reaper
 from mainspring.engine.reconcile import Reconciler
 from mainspring.engine.relay import Relay
 from mainspring.engine.service import Loop
-from mainspring.engine.store_time import StoreTime
-from mainspring.model.execution import Execution
 from mainspring.model.log_events import about
 from mainspring.model.node import DispatcherNode
 from mainspring.moves.admit import promote_next
-from mainspring.moves.ahead import Ahead
 from mainspring.moves.jobs import recompute
-from mainspring.moves.plan import Planned, plan_due
+from mainspring.moves.plan import Planned
 from mainspring.moves.reap import Reaped
 from mainspring.moves.retain import BATCH as RETAIN_BATCH
 from mainspring.moves.retain import Retention, drop_partitions, retain
@@ -36,8 +33,8 @@ from mainspring.moves.schedules import Schedules
 from mainspring.ports.bus import Bus
 from mainspring.ports.clock import Wakeups
 from mainspring.ports.inbound import Inbound
-from mainspring.ports.store import Punctual, Store, Tx
-from mainspring.ports.tracing import Produced, Tracing
+from mainspring.ports.store import Store, Tx
+from mainspring.ports.tracing import Tracing
 from mainspring.ports.transport import DatabaseTransport, Transport
 from mainspring.ports.webhooks import WebhookSender
 from mainspring.schedule import tzdb_version
@@ -46,13 +43,6 @@ logger = logging.getLogger("mainspring")
 
 #: Seconds between two looks of the reaper while leases end one after the other, which a worker's do that was killed.
 REAP_PAUSE = 0.1
-#: Most jobs decided in the first of several transactions: what is decided there starts while the next goes on. Each
-#: may then decide twice as many, up to ``batch_size``.
-FIRST = 50
-#: Seconds for which starting makes way in this process, while more is due than the largest transaction has decided.
-PRESSED = 2.0
-#: Seconds without anything due before an instant that planning is done ahead of: it keeps others from writing.
-QUIET = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +113,7 @@ class JobDispatcherWorker:
     ) -> None:
         self.worker_id, self.settings = worker_id, settings or DispatcherSettings()
         self._store, self._wakeups, self._random, self._version = store, wakeups, random, version
-        self._schedules, self._tracing = schedules or Schedules(), tracing
+        self._schedules = schedules or Schedules()
         self._reaper = Reaper(
             store,
             self._schedules,
@@ -134,26 +124,23 @@ class JobDispatcherWorker:
             on_reaped=self._reaped,
         )
         self.relay = Relay(store, bus, self._schedules, holder=worker_id)
-        #: Whether more is due than planning has decided, and since when although its transactions are full.
-        self.behind = False
-        self._full_since: float | None = None
-        self.relay.makes_way = lambda: self.behind
+        self.planning = Planning(
+            store,
+            wakeups,
+            self._schedules,
+            batch_size=self.settings.batch_size,
+            who=worker_id,
+            on_planned=self._planned,
+            tracing=tracing,
+        )
+        self.relay.makes_way = lambda: self.planning.behind
         self._stats, self.tally = DispatchStats(), DispatchTally()
         self._started_at: datetime | None = None
         self._status = "stopped"
-        #: Decide and promote nothing: the fleet is held.
-        self.held = False
         self._crowded: set[str] = set()
-        self._ahead = Ahead(self._schedules, worker_id)
-        self._store_time = StoreTime()
-        self._punctual = store if isinstance(store, Punctual) else None
-        #: The instant that planning is to be done ahead of, if nothing else wakes it.
-        self._appointment: datetime | None = None
-        self._plan_limit = min(FIRST, self.settings.batch_size)
-        self._foresight = Foresight(store, self._ahead, wakeups, who=worker_id)
-        poll = self.settings.interval_ms / 1000
+        poll, foresight = self.settings.interval_ms / 1000, self.planning.foresight
         watched = [
-            self._loop("plan", self._plan, ("jobs",), poll * LOOKS),
+            self._loop("plan", self.planning.step, ("jobs",), poll * LOOKS),
             self._loop("promote", self._promote, ("pending",), poll * LOOKS),
             self._loop("relay", self.relay.step, ("outbox",), poll * LOOKS),
         ]
@@ -166,7 +153,7 @@ class JobDispatcherWorker:
         self._loops = [
             *watched,
             self._loop("look", self._look, (), poll),
-            self._loop("foresee", self._foresight.step, (self._foresight.topic,), poll * LOOKS),
+            self._loop("foresee", foresight.step, (foresight.topic,), poll * LOOKS),
             self._loop("reap", self._reap, (), self.settings.reap.total_seconds()),
             self._loop("retain", self._retain, (), self.settings.retain.total_seconds()),
             self._loop("partition", self._partition, (), self.settings.retain.total_seconds()),
@@ -181,6 +168,15 @@ class JobDispatcherWorker:
         if self._transport.may_lose:
             reconciler = Reconciler(store, self._transport, after=self.settings.reconcile)
             self._loops.append(self._loop("reconcile", reconciler.step, (), self.settings.reconcile.total_seconds()))
+
+    @property
+    def held(self) -> bool:
+        """Whether to decide and promote nothing: the fleet is held."""
+        return self.planning.held
+
+    @held.setter
+    def held(self, held: bool) -> None:
+        self.planning.held = held
 
     async def start(self) -> None:
         """Begin to decide. Does nothing where ``enabled`` is off."""
@@ -222,87 +218,19 @@ class JobDispatcherWorker:
 
     # -- steps: each is one transaction --------------------------------------------------------------------------
 
-    async def _plan(self) -> float | None:
-        if self.held:
-            return None
-        planned, wait = None, None
-        self._foresight.begin()
-        try:
-            planned, wait = await self._plan_batch()
-        finally:
-            self._take_note(planned)
-            self._foresight.end(planned, wait)
-        return wait
-
-    async def _plan_batch(self) -> tuple[Planned | None, float | None]:
-        limit, asked, spans = self._plan_limit, self._time(), list[Produced]()
-        instant = self._instant_ahead()
-
-        def work(tx: Tx) -> Planned:
-            spans.clear()  # of a run that was undone: what is not ended is not recorded
-            mark = None if self._tracing is None else partial(_marked, self._tracing, spans)
-            ahead, early = self._ahead, instant is not None
-            return plan_due(
-                tx, self._schedules, self.worker_id, limit=limit, mark=mark, ahead=ahead, alone=True, early=early
-            )
-
-        if instant is not None and self._punctual is not None:
-            if (found := await self._punctual.write_at(instant, work)) is None:
-                return None, max(self._seconds_until(instant), 0.0)
-            planned = found
-        else:
-            planned = await self._store.write(work)
-        for span in spans:
-            span.end()
+    def _planned(self, planned: Planned) -> None:
         stats = self._stats
         stats.jobs_dispatched += planned.dispatched
         stats.jobs_skipped += planned.skipped
         stats.jobs_completed += planned.completed
         stats.jobs_failed += len(planned.failed)
+        stats.last_run, stats.next_run = planned.now, planned.next_due_at
         self.tally.failed += len(planned.failed)
         self.tally.decided.update(planned.decided)
-        stats.last_run, stats.next_run = planned.now, planned.next_due_at
-        for name, why in planned.failed.items():
-            told = "job %s could not be decided and is paused: %s"
-            logger.error(told, name, why, extra=about("job.set_aside", job=name, reason=why))
-        self._plan_limit = min(2 * limit if planned.more else FIRST, self.settings.batch_size)
-        if planned.more:
-            return planned, 0.0
-        if planned.next_due_at is None or planned.now is None:
-            return planned, None
-        if instant is None:
-            self._store_time.keep(asked, planned.now)
-        wait = max(self._seconds_until(planned.next_due_at), 0.0)
-        if wait < QUIET or self._punctual is None:
-            return planned, wait
-        self._appointment = planned.next_due_at
-        return planned, wait - self._punctual.lead.total_seconds()
-
-    def _instant_ahead(self) -> datetime | None:
-        """Return the instant that planning is to be done ahead of: None where it was woken for something else."""
-        instant, self._appointment = self._appointment, None
-        if instant is None or self._punctual is None:
-            return None
-        return instant if 0 < self._seconds_until(instant) <= 2 * self._punctual.lead.total_seconds() else None
-
-    def _seconds_until(self, instant: datetime) -> float:
-        return self._store_time.at(instant) - self._time()
-
-    @property
-    def pressed(self) -> bool:
-        """Whether so much is due that starting makes way for deciding: for `PRESSED` seconds at most."""
-        return self._full_since is not None and self._time() - self._full_since < PRESSED
-
-    def _take_note(self, planned: Planned | None) -> None:
-        self.behind = planned is not None and planned.more
-        if planned is None or not planned.more:
-            self._full_since = None
-        elif self._full_since is None and planned.jobs >= self.settings.batch_size:
-            self._full_since = self._time()
 
     async def _look(self) -> float | None:
         asked, seen = self._time(), await self._lookout.step()
-        self._store_time.keep(asked, seen.now)
+        self.planning.store_time.keep(asked, seen.now)
         if not self.held:
             # What it finds not due has been seen to: a dispatcher at rest has not stopped.
             self._stats.last_run, self._stats.next_run = seen.now, seen.plan
@@ -397,11 +325,3 @@ class JobDispatcherWorker:
 
     def _loop(self, name: str, step: Any, topics: tuple[str, ...], poll: float) -> Loop:
         return Loop(name, step, wakeups=self._wakeups, topics=topics, poll=poll)
-
-
-def _marked(tracing: Tracing, spans: list[Produced], execution: Execution) -> Execution:
-    """Begin the span of a new execution; return the execution with its ids."""
-    span = tracing.dispatch(execution)
-    spans.append(span)
-    ids = span.ids
-    return execution if ids is None else execution.changed(trace_id=ids.trace_id, span_id=ids.span_id)

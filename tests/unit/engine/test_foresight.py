@@ -19,7 +19,7 @@ def test_what_is_created_while_it_rests_is_foreseen(at_rest: float, ahead: float
         run_at = START + timedelta(seconds=at_rest + ahead)
         made = await house.job(type="one_time", schedule={"run_at": run_at.isoformat()})
         await asyncio.sleep(ahead - 0.1)
-        assert made.id in house.dispatcher._ahead.jobs
+        assert made.id in house.dispatcher.planning.ahead.jobs
         await house.stop()
 
     virtually(test)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from mainspring.engine.dispatcher import PRESSED
+from mainspring.engine.planning import PRESSED, Planning
 from mainspring.engine.worker import FEW
 from mainspring.engine.worker_settings import WorkerSettings
 from mainspring.moves.claim import claim
@@ -24,8 +23,9 @@ async def with_due(house: House, jobs: int, *, batch_size: int) -> None:
     for number in range(jobs):
         run_at = START + timedelta(seconds=1)
         await house.job(name=f"job-{number}", type="one_time", schedule={"run_at": run_at.isoformat()})
-    house.dispatcher.settings = replace(house.dispatcher.settings, batch_size=batch_size)
-    house.dispatcher._plan_limit = min(house.dispatcher._plan_limit, batch_size)
+    house.dispatcher.planning = Planning(
+        house.store, house.wakeups, house.schedules, batch_size=batch_size, who="d", on_planned=lambda planned: None
+    )
     await asyncio.sleep(1)
 
 
@@ -74,8 +74,8 @@ def test_starting_makes_way_for_deciding_once_planning_has_filled_a_transaction_
         await with_due(house, 25, batch_size=10)
         seen = []
         for _ in range(3):
-            await house.dispatcher._plan()
-            seen.append((house.dispatcher.behind, house.dispatcher.pressed))
+            await house.dispatcher.planning.step()
+            seen.append((house.dispatcher.planning.behind, house.dispatcher.planning.pressed))
         assert seen == [(True, True), (True, True), (False, False)]
 
     virtually(test)
@@ -84,8 +84,8 @@ def test_starting_makes_way_for_deciding_once_planning_has_filled_a_transaction_
 def test_starting_makes_no_way_for_what_the_first_small_transactions_decide():
     async def test(house: House) -> None:
         await with_due(house, 60, batch_size=500)
-        await house.dispatcher._plan()
-        assert (house.dispatcher.behind, house.dispatcher.pressed) == (True, False)
+        await house.dispatcher.planning.step()
+        assert (house.dispatcher.planning.behind, house.dispatcher.planning.pressed) == (True, False)
 
     virtually(test)
 
@@ -93,10 +93,10 @@ def test_starting_makes_no_way_for_what_the_first_small_transactions_decide():
 def test_starting_makes_way_for_a_while_only_however_much_is_due():
     async def test(house: House) -> None:
         await with_due(house, 40, batch_size=10)
-        await house.dispatcher._plan()
+        await house.dispatcher.planning.step()
         await asyncio.sleep(PRESSED)
         for _ in range(2):
-            assert (house.dispatcher.behind, house.dispatcher.pressed) == (True, False)
-            await house.dispatcher._plan()
+            assert (house.dispatcher.planning.behind, house.dispatcher.planning.pressed) == (True, False)
+            await house.dispatcher.planning.step()
 
     virtually(test)
