@@ -84,16 +84,22 @@ async def clock_of(store: Punctually) -> datetime:
 
 async def test_it_is_committed_at_its_instant_which_is_its_now(store: Punctually) -> None:
     assert isinstance(store, Punctual)
-    for number in range(5):
+    met = 0
+    while met < 3:  # a machine that is too busy begins after the instant
         instant = await clock_of(store) + store.lead
-        assert await store.write_at(instant, keeps(str(number))) == instant
-        assert await kept(store) == str(number)
+        now = await store.write_at(instant, keeps(str(instant)))
+        assert await kept(store) == str(instant)
         assert await clock_of(store) >= instant
+        assert now is not None
+        assert now >= instant
+        met += now == instant
 
 
 async def test_an_instant_that_has_passed_is_not_waited_for(store: Punctually) -> None:
-    instant = await clock_of(store) - timedelta(hours=1)
-    assert await store.write_at(instant, keeps()) == instant
+    before = await clock_of(store)
+    now = await store.write_at(before - timedelta(hours=1), keeps())
+    assert now is not None
+    assert now >= before
     assert await kept(store) == "x"
 
 
@@ -205,7 +211,9 @@ async def test_on_postgres_a_proxy_may_stand_between(url: str) -> None:
     store = PostgresStore(url, random=Random(1), settings=PostgresSettings(pooled=True))
     await store.open()
     instant = await clock_of(store) + store.lead
-    assert await store.write_at(instant, keeps()) == instant
+    now = await store.write_at(instant, keeps())
+    assert now is not None
+    assert now >= instant
     await store.close()
 
 

@@ -217,7 +217,7 @@ class Wire:
         self._now = _EPOCH + timedelta(microseconds=int(answer.get_value(0, 0) or 0))
 
     def _clock_set(self, at: datetime) -> Message:
-        now = f"set_config('{NOW}', '{micros(at)}', true)"
+        now = f"set_config('{NOW}', greatest({micros(at)}, {MICROS})::text, true)"
         asked = f"SELECT {', '.join([now, f'({MICROS})::text', *self._made])}".encode()
         return Message(asked, heard=self._set_at)
 

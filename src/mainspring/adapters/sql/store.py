@@ -186,7 +186,9 @@ class SqlStore:
         return result
 
     def _run(self, connection: sa.Connection, call: Call) -> tuple[Any, Aftermath]:
-        now, recorded = call.at or self._clock.now(), self._record_transitions
+        now, recorded = self._clock.now(), self._record_transitions
+        if call.at is not None:
+            now = max(now, call.at)
         session = SqliteSession(connection, now, self._statements, record_transitions=recorded)
         tx = SqlTx(session, self._ids)
         result = call.work(tx)

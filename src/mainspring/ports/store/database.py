@@ -72,6 +72,8 @@ class Punctual(Protocol):
     async def write_at(self, instant: datetime, work: Work[T]) -> T | None:
         """Run ``work`` at once, with ``instant`` as its ``now``; commit as soon as the store's clock has come there.
 
+        Where it has passed the instant before the work begins, that is as with `Store.write`.
+
         None, and nothing is done, where that is more than twice ``lead`` ahead, where somebody else wants to write to a
         store with one writer meanwhile, and where ``work`` raises `TooEarlyError`. Raises what `Store.write` does.
         """
