@@ -16,7 +16,7 @@ from mainspring.moves.ahead import Ahead
 from mainspring.moves.plan import Planned, plan_due
 from mainspring.moves.schedules import Schedules
 from mainspring.ports.clock import Wakeups
-from mainspring.ports.store import Punctual, Store, Tx
+from mainspring.ports.store import Punctual, Store, TooEarlyError, Tx
 from mainspring.ports.tracing import Produced, Tracing
 
 logger = logging.getLogger("mainspring")
@@ -28,6 +28,31 @@ FIRST = 50
 PRESSED = 2.0
 #: Seconds without anything due before an instant that planning is done ahead of: it keeps others from writing.
 QUIET = 0.05
+#: Most instants that are let by before another is planned ahead of, where that came to nothing again and again.
+LET_BY = 15
+
+
+class Trials:
+    """Tells which instants are worth planning ahead of: after one that was not, more are let by each time.
+
+    >>> trials = Trials()
+    >>> trials.went(well=False)
+    >>> [trials.another() for _ in range(3)]
+    [False, True, True]
+    """
+
+    def __init__(self) -> None:
+        self._let_by = self._left = 0
+
+    def another(self) -> bool:
+        """Tell whether the next instant is worth it."""
+        self._left, worth = max(self._left - 1, 0), not self._left
+        return worth
+
+    def went(self, *, well: bool) -> None:
+        """Learn how it went for one that was."""
+        self._let_by = 0 if well else min(2 * self._let_by + 1, LET_BY)
+        self._left = self._let_by
 
 
 class Planning:
@@ -57,6 +82,7 @@ class Planning:
         self._punctual = store if isinstance(store, Punctual) else None
         #: The instant that the next step is to be done ahead of, if nothing else wakes it.
         self._appointment: datetime | None = None
+        self._trials = Trials()
         #: To be told of other transactions as well: those that are done ahead of their instant teach nothing.
         self.store_time = StoreTime()
 
@@ -102,20 +128,27 @@ class Planning:
 
     async def _planned(self, limit: int, instant: datetime | None) -> Planned | None:
         """Decide up to so many jobs, ahead of an instant where one is given; None where that cannot be."""
-        spans = list[Produced]()
+        spans, refused = list[Produced](), False
 
         def work(tx: Tx) -> Planned:
+            nonlocal refused
             spans.clear()  # of a run that was undone: what is not ended is not recorded
             mark = None if self._tracing is None else partial(_marked, self._tracing, spans)
             early = instant is not None
-            return plan_due(
-                tx, self._schedules, self._who, limit=limit, mark=mark, ahead=self.ahead, alone=True, early=early
-            )
+            try:
+                return plan_due(
+                    tx, self._schedules, self._who, limit=limit, mark=mark, ahead=self.ahead, alone=True, early=early
+                )
+            except TooEarlyError:
+                refused = True
+                raise
 
         if instant is None or self._punctual is None:
             planned: Planned | None = await self._store.write(work)
         else:
             planned = await self._punctual.write_at(instant, work)
+            if planned is not None or refused:  # else others wanted to write, which may be otherwise the next time
+                self._trials.went(well=not refused)
         for span in spans if planned is not None else ():
             span.end()
         return planned
@@ -125,7 +158,7 @@ class Planning:
         if next_due_at is None:
             return None
         wait = max(self._seconds_until(next_due_at), 0.0)
-        if wait < QUIET or self._punctual is None:
+        if wait < QUIET or self._punctual is None or not self._trials.another():
             return wait
         self._appointment = next_due_at
         return wait - self._punctual.lead.total_seconds()

@@ -62,19 +62,19 @@ def plan_due(
     reason, so that it neither stalls the others nor is tried for ever.
     """
     jobs = tx.jobs.due(limit, known={} if ahead is None else ahead.jobs)
+    if early and (not jobs or _limited(tx, jobs)):
+        raise TooEarlyError("nothing is due, or a limit has a say")
     done = Planned(jobs=len(jobs), now=tx.now, more=len(jobs) == limit)
     plans = done.plans
     active = active_by_job(tx, [job.id for job in jobs])
-    foreseen = 0
     for job, plan in ((job, None) for job in jobs) if ahead is None else ahead.plans(tx, jobs, active):
+        if early and plan is None:
+            raise TooEarlyError(f"job {job.name} is not as foreseen")
         try:
-            foreseen += plan is not None
             plans.append((job, plan or plan_job(tx, schedules, job, active[job.id], dispatcher_id)))
         except Exception as error:  # whatever is stored, the other jobs go on; the reason is kept on the job
             done.failed[job.name] = f"{type(error).__name__}: {error}"
             _set_aside(tx, job, done.failed[job.name])
-    if early and (foreseen < len(jobs) or not jobs or _limited(tx, plans)):
-        raise TooEarlyError("not everything is as foreseen")
     if mark is not None:
         for _, plan in plans:
             plan.executions[:] = [mark(execution) for execution in plan.executions]
@@ -94,11 +94,11 @@ def plan_due(
     return done
 
 
-def _limited(tx: Tx, plans: Iterable[tuple[Job, Plan]]) -> bool:
-    """Tell whether a limit has a say in any of these executions: whoever asks holds it until the commit."""
-    executions = [execution for _, plan in plans for execution in plan.executions]
-    keyed = any(execution.concurrency_key is not None for execution in executions)
-    return keyed or any(tx.platforms.limits(name) for name in {execution.platform_id for execution in executions})
+def _limited(tx: Tx, jobs: Iterable[Job]) -> bool:
+    """Tell whether a limit has a say in any execution of these jobs: whoever asks holds it until the commit."""
+    if any(job.definition.concurrency_key is not None for job in jobs):
+        return True
+    return any(tx.platforms.limits(platform_id) for platform_id in {job.platform_id for job in jobs})
 
 
 def active_by_job(tx: Tx, job_ids: list[str]) -> dict[str, list[ActiveExecution]]:

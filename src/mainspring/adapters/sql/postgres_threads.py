@@ -13,7 +13,7 @@ from typing import Any
 from mainspring.adapters.sql.failures import repeatable, translated
 from mainspring.adapters.sql.line import Call, Line, LineThread, deliver
 from mainspring.adapters.sql.postgres_wire import Wire
-from mainspring.ports.store import Work
+from mainspring.ports.store import TooEarlyError, Work
 from mainspring.ports.transport import Aftermath
 
 logger = logging.getLogger("mainspring")
@@ -88,8 +88,12 @@ class PostgresThread(LineThread):
     def _transaction(self, call: Call) -> bool:
         """Do a call's work; return whether other processes were told along with the commit."""
         self._wire.begin(reading=call.reading, at=call.at)
+        if call.at is not None and not self._line.idle:
+            raise TooEarlyError("others would have to wait for a connection")
         call.result, aftermath = self._run(self._wire, call.work)
         self._wire.wait()
+        if call.at is not None and call.future.cancelled():
+            raise TooEarlyError("nobody waits for it any more")
         told = self._wire.commit(self._words(aftermath))
         call.aftermath = aftermath
         return told
