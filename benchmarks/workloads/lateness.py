@@ -29,5 +29,5 @@ def measure(peer: Peer, run: Run) -> dict[str, float]:
 def watch(here: Place, seconds: int) -> list[float]:
     """Return how late each firing of a one-second schedule was; an embedded peer runs in its client."""
     command = "embedded-late" if here.peer.embedded else "late"
-    late: list[float] = here.call(command, "1", str(seconds))["late_ms"]
+    late: list[float] = here.call(command, "1", str(seconds), within=600.0 + seconds)["late_ms"]
     return late
