@@ -47,8 +47,8 @@ def rest_in_memory() -> None:
     """Spare the garbage collector what has been loaded so far, and give back the memory that loading no longer needs.
 
     Else each full collection walks the libraries again, and those take a third of a busy worker's time. And the files
-    they came from, each read whole and let go, leave holes in the heap: four MiB in a worker. Does nothing in a loop
-    that is not `run_loop`'s: whoever's process it is decides.
+    they came from, each read whole and let go, may leave holes in the heap: up to four MiB in a worker. Does nothing in
+    a loop that is not `run_loop`'s: whoever's process it is decides.
     """
     if _ours.get():
         gc.collect()

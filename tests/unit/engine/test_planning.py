@@ -10,12 +10,14 @@ from typing import Any, TypeVar
 
 from mainspring.adapters.memory import InProcessWakeups, MemoryStore
 from mainspring.engine.planning import LET_BY, Planning
+from mainspring.model.execution import Actor, Status
 from mainspring.model.node import Limit
 from mainspring.model.wire import definition_from_wire
+from mainspring.moves.end import end
 from mainspring.moves.jobs import create_job
 from mainspring.moves.plan import Planned
 from mainspring.moves.schedules import Schedules
-from mainspring.ports.store import TooEarlyError, Tx, Work
+from mainspring.ports.store import ExecutionQuery, TooEarlyError, Tx, Work
 from mainspring.testing.loop import VirtualClock, VirtualLoop
 
 T = TypeVar("T")
@@ -77,10 +79,6 @@ class Desk:
 
 
 def ended(tx: Tx) -> None:
-    from mainspring.model.execution import Actor, Status
-    from mainspring.moves.end import end
-    from mainspring.ports.store import ExecutionQuery
-
     for execution in tx.executions.find(ExecutionQuery(statuses=(Status.QUEUED,), limit=100)):
         end(tx, execution, Status.CANCELLED, Actor.DISPATCHER, reason="so")
 
