@@ -33,6 +33,8 @@ class Proxy:
         self.lost_commits = 0.0
         #: Whether answers to the COMMIT of what has written are kept back for now.
         self.withheld = False
+        #: What the answer begins with before which to `hold`, once; None again as that comes.
+        self.hold_at: bytes | None = None
         #: How many were lost so far.
         self.lost = 0
         self._open: set[asyncio.StreamWriter] = set()
@@ -140,6 +142,9 @@ class Proxy:
             body = await reader.readexactly(int.from_bytes(length, "big") - 4)
             if kind == b"C" and body.startswith((b"INSERT", b"UPDATE", b"DELETE")):
                 wrote = True
+            if kind == b"C" and self.hold_at is not None and body.startswith(self.hold_at):
+                self.hold()
+                self.hold_at = None
             if kind == b"C" and body == COMMITTED:
                 if self._chance.random() < self.lost_commits:
                     self.lost += 1

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from mainspring.adapters.sql.postgres import PostgresSettings, PostgresStore
 from mainspring.adapters.sql.telegraph import CHANNEL, Telegraph
+from mainspring.engine.heartbeat import renew
 from mainspring.errors import StoreUnavailableError
 from mainspring.model.execution import Actor, Execution, Status
 from mainspring.model.node import Limit
@@ -26,6 +27,7 @@ from mainspring.ports.store import ExecutionQuery, Tx
 from tests.contracts.store_rows import MINUTE, add, an_event, an_execution, fetch
 from tests.faults.proxy import Proxy
 from tests.integration.postgres_rig import store, url
+from tests.waiting import auntil
 
 __all__ = ["store", "url"]
 
@@ -157,6 +159,31 @@ async def test_p8_a_client_that_freezes_in_a_transaction_loses_its_locks(url: st
     assert await frozen.read(lambda tx: tx.executions.get(execution.id)) == execution, "and it works on"
     await frozen.close()
     await other.close()
+
+
+async def test_p8_a_worker_cut_off_in_its_heartbeat_keeps_nothing_from_the_reaper(url: str) -> None:
+    proxy = Proxy(url, chance=Random(1))
+    settings = PostgresSettings(pool_size=1, idle_limit=timedelta(minutes=10))
+    cut, other = PostgresStore(proxy.url, random=Random(1), settings=settings), PostgresStore(url, random=Random(2))
+    await cut.open()
+    await other.open()
+    now = await other.read(lambda tx: tx.now)
+    rows = [an_execution(now, Status.RUNNING) for _ in range(3)]
+    await add(other, *rows)
+    for _ in range(2):  # statements are known from their second time on
+        assert len(await cut.write(lambda tx: renew(tx, "w-1", MINUTE))) == 3
+    proxy.hold_at = b"UPDATE"
+    beat = asyncio.create_task(cut.write(lambda tx: renew(tx, "w-1", MINUTE)))
+    await auntil("its leases are renewed", lambda: proxy.hold_at is None)
+    async with asyncio.timeout(30):
+        while len(await other.write(lambda tx: tx.executions.lease_over(10, older_than=tx.now + MINUTE))) < 3:
+            pass  # until the server has done what was sent; the question itself gives others their turn
+    assert not beat.done(), "its answer is held"
+    proxy.heal()
+    assert len(await beat) == 3
+    await cut.close()
+    await other.close()
+    proxy.close()
 
 
 async def test_p9_what_committed_although_its_answer_was_lost_is_neither_lost_nor_doubled(url: str) -> None:

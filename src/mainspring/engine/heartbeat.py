@@ -37,8 +37,13 @@ class Held:
 
 
 def renew(tx: Tx, worker_id: str, lease: timedelta) -> list[Held]:
-    """Extend every lease of a worker by the store's clock; return what it still holds."""
-    return [Held(*row) for row in tx.executions.renew(worker_id, tx.now + lease)]
+    """Extend every lease of a worker by the store's clock, as a transaction's last work; return what it still holds.
+
+    It locks all that runs there: a worker cut off between it and its end would keep that from the reaper for long.
+    """
+    until = tx.now + lease
+    tx.end_with_next()
+    return [Held(*row) for row in tx.executions.renew(worker_id, until)]
 
 
 class HeartbeatThread:

@@ -126,7 +126,7 @@ class SqlJobTable(SqlTable):
     def _keep_revisions(self, changed: Sequence[Job], actor: str) -> None:
         what = ", ".join(f"{job.name!r} has a revision {job.revision}" for job in changed[:3])
         parameters = {"ids": to_json([job.id for job in changed]), "actor": actor}
-        self._session.insert(_keep(self._dialect), parameters, f"job {what} already")
+        self._session.put(_keep(self._dialect), parameters, f"job {what} already")
 
     def get(self, platform_id: str, name_or_id: str, *, lock: bool = False) -> Job | None:
         where = {"platform": platform_id, "job": name_or_id, "name": name_or_id}

@@ -26,14 +26,14 @@ class SqlNodeTable(SqlTable):
     """`NodeTable` in SQL."""
 
     def put_worker(self, worker: WorkerNode) -> None:
-        self._insert_values(_WORKER, [worker], on_conflict="replace")
+        self._put_values(_WORKER, [worker], on_conflict="replace")
 
     def workers(self, *, seen_since: datetime | None = None) -> list[WorkerNode]:
         seen = sa.true() if seen_since is None else workers.c.seen_at >= seen_since
         return _WORKER.rows(self._all(_WORKERS.where(seen)))
 
     def put_dispatcher(self, dispatcher: DispatcherNode) -> None:
-        self._insert_values(_DISPATCHER, [dispatcher], on_conflict="replace")
+        self._put_values(_DISPATCHER, [dispatcher], on_conflict="replace")
 
     def dispatchers(self, *, seen_since: datetime | None = None) -> list[DispatcherNode]:
         seen = sa.true() if seen_since is None else dispatchers.c.seen_at >= seen_since

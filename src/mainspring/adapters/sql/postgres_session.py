@@ -38,10 +38,10 @@ class PostgresSession(Session):
             self._now = self._guarded(lambda: self._wire.now)
         return self._now
 
-    def insert(self, statement: Any, parameters: dict[str, Any], conflict: str) -> None:
+    def put(self, statement: Any, parameters: dict[str, Any], conflict: str = "it exists already") -> None:
         known = self._statements.known(statement)
         if known is None:
-            super().insert(statement, parameters, conflict)
+            super().put(statement, parameters, conflict)
         else:
             self._guarded(self._wire.put, known.numbered, known.values(parameters), conflict)
 

@@ -153,7 +153,7 @@ class RunningTable(SqlTable):
         return {queue: int(count) for queue, count in self._all(_DEPTHS, limit=limit)}
 
     def renew(self, worker_id: str, lease_until: datetime) -> list[tuple[str, int, bool]]:
-        self._run(_renew(self._dialect), {"worker": worker_id, "until": lease_until})
+        self._session.put(_renew(self._dialect), {"worker": worker_id, "until": lease_until})
         rows = self._all(_HELD, worker=worker_id)
         return [(execution_id, fence, asked is not None) for execution_id, fence, asked in rows]
 

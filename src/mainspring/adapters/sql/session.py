@@ -56,8 +56,8 @@ class Session(ABC):
         """Run a statement. Raises `StoreError` for what the database refuses, but for a constraint's IntegrityError."""
         return self._guarded(self._run, statement, parameters or {})
 
-    def insert(self, statement: Any, parameters: dict[str, Any], conflict: str) -> None:
-        """Run an INSERT at whose answer nobody looks. Raises `ConflictError`, at the latest at the end."""
+    def put(self, statement: Any, parameters: dict[str, Any], conflict: str = "it exists already") -> None:
+        """Run a write at whose answer nobody looks. Raises `ConflictError`, at the latest at the end."""
         try:
             self.execute(statement, parameters)
         except sa.exc.IntegrityError as error:
@@ -163,9 +163,9 @@ class SqlTable:
         on_conflict: str = "fail",
         conflict: str = "it exists already",
     ) -> None:
-        """Insert rows, and do not wait to hear that they were. Raises `ConflictError`, see `Session.insert`."""
+        """Insert rows, and do not wait to hear that they were. Raises `ConflictError`, see `Session.put`."""
         if rows:
-            self._session.insert(*self._inserting(table, fields, rows, on_conflict), conflict)
+            self._session.put(*self._inserting(table, fields, rows, on_conflict), conflict)
 
     def _inserting(
         self, table: sa.Table, fields: Sequence[Field], rows: Sequence[Sequence[Any]], on_conflict: str
