@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mainspring import Mainspring
-from mainspring.cli.target import sqlite_path
+from mainspring.cli.urls import sqlite_path
 from mainspring.model.job import Job
 from mainspring.ports.store import ExecutionQuery, Tx
 

@@ -12,7 +12,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
     from mainspring.cli.commands import run
 
-    code = run(sys.argv[1:] if arguments is None else arguments)
+    code = run(sys.argv[1:] if arguments is None else arguments, ours=True)
     _leave_threads_behind(code)
     sys.exit(code)
 

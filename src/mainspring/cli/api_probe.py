@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import ssl
 
-from mainspring.cli.serving import PORT, Door
+from mainspring.cli.door import PORT, Door
 from mainspring.control.process_health import ProcessHealth
 
 #: Seconds a probe may take.

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from mainspring._version import __version__
+from mainspring.cli.apart import apart
 from mainspring.cli.exits import Exit, UsageError, code_of, error_to_wire
 from mainspring.errors import MainspringError
 
 if TYPE_CHECKING:
     from cyclopts import App
+
+T = TypeVar("T")
 
 _EXAMPLES = """\
   mainspring dev app.py                                       run an app: dispatcher and worker in one process
@@ -251,8 +254,15 @@ def tree() -> App:
     return app
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run one command line; return its exit code. Errors are printed, never raised."""
+#: Commands that go on until they are stopped. Each returns a call of plain values, which goes on.
+_LASTING = frozenset(_COMMANDS["Run it"])
+
+
+def run(arguments: Sequence[str], *, ours: bool = False) -> int:
+    """Run one command line; return its exit code. Errors are printed, never raised.
+
+    ``ours``: the process is there for this alone, and so may be forked.
+    """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a sign must not end the command
@@ -260,15 +270,31 @@ def run(arguments: Sequence[str]) -> int:
     if [word for word in words if word not in ("-v", "--verbose")] in ([], ["--help"], ["-h"], ["help"]):
         print(overview())  # told without loading the parser
         return Exit.DONE
+
+    def understood() -> Callable[[], int] | int:
+        return _guarded(words, lambda: _parsed(words))
+
+    meant = _guarded(words, lambda: apart(understood)) if ours and words[0] in _LASTING else understood()
+    return meant if isinstance(meant, int) else _guarded(words, meant)
+
+
+def _parsed(words: Sequence[str]) -> Callable[[], int] | int:
+    """Run a command, or return the call that will; raises `UsageError` for words that are none."""
     from cyclopts import CycloptsError
 
     try:
-        result = tree()(words)
-        sys.stdout.flush()
-        return int(result or Exit.DONE)
+        found: Callable[[], int] | int | None = tree()(words)
     except CycloptsError as error:
         chain = " ".join(["mainspring", *(error.command_chain or ())])
-        return _refuse(words, UsageError(str(error), fix=f"See: {chain} --help"))
+        raise UsageError(str(error), fix=f"See: {chain} --help") from error
+    sys.stdout.flush()
+    return Exit.DONE if found is None else found
+
+
+def _guarded(words: Sequence[str], act: Callable[[], T]) -> T | int:
+    """Return what ``act`` returns, or the exit code of what it raises, once that is printed."""
+    try:
+        return act()
     except MainspringError as error:
         return _refuse(words, error)
     except KeyboardInterrupt:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 
 from mainspring.cli.output import columns, print_lines, print_whole, say, table
-from mainspring.cli.target import Target, database_url
+from mainspring.cli.target import Target
+from mainspring.cli.urls import database_url, masked
 from mainspring.settings import FILE, PREFIX, load_settings, unread
 
 #: Settings that are never shown.
 SECRET = frozenset({"secret_keys"})
-#: A password inside a URL.
-_PASSWORD = re.compile(r"(?<=://)([^:/@\s]*):([^@/\s]*)@")
 
 
 def config(*, target: Target | None = None) -> None:
@@ -43,12 +41,3 @@ def config(*, target: Target | None = None) -> None:
 
 def _shown(name: str, value: object) -> object:
     return "***" if name in SECRET and value else masked(value)
-
-
-def masked(value: object) -> object:
-    """Return a setting's value without a password.
-
-    >>> masked("postgresql://me:secret@host/jobs"), masked(5)
-    ('postgresql://me:***@host/jobs', 5)
-    """
-    return _PASSWORD.sub(r"\1:***@", value) if isinstance(value, str) else value

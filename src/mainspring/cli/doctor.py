@@ -11,11 +11,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from mainspring.cli.config import masked
 from mainspring.cli.durations import elapsed_ms
 from mainspring.cli.exits import DatabaseMissingError, Exit
 from mainspring.cli.output import clean, print_lines, print_whole
-from mainspring.cli.target import Opened, Target, sqlite_path
+from mainspring.cli.target import Opened, Target
+from mainspring.cli.urls import masked, sqlite_path
 from mainspring.client import asks
 from mainspring.client.problems import ServerUnreachableError
 from mainspring.control.doctor import Finding, Grade, examine, worst

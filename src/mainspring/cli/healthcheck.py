@@ -7,10 +7,11 @@ import socket
 from typing import TYPE_CHECKING
 
 from mainspring.cli.api_probe import check_api
+from mainspring.cli.door import Door
 from mainspring.cli.exits import Exit
-from mainspring.cli.output import print_one
-from mainspring.cli.serving import Door
-from mainspring.cli.target import Format, sqlite_path
+from mainspring.cli.loading import Wanted
+from mainspring.cli.output import Format, print_one
+from mainspring.cli.urls import sqlite_path
 from mainspring.control.process_health import ProcessHealth, check_dispatcher, check_worker
 from mainspring.errors import MainspringError
 
@@ -28,9 +29,9 @@ CHECKS = {
 }
 
 
-def healthcheck(role: str, app: Mainspring, output: Format, door: Door | None = None) -> int:
+def healthcheck(role: str, wanted: Wanted, output: Format, door: Door | None = None) -> int:
     """Print how the role's process of this host is, and its API where it has one; return 0 if it is well, else 1."""
-    found = asyncio.run(_asked(role, app))
+    found = asyncio.run(_asked(role, wanted.app()))
     if door is not None:
         found.append(check_api(door))
     well = all(one.well for one in found)

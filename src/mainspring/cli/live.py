@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from mainspring.cli.counters import Counters
 from mainspring.cli.exits import UsageError
 from mainspring.cli.narrate import Line, next_run
-from mainspring.cli.output import clean, short
-from mainspring.cli.target import Format
+from mainspring.cli.output import Format, clean, short
 from mainspring.cli.times import clock, span, whole
 from mainspring.control.counted import BOUND, shown
 

@@ -1,13 +1,14 @@
-"""Find the application a command names: ``module:attribute`` or ``path/to/file.py:attribute``."""
+"""Find the application a process is to run: ``module:attribute``, ``path/to/file.py:attribute``, or a database's."""
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import sys
 import traceback
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mainspring.cli.exits import UsageError
 
@@ -16,6 +17,38 @@ if TYPE_CHECKING:
 
 #: Attributes looked for where none is named.
 NAMES = ("ms", "app", "mainspring")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which application a command line asks for, and what it says over the application's settings.
+
+    ``where`` None: the one behind the database, whose handlers are those built in.
+    """
+
+    where: str | None = None
+    database_url: str | None = None
+    platform: str | None = None
+    queues: str | None = None
+
+    def app(self) -> Mainspring:
+        """Return the application, not yet connected. Raises `UsageError` where there is none."""
+        from mainspring.app import Mainspring
+
+        app = Mainspring(self.database_url, platform=self.platform) if self.where is None else load_app(self.where)
+        self._set(app)
+        return app
+
+    def _set(self, app: Mainspring) -> None:
+        from mainspring.settings import parse_queues
+
+        given = {"database_url": self.database_url, "platform": self.platform, "queues": self.queues}
+        over: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        if over:
+            parse_queues(over.get("queues", app.settings.queues))
+            origin = {**app.settings.origin, **dict.fromkeys(over, "argument")}
+            app.settings = dataclasses.replace(app.settings, **over, origin=origin)
+            app.platform_id = app.settings.platform
 
 
 def load_app(where: str) -> Mainspring:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from mainspring.cli.config import masked
 from mainspring.cli.doctor import schema_revision
 from mainspring.cli.output import pairs, print_one
 from mainspring.cli.target import Opened, Target
+from mainspring.cli.urls import masked
 
 
 def migrate(*, target: Target | None = None) -> None:

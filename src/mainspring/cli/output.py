@@ -6,10 +6,11 @@ import json
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from mainspring.cli.exits import UsageError
-from mainspring.cli.target import Format
+
+Format = Literal["table", "json", "jsonl", "yaml"]
 
 
 def print_json(value: Any) -> None:

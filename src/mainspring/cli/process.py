@@ -11,10 +11,11 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mainspring.cli.door import Door
 from mainspring.cli.live import StreamHandler, View
 from mainspring.cli.log_stream import LogStream
 from mainspring.cli.output import say
-from mainspring.cli.serving import Door, api_beside
+from mainspring.cli.serving import api_beside
 from mainspring.cli.watch import Watch
 from mainspring.engine.service import BACKOFF_CAP
 from mainspring.errors import StoreUnavailableError
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from mainspring.app import Mainspring
     from mainspring.app.node import Node
     from mainspring.app.wiring import Roles
-    from mainspring.cli.run import Level
+    from mainspring.cli.roles import Level
 
 logger = logging.getLogger("mainspring")
 

@@ -90,7 +90,7 @@ def remove_profile(name: str, /, *, target: Target | None = None) -> None:
 
 
 def _wire(profile: Profile, profiles: Profiles) -> dict[str, Any]:
-    from mainspring.cli.config import masked
+    from mainspring.cli.urls import masked
 
     key = f"{profile.key[:8]}…" if profile.key else None
     return {

@@ -1,23 +1,21 @@
-"""`dev`, `worker`, `dispatcher`, `all`: run an application's roles in this process, and show what happens."""
+"""`dev`, `worker`, `dispatcher`, `all`: what runs an application's roles, each as a call of plain values.
+
+Whoever makes the call needs nothing of this module any more, nor the parser it was written for.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-import os
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated
 
 from cyclopts import Parameter
 
-from mainspring.cli.exits import Exit, UsageError
-from mainspring.cli.loading import load_app
-from mainspring.cli.serving import PORT, Door
-from mainspring.cli.target import Target, database_url
+from mainspring.cli.door import PORT, Door
+from mainspring.cli.exits import UsageError
+from mainspring.cli.roles import Level, RunRoles
+from mainspring.cli.target import Target
 
-if TYPE_CHECKING:
-    from mainspring.app import Mainspring
-    from mainspring.app.wiring import Roles
-
-Level = Literal["debug", "info", "warning", "error"]
 LogLevel = Annotated[Level, Parameter(name="--log-level")]
 HealthCheck = Annotated[bool, Parameter(name="--healthcheck", negative="", show_default=False)]
 Api = Annotated[bool, Parameter(name="--api")]
@@ -37,7 +35,7 @@ def dev(
     port: int | None = None,
     log_level: LogLevel = "info",
     target: Target | None = None,
-) -> int:
+) -> Callable[[], int]:
     """Run an app in this process, dispatcher, worker and server together, with a live view.
 
     SIGTERM or Ctrl-C drains and stops; a second one releases what still runs, which another start repeats.
@@ -50,8 +48,8 @@ def dev(
         port: Port of the API; by default 8700, or any free one where that is taken.
         log_level: Python log records shown in the stream: this level and above.
     """
-    door = Door(port=port, modest=port is None) if api else None
-    return _run("dev", app, _roles(), queues, log_level, target or Target(), door=door)
+    target, door = target or Target(), Door(port=port, modest=port is None) if api else None
+    return RunRoles("dev", target.wanted(app, queues), target.output, log_level, door=door)
 
 
 def worker(
@@ -64,7 +62,7 @@ def worker(
     log_level: LogLevel = "info",
     target: Target | None = None,
     parent: Parent = None,
-) -> int:
+) -> Callable[[], int]:
     """Run attempts only; somewhere else a dispatcher decides.
 
     A worker with too many handlers that would not stop drains, and starts itself again as a fresh process.
@@ -79,14 +77,17 @@ def worker(
     """
     target = target or Target()
     if healthcheck:
-        return _healthcheck("worker", app, target)
+        return _check("worker", app, target)
     if app is None:
         raise UsageError("worker needs an app, whose handlers it is to run", fix="mainspring worker module:app")
     if not 1 <= processes <= PROCESSES:
         raise UsageError(f"must be from 1 to {PROCESSES}, got {processes}", field="--processes")
     if processes > 1:
-        return _supervise(processes, app, queues, log_level, target)
-    return _run("worker", app, _roles(dispatcher=False), queues, log_level, target, parent=parent)
+        from mainspring.cli.supervise import supervise, worker_command
+
+        return partial(supervise, worker_command(app, queues, log_level, target), processes)
+    wanted = target.wanted(app, queues)
+    return RunRoles("worker", wanted, target.output, log_level, dispatcher=False, parent=parent)
 
 
 def dispatcher(
@@ -96,7 +97,7 @@ def dispatcher(
     healthcheck: HealthCheck = False,
     log_level: LogLevel = "info",
     target: Target | None = None,
-) -> int:
+) -> Callable[[], int]:
     """Decide, promote, reap and relay only. Any number may run on one PostgreSQL database.
 
     Args:
@@ -106,8 +107,8 @@ def dispatcher(
     """
     target = target or Target()
     if healthcheck:
-        return _healthcheck("dispatcher", app, target)
-    return _run("dispatcher", app, _roles(worker=False), None, log_level, target)
+        return _check("dispatcher", app, target)
+    return RunRoles("dispatcher", target.wanted(app), target.output, log_level, worker=False)
 
 
 def all_roles(
@@ -123,7 +124,7 @@ def all_roles(
     healthcheck: HealthCheck = False,
     log_level: LogLevel = "info",
     target: Target | None = None,
-) -> int:
+) -> Callable[[], int]:
     """Run every role in this process: a dispatcher, a worker and the server of the REST API. For small boxes.
 
     SIGTERM ends the API within a second, then the worker drains.
@@ -143,72 +144,13 @@ def all_roles(
     target = target or Target()
     door = Door(host, port, certificate, certificate_key) if api else None
     if healthcheck:
-        return _healthcheck("all", app, target, door)
+        return _check("all", app, target, door)
     if app is None:
         raise UsageError("all needs an app, whose handlers it is to run", fix="mainspring all module:app")
-    return _run("all", app, _roles(), queues, log_level, target, door=door)
+    return RunRoles("all", target.wanted(app, queues), target.output, log_level, door=door)
 
 
-def _roles(*, dispatcher: bool = True, worker: bool = True) -> Roles:
-    from mainspring.app.wiring import Roles
-
-    return Roles(dispatcher=dispatcher, worker=worker)
-
-
-def _run(
-    command: str,
-    where: str | None,
-    roles: Roles,
-    queues: str | None,
-    level: Level,
-    target: Target,
-    *,
-    parent: int | None = None,
-    door: Door | None = None,
-) -> int:
-    from mainspring.app.loop import run_loop
-    from mainspring.cli.live import view_for
-    from mainspring.cli.process import Process, Role
-
-    app = configured(load_app(where) if where is not None else target.app(), target, queues)
-    # Several processes on one terminal would write across each other's lower lines.
-    view = view_for(target.output, color=not _no_color(), live=parent is None)
-    role = Role(command, where, app, roles, patient=command != "dev", parent=parent, door=door)
-    run_loop(Process(role, view).run(level))
-    return Exit.DONE
-
-
-def _supervise(processes: int, app: str, queues: str | None, level: Level, target: Target) -> int:
-    import asyncio
-
-    from mainspring.cli.supervise import Supervisor, worker_command
-    from mainspring.settings import parse_queues
-
-    if queues is not None:
-        parse_queues(queues)
-    return asyncio.run(Supervisor(worker_command(app, queues, level, target), processes).run())
-
-
-def _healthcheck(role: str, where: str | None, target: Target, door: Door | None = None) -> int:
+def _check(role: str, app: str | None, target: Target, door: Door | None = None) -> Callable[[], int]:
     from mainspring.cli.healthcheck import healthcheck
 
-    app = configured(load_app(where) if where is not None else target.app(), target, None)
-    return healthcheck(role, app, target.output, door)
-
-
-def configured(app: Mainspring, target: Target, queues: str | None) -> Mainspring:
-    """Return the app with the command line's settings over its own."""
-    from mainspring.settings import parse_queues
-
-    given = {"database_url": database_url(target.db), "platform": target.platform, "queues": queues}
-    over: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    if over:
-        parse_queues(over.get("queues", app.settings.queues))
-        origin = {**app.settings.origin, **dict.fromkeys(over, "argument")}
-        app.settings = dataclasses.replace(app.settings, **over, origin=origin)
-        app.platform_id = app.settings.platform
-    return app
-
-
-def _no_color() -> bool:
-    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    return partial(healthcheck, role, target.wanted(app), target.output, door)

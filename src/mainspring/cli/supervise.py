@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from mainspring.cli.exits import Exit
 from mainspring.cli.output import say
+from mainspring.settings import parse_queues
 
 if TYPE_CHECKING:
     from mainspring.cli.target import Target
@@ -30,7 +31,9 @@ _STEPS = (("draining", signal.SIGTERM), ("releasing what runs on", signal.SIGTER
 
 
 def worker_command(app: str, queues: str | None, level: str, target: Target) -> list[str]:
-    """Return the command line of one worker, but for whom it works."""
+    """Return the command line of one worker, but for whom it works. Raises `SettingsError` for impossible queues."""
+    if queues is not None:
+        parse_queues(queues)
     given = {
         "--queues": queues,
         "--log-level": level,
@@ -49,6 +52,11 @@ def backoff(deaths: int) -> float:
     [0.5, 1.0, 2.0, 30.0]
     """
     return float(min(FIRST * 2 ** (min(deaths, 20) - 1), LAST))
+
+
+def supervise(command: Sequence[str], processes: int) -> int:
+    """Keep so many processes of a command running until told to stop; return the exit code."""
+    return asyncio.run(Supervisor(command, processes).run())
 
 
 class Supervisor:

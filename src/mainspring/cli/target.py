@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from cyclopts import Group, Parameter
 
 from mainspring.cli.exits import DatabaseMissingError, UsageError
+from mainspring.cli.loading import Wanted
+from mainspring.cli.output import Format
+from mainspring.cli.urls import database_url, sqlite_path
 
 if TYPE_CHECKING:
     from mainspring.app import Mainspring
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 GLOBAL = Group("Options of every command", sort_key=100)
-Format = Literal["table", "json", "jsonl", "yaml"]
 
 
 @Parameter(name="*", group=GLOBAL)
@@ -68,10 +68,13 @@ class Target:
 
     def run(self, work: Callable[[Desk], Awaitable[T]], *, create: bool = False) -> T:
         """Go to the desk that is meant and run ``work`` there; without ``create`` a SQLite file must be there."""
+        import asyncio  # here: what runs roles only parses by this module, in a process apart
+
         return asyncio.run(self._run(work, self.place(), create))
 
     def run_on_store(self, work: Callable[[Opened], Awaitable[T]], *, what: str) -> T:
         """Run what needs the database itself. ``what`` names it where a server is meant."""
+        import asyncio
 
         async def opened() -> T:
             app = self._existing(self._app(self._database(what)), create=False)
@@ -83,17 +86,19 @@ class Target:
 
         return asyncio.run(opened())
 
-    def app(self, what: str | None = None) -> Mainspring:
-        """Return the application behind a database, not yet connected.
+    def app(self, what: str) -> Mainspring:
+        """Return the application behind the database that is meant, not yet connected. ``what`` names the command."""
+        return self._app(self._database(what))
 
-        What runs an engine or a server goes by the settings alone, unless a profile is named; ``what`` names a command
-        that goes where the others ask.
+    def wanted(self, where: str | None = None, queues: str | None = None) -> Wanted:
+        """Return the application a process is to run: that of ``where``, or the one behind a database.
+
+        What runs an engine or a server goes by the settings alone, unless a profile is named.
         """
-        if what is None and self.server is None and self.profile is None:
-            from mainspring.app import Mainspring
-
-            return Mainspring(database_url(self.db), platform=self.platform)
-        return self._app(self._database(what or "this command"))
+        if where is not None or (self.server is None and self.profile is None):
+            return Wanted(where, database_url(self.db), self.platform, queues)
+        place = self._database("this command")
+        return Wanted(None, database_url(place.db), place.platform, queues)
 
     def _database(self, what: str) -> Place:
         place = self.place()
@@ -145,26 +150,3 @@ class Opened:
 
     app: Mainspring
     scheduler: SchedulerService
-
-
-def database_url(given: str | None) -> str | None:
-    """Return the URL of what ``--db`` says: a URL as it is, anything else as the path of a SQLite file.
-
-    >>> database_url("jobs.db"), database_url("/var/jobs.db"), database_url("postgresql://host/jobs")
-    ('sqlite:///jobs.db', 'sqlite:////var/jobs.db', 'postgresql://host/jobs')
-    """
-    if given is None or "://" in given or given.startswith("sqlite:"):
-        return given
-    return f"sqlite:///{given}"
-
-
-def sqlite_path(url: str) -> Path | None:
-    """Return the file of a SQLite URL; None for another database, or one in memory.
-
-    >>> sqlite_path("sqlite:///a/jobs.db")
-    PosixPath('a/jobs.db')
-    """
-    if not url.startswith("sqlite:"):
-        return None
-    text = url.split("://", 1)[-1].partition("?")[0].removeprefix("/")
-    return Path(text) if text and ":memory:" not in text else None

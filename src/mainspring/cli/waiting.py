@@ -6,8 +6,7 @@ import asyncio
 
 from mainspring.cli.desk import Desk
 from mainspring.cli.exits import Exit
-from mainspring.cli.output import print_one, say
-from mainspring.cli.target import Format
+from mainspring.cli.output import Format, print_one, say
 from mainspring.cli.times import span
 from mainspring.client import asks
 from mainspring.client.shapes import Execution, Operation

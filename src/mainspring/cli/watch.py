@@ -11,13 +11,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mainspring._version import __version__
-from mainspring.cli.config import masked
 from mainspring.cli.job_zones import JobZones
 from mainspring.cli.live import Standing, Throttle, Under, Upcoming, View
 from mainspring.cli.narrate import Line, ended, happened, named, progress_told, started
 from mainspring.cli.output import short
-from mainspring.cli.target import sqlite_path
 from mainspring.cli.times import away, span, stamp
+from mainspring.cli.urls import masked, sqlite_path
 from mainspring.control.counted import BOUND
 from mainspring.errors import MainspringError
 from mainspring.model.events import Event, EventType

@@ -81,11 +81,11 @@ def test_what_runs_an_engine_goes_by_the_settings_whatever_profile_is_in_use(
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.delenv("MAINSPRING_DATABASE_URL", raising=False)
     write_profiles(Profiles({"prod": Profile("prod", server="https://jobs.example.com")}, current="prod"))
-    assert Target().app().settings.database_url == "sqlite:///mainspring.db"
+    assert Target().wanted().app().settings.database_url == "sqlite:///mainspring.db"
     assert Target(db="a.db").app("migrating").settings.database_url == "sqlite:///a.db"
     for target in (Target(profile="prod"), Target(server="http://127.0.0.1:9")):
         with pytest.raises(UsageError, match="needs the database itself"):
-            target.app()
+            target.wanted()
     with pytest.raises(UsageError, match="the profile in use"):
         Target().app("migrating")
 

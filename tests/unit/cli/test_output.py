@@ -8,11 +8,11 @@ import pytest
 
 from mainspring import errors
 from mainspring.cli.commands import hoisted, overview
-from mainspring.cli.config import masked
 from mainspring.cli.exits import DatabaseMissingError, Exit, UsageError, code_of, error_to_wire
 from mainspring.cli.job_fields import labels_of, read_object, with_assignments
 from mainspring.cli.output import pairs, table
 from mainspring.cli.times import both, span, stamp
+from mainspring.cli.urls import masked
 
 
 def test_a_table_neither_wraps_nor_cuts() -> None:
