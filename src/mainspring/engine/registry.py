@@ -102,6 +102,7 @@ class Signature:
         self._bindable = inspect.Signature(
             [p for p in inspect.signature(fn).parameters.values() if p.name not in self.injected]
         )
+        self._required = {name for name, (_, default) in fields.items() if default is inspect.Parameter.empty}
 
     @cached_property
     def _adapter(self) -> Any:
@@ -131,6 +132,10 @@ class Signature:
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the payload of a call, as plain JSON data. Raises `ValidationError` with the path of what is wrong."""
+        named = not args and self._required <= kwargs.keys() <= self._fields.keys()
+        return self._dump(self._checked(kwargs if named else self._bound(args, kwargs)))
+
+    def _bound(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         try:
             bound = self._bindable.bind(*args, **kwargs)
         except TypeError as error:
@@ -139,7 +144,7 @@ class Signature:
         for parameter in self._bindable.parameters.values():
             if parameter.kind is inspect.Parameter.VAR_KEYWORD:
                 arguments.update(arguments.pop(parameter.name, {}))
-        return self._dump(self._checked(arguments))
+        return arguments
 
     def normalise(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Return a payload given as data, checked and as plain JSON data. Raises `ValidationError`."""

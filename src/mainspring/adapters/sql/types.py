@@ -205,9 +205,11 @@ class Word(Coded):
         super().__init__()
         self.kind = kind
         self._members: dict[str, StrEnum] = {member.value: member for member in kind}
+        self._words: dict[Any, str] = {member: member.value for member in kind}
 
     def encode(self, value: Any) -> str:
-        return self.kind(value).value
+        word = self._words.get(value)
+        return self.kind(value).value if word is None else word
 
     def decode(self, value: Any) -> StrEnum:
         return self._members[value]
