@@ -91,8 +91,8 @@ class Floor(Adapter):
             await worker.execute(START, made)
             hit()
 
-        print("works", flush=True)
         if STREAMS:
+            print("works", flush=True)
             await _read(begin)
         tasks = set()
 
@@ -102,6 +102,7 @@ class Floor(Adapter):
 
         listener = await asyncpg.connect(url("postgres"))
         await listener.add_listener(STREAM, heard)
+        print("works", flush=True)  # not before it listens: what is told to nobody would be lost
         await asyncio.Event().wait()
 
 
