@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from mainspring.control.collecting import collecting_later
 from mainspring.control.payloads import announced, check_payload, payload_check, with_defaults
 from mainspring.control.service import PlatformService, Told
 from mainspring.errors import NotFoundError
@@ -45,6 +46,7 @@ class JobService(PlatformService):
     async def create_jobs(self, several: Sequence[Mapping[str, Any]]) -> list[Changed]:
         """Create jobs from their wire shapes, all of them or none; far cheaper than one call for each."""
 
+        @collecting_later()
         def work(tx: Tx) -> list[Changed]:
             rows = {name: announced(tx, self.platform_id, name) for name in {_handler_of(one) for one in several}}
             # Without a schema there is but the size to check, and that is done as a job is made.
