@@ -17,6 +17,7 @@ from mainspring.app.wiring import Roles, open_inbound, webhook_sender
 from mainspring.control.health import ALIVE
 from mainspring.engine.children import Children
 from mainspring.engine.executor import Attempt
+from mainspring.engine.gaps import no_gap
 from mainspring.engine.heartbeat import HeartbeatThread
 from mainspring.engine.reaper import take_over
 from mainspring.engine.service import Loop
@@ -135,7 +136,8 @@ class Node:
         holding = Holding(store, parts.wakeups, lambda: [one for one in (dispatcher, self.worker) if one], poll=poll)
         await holding.start()
         self._holding = holding
-        worker = await self._start_worker(store, held=holding.held) if self.roles.worker else None
+        gap = no_gap if dispatcher is None else dispatcher.planning.gaps.wait
+        worker = await self._start_worker(store, held=holding.held, gap=gap) if self.roles.worker else None
         if dispatcher is not None:
             if worker is not None:
                 dispatcher.relay.makes_way = lambda: dispatcher.planning.behind or worker.behind
@@ -199,7 +201,7 @@ class Node:
         ours = [one for one in (self.worker and self.worker.id, self.dispatcher and self.dispatcher.worker_id) if one]
         return next((f"{one} was not seen within {ALIVE.total_seconds():g} s" for one in ours if one not in seen), None)
 
-    async def _start_worker(self, store: Store, *, held: bool) -> Worker:
+    async def _start_worker(self, store: Store, *, held: bool, gap: Callable[[float], float]) -> Worker:
         app, parts = self._app, self._app.parts
         settings = app.settings.worker()
         worker = self.worker = Worker(
@@ -212,6 +214,7 @@ class Node:
             transport=app.transport,
             tracing=app.tracing,
             version=__version__,
+            gap=gap,
             children=Children if app.tracing is None else partial(Children, app.tracing.child),
         )
         worker.on_attempt, worker.on_end = self.on_attempt, self.on_end
@@ -223,6 +226,7 @@ class Node:
             interval=settings.heartbeat.total_seconds(),
             work=worker.beat,
             on_beat=worker.on_beat,
+            gap=gap,
         )
         heartbeat.start()
         self._heartbeat = heartbeat

@@ -69,9 +69,10 @@ class Claims:
         registry: JobHandlerRegistry,
         wakeups: Wakeups,
         transport: Transport,
+        gap: Callable[[float], float],
     ) -> None:
         self._worker, self._store, self._registry, self._wakeups = worker, store, registry, wakeups
-        self._transport = transport
+        self._transport, self._gap = transport, gap
         self._deliveries: Deliveries = AnythingQueued()
         self._freed = f"freed:{worker.id}"
         self._claiming = 0
@@ -89,7 +90,7 @@ class Claims:
         settings, poll = self._worker.settings, self._worker.settings.poll.total_seconds()
         self._deliveries = await self._transport.deliveries(self._worker.id, settings.queues, poll=poll)
         topics = ("queued", self._deliveries.topic, self._freed)
-        self._loop = Loop("claim", self._step, wakeups=self._wakeups, topics=topics, poll=poll)
+        self._loop = Loop("claim", self._step, wakeups=self._wakeups, topics=topics, poll=poll, gap=self._gap)
         self._loop.start()
         self._left = asyncio.create_task(self._look_for_left(), name="mainspring:left")
 

@@ -324,4 +324,4 @@ class JobDispatcherWorker:
         return [self._random.random() for _ in range(DRAWS)]
 
     def _loop(self, name: str, step: Any, topics: tuple[str, ...], poll: float) -> Loop:
-        return Loop(name, step, wakeups=self._wakeups, topics=topics, poll=poll)
+        return Loop(name, step, wakeups=self._wakeups, topics=topics, poll=poll, gap=self.planning.gaps.wait)

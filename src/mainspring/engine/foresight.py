@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
+from mainspring.engine.gaps import Gaps
 from mainspring.moves.ahead import Ahead, Position
 from mainspring.moves.plan import Planned
 from mainspring.moves.rehearse import look
@@ -15,33 +16,30 @@ from mainspring.ports.store import Store
 CHUNK = 200
 #: Seconds between two looks at all that is due soon.
 PAUSE = 1.0
-#: Seconds kept free before an instant and after it, for those who decide and run it; and longest that a look waits
-#: for such a gap. With something due all the time there is none.
-BEFORE, AFTER, PATIENCE = 0.03, 0.05, 0.5
+#: Longest that a look waits for a gap, in seconds. With something due all the time there is none.
+PATIENCE = 0.5
 
 
 class Foresight:
     """The step of a dispatcher that fills `Ahead`; told of planning, out of whose way it stays."""
 
-    def __init__(self, store: Store, ahead: Ahead, wakeups: Wakeups, *, who: str) -> None:
-        self._store, self._ahead, self._wakeups = store, ahead, wakeups
+    def __init__(self, store: Store, ahead: Ahead, wakeups: Wakeups, gaps: Gaps, *, who: str) -> None:
+        self._store, self._ahead, self._wakeups, self._gaps = store, ahead, wakeups, gaps
         self.topic = f"planned:{who}"
         self._after: Position | None = None
-        self._planning = False
-        self._free_from, self._next_at = 0.0, float("inf")
         self._waits_since: float | None = None
 
     def begin(self) -> None:
         """Planning begins."""
-        self._planning = True
+        self._gaps.begun()
 
     def end(self, planned: Planned | None, wait: float | None) -> None:
         """Planning has ended, ``None`` for failed, and is to go on in ``wait`` seconds."""
         now, before = asyncio.get_running_loop().time(), self._from
-        self._planning = planned is not None and planned.more
-        self._next_at = float("inf") if wait is None else now + wait
+        next_at = float("inf") if wait is None else now + wait
+        more, decided = planned is not None and planned.more, planned is not None and bool(planned.plans)
+        self._gaps.ended(now, next_at=next_at, more=more, decided=decided)
         if planned is not None and planned.now is not None and planned.plans:
-            self._free_from = now + AFTER
             self._ahead.decided(planned.plans, planned.now)
         if self._from <= now or self._from < before:  # earlier than its step sleeps
             self._wakeups.notify(self.topic)
@@ -52,7 +50,7 @@ class Foresight:
         if now < self._from:
             self._after, self._waits_since = None, None
             return self._from - now  # planning has looked, and says when that changes: nothing is due so soon
-        wait = self._wait(now)
+        wait = self._gaps.wait(now)
         if wait > 0:
             self._waits_since = now if self._waits_since is None else self._waits_since
             if now - self._waits_since < PATIENCE:
@@ -64,11 +62,4 @@ class Foresight:
     @property
     def _from(self) -> float:
         """From when on something is due within the horizon, as far as planning knows."""
-        return self._next_at - self._ahead.horizon.total_seconds()
-
-    def _wait(self, now: float) -> float:
-        if self._planning:
-            return AFTER
-        if now < self._free_from:
-            return self._free_from - now
-        return self._next_at - now + AFTER if 0 <= self._next_at - now < BEFORE else 0.0
+        return self._gaps.next_at - self._ahead.horizon.total_seconds()

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
+from mainspring.engine.gaps import no_gap
 from mainspring.errors import MainspringError
 from mainspring.model.log_events import about
 from mainspring.ports.store import Store, Tx
@@ -47,7 +48,10 @@ def renew(tx: Tx, worker_id: str, lease: timedelta) -> list[Held]:
 
 
 class HeartbeatThread:
-    """Renew leases every ``interval`` seconds from a thread, and watch the loop that owns the handlers."""
+    """Renew leases every ``interval`` seconds from a thread, and watch the loop that owns the handlers.
+
+    A beat that nobody asked for waits for the next ``gap`` (see `Gaps.wait`), once.
+    """
 
     def __init__(
         self,
@@ -57,8 +61,9 @@ class HeartbeatThread:
         interval: float,
         work: Callable[[], Callable[[Tx], list[Held]]],
         on_beat: Callable[[list[Held]], None],
+        gap: Callable[[float], float] = no_gap,
     ) -> None:
-        self._store, self._loop, self._interval = store, loop, interval
+        self._store, self._loop, self._interval, self._gap = store, loop, interval, gap
         self._work, self._on_beat = work, on_beat
         self._wake = threading.Event()
         self._stopped = False
@@ -86,12 +91,18 @@ class HeartbeatThread:
         due = self._monotonic() + self._interval
         while not self._stopped:
             self._watch()
-            rest = due - self._monotonic()
-            woken = self._wake.wait(min(max(rest, 0.0), BLOCKED_AFTER / 2))
-            self._wake.clear()
+            woken = self._rest(min(due - self._monotonic(), BLOCKED_AFTER / 2))
+            if not woken and self._monotonic() >= due:
+                self._rest(self._gap(self._monotonic()))
             if not self._stopped and (woken or self._monotonic() >= due):
                 self._beat()
                 due = self._monotonic() + self._interval
+
+    def _rest(self, seconds: float) -> bool:
+        """Wait so long; True, and earlier, where somebody asks for a beat or the end."""
+        woken = self._wake.wait(max(seconds, 0.0))
+        self._wake.clear()
+        return woken
 
     def _beat(self) -> None:
         try:

@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import partial
 
 from mainspring.engine.foresight import Foresight
+from mainspring.engine.gaps import Gaps
 from mainspring.engine.store_time import StoreTime
 from mainspring.model.execution import Execution
 from mainspring.model.log_events import about
@@ -78,7 +79,9 @@ class Planning:
         self._full_since: float | None = None
         self._limit = min(FIRST, batch_size)
         self.ahead = Ahead(schedules, who)
-        self.foresight = Foresight(store, self.ahead, wakeups, who=who)
+        #: When nothing is due: for whatever else there is to do in this process.
+        self.gaps = Gaps()
+        self.foresight = Foresight(store, self.ahead, wakeups, self.gaps, who=who)
         self._punctual = store if isinstance(store, Punctual) else None
         #: The instant that the next step is to be done ahead of, if nothing else wakes it.
         self._appointment: datetime | None = None

@@ -9,9 +9,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from mainspring.engine.gaps import no_gap
 from mainspring.errors import BusUnavailableError, StoreUnavailableError
 from mainspring.model.log_events import about
-from mainspring.ports.clock import Wakeups
+from mainspring.ports.clock import Listener, Wakeups
 from mainspring.ports.tasks import end
 
 logger = logging.getLogger("mainspring")
@@ -25,6 +26,8 @@ class Loop:
 
     Returning 0 means there is more to do at once. Notifications on ``topics`` wake it early; those that come while a
     step runs are not lost.
+
+    Woken by its poll alone it may wait a moment: for the next ``gap`` (see `Gaps.wait`), once.
     """
 
     def __init__(
@@ -35,8 +38,9 @@ class Loop:
         wakeups: Wakeups,
         topics: tuple[str, ...],
         poll: float,
+        gap: Callable[[float], float] = no_gap,
     ) -> None:
-        self.name = name
+        self.name, self._gap = name, gap
         self._step, self._wakeups, self._topics, self._poll = step, wakeups, topics, poll
         self._task: asyncio.Task[None] | None = None
         self.errors = 0
@@ -73,15 +77,21 @@ class Loop:
                     self._log(error, failures)
                     await asyncio.sleep(wanted)
                     continue
-                pause = self._poll if wanted is None else min(max(wanted, 0.0), self._poll)
-                if pause > 0:
-                    self.wakes_at = asyncio.get_running_loop().time() + pause
-                    await listener.wait(pause)
-                    self.wakes_at = float("-inf")
-                else:
-                    await asyncio.sleep(0)
+                await self._rest(listener, wanted)
         finally:
             listener.close()
+
+    async def _rest(self, listener: Listener, wanted: float | None) -> None:
+        pause = self._poll if wanted is None else min(max(wanted, 0.0), self._poll)
+        if pause <= 0:
+            await asyncio.sleep(0)
+            return
+        time = asyncio.get_running_loop().time
+        self.wakes_at = time() + pause
+        notified = await listener.wait(pause)
+        if wanted is None and not notified and (more := self._gap(time())) > 0:
+            await listener.wait(more)
+        self.wakes_at = float("-inf")
 
     def _log(self, error: Exception, failures: int) -> None:
         if isinstance(error, StoreUnavailableError | BusUnavailableError):

@@ -16,6 +16,7 @@ from mainspring.engine.announcing import announce_handlers, tell_failed
 from mainspring.engine.children import Children
 from mainspring.engine.claims import Claims
 from mainspring.engine.executor import Attempt, Stop
+from mainspring.engine.gaps import no_gap
 from mainspring.engine.heartbeat import Held, renew
 from mainspring.engine.registry import JobHandlerRegistry
 from mainspring.engine.service import Loop
@@ -59,6 +60,7 @@ class Worker:
         version: str = "",
         threads: Callable[[asyncio.AbstractEventLoop], Threads] = Threads,
         children: Callable[[], Children] = Children,
+        gap: Callable[[float], float] = no_gap,
     ) -> None:
         self.id, self.settings, self.stats = worker_id, settings or WorkerSettings(), WorkerStats()
         self._store, self._registry, self._wakeups, self._random = store, registry, wakeups, random
@@ -90,8 +92,9 @@ class Worker:
         #: Called in the loop as an attempt starts, and as its handler ends: before that is recorded.
         self.on_attempt: Callable[[Attempt], None] | None = None
         self.on_end: Callable[[Attempt, Outcome], None] | None = None
-        self._claims = Claims(self, store, registry, wakeups, self._transport)
-        self._flushes = Loop("flush", self._flush, wakeups=wakeups, topics=(), poll=self.settings.flush.total_seconds())
+        self._claims = Claims(self, store, registry, wakeups, self._transport, gap)
+        flush = self.settings.flush.total_seconds()
+        self._flushes = Loop("flush", self._flush, wakeups=wakeups, topics=(), poll=flush, gap=gap)
 
     # -- life ----------------------------------------------------------------------------------------------------
 

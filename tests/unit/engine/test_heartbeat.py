@@ -35,3 +35,28 @@ async def test_a_loop_that_does_not_answer_is_named_until_it_does(monkeypatch) -
     assert watch.blocked is not None
     await asyncio.sleep(0)
     assert watch.blocked is None
+
+
+def beaten(monkeypatch, *, asked_for: bool) -> list[float]:
+    """Return for how long the thread has rested before its first beat."""
+    at, rests = [0.0], list[float]()
+    watch = watchdog(monkeypatch, at)
+
+    def rest(thread: HeartbeatThread, seconds: float) -> bool:
+        rests.append(seconds)
+        at[0] += seconds
+        return asked_for
+
+    monkeypatch.setattr(HeartbeatThread, "_rest", rest)
+    monkeypatch.setattr(HeartbeatThread, "_beat", lambda thread: setattr(thread, "_stopped", True))
+    watch._gap = lambda now: 0.07
+    watch._run()
+    return rests
+
+
+async def test_a_beat_nobody_asked_for_waits_for_a_gap(monkeypatch) -> None:
+    assert beaten(monkeypatch, asked_for=False) == [1.0, 0.07]
+
+
+async def test_a_beat_that_was_asked_for_comes_at_once(monkeypatch) -> None:
+    assert beaten(monkeypatch, asked_for=True) == [1.0]

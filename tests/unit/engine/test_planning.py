@@ -68,7 +68,7 @@ class Desk:
         while asyncio.get_running_loop().time() < ends:
             wait = await self.planning.step()
             await self.store.write(ended)
-            self.planning.foresight._free_from = 0.0
+            self.planning.gaps._free_from = 0.0
             await self.planning.foresight.step()
             assert wait is not None
             await asyncio.sleep(wait)
