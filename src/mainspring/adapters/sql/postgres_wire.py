@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Any
 
 import psycopg
@@ -27,6 +28,9 @@ from mainspring.errors import ConflictError, StoreError
 
 #: How long before an instant work is begun that is committed at it: nobody else waits meanwhile.
 LEAD = timedelta(milliseconds=15)
+
+#: Seconds within which the server is not asked once more what time it is: that may take as long.
+_TRIP = 0.001
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BEGIN, _SNAPSHOT = Message(b"BEGIN"), Message(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -56,6 +60,7 @@ class Wire:
         self._made = [f"set_config('{name}', '{value}', true)" for name, value in settings.items()]
         clock = f"SELECT {', '.join([_CLOCK, *self._made])}".encode()
         self._clock = Message(clock, kept=True, heard=self._set_now)
+        self._clock_again = Message(f"SELECT {MICROS}".encode(), kept=True, heard=self._hear_clock)
         self._connection: sa.Connection | None = None
         self._pipeline: Pipeline
         self._first: list[Message] = []
@@ -66,13 +71,13 @@ class Wire:
         self._now: datetime | None = None
         # Work that is done ahead of its instant: that instant, and when it comes by this process's clock.
         self._at: datetime | None = None
-        self._comes = 0.0
+        self._comes = inf
 
     # -- one transaction -----------------------------------------------------------------------------------------
 
     def begin(self, *, reading: bool, at: datetime | None = None) -> None:
         """Begin a transaction with whatever is asked first; as if ``at`` an instant, where one is given."""
-        self._at, self._comes = at, 0.0
+        self._at, self._comes = at, inf
         self._first = [_SNAPSHOT if reading else _BEGIN, self._clock if at is None else self._clock_set(at)]
         self._waiting, self._under_way = [*self._first], []
         self._begun, self._now = False, None
@@ -88,6 +93,9 @@ class Wire:
         if self._at is None:
             return
         self.open()  # what was put is done, and the server's clock known
+        if self._comes - monotonic() > _TRIP:
+            self._waiting.append(self._clock_again)
+            self._say()
         wait(lambda: self._comes - monotonic(), LEAD)
 
     @property
@@ -223,9 +231,14 @@ class Wire:
 
     def _set_at(self, answer: PGresult) -> None:
         self._set_now(answer)
-        # The server read its clock before: by its own clock the instant has come then at the latest.
-        ahead = int(answer.get_value(0, 0) or 0) - int(answer.get_value(0, 1) or 0)
-        self._comes = monotonic() + ahead / 1_000_000
+        self._hear_clock(answer, column=1)
+
+    def _hear_clock(self, answer: PGresult, column: int = 0) -> None:
+        assert self._at is not None, "only who waits for an instant asks"
+        # The server read its clock before: by that clock the instant has come then at the latest. The quickest answer
+        # tells best, and that to BEGIN, of a server process that has slept, is not.
+        ahead = micros(self._at) - int(answer.get_value(0, column) or 0)
+        self._comes = min(self._comes, monotonic() + ahead / 1_000_000)
 
     # -- the connection ------------------------------------------------------------------------------------------
 
