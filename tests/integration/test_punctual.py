@@ -14,6 +14,7 @@ import pytest
 
 from mainspring.adapters.memory.bus import InProcessBus
 from mainspring.adapters.memory.wakeups import InProcessWakeups
+from mainspring.adapters.sql.line import Line
 from mainspring.adapters.sql.postgres import PostgresSettings, PostgresStore
 from mainspring.adapters.sql.store import SqlStore
 from mainspring.adapters.system import SystemClock, system_random
@@ -149,6 +150,28 @@ async def test_on_sqlite_it_makes_way_for_whoever_comes_to_write(manual: tuple[S
     await asyncio.sleep(0)  # it has submitted its work
     go_on.set()
     assert (await early, await other) == (None, None)
+
+
+async def test_on_sqlite_others_write_before_it_is_begun(
+    manual: tuple[SqlStore, ManualClock], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, clock = manual
+    begun, instant, lull = list[datetime](), clock.now() + 1.5 * store.lead, Line.lull
+    # Until it is begun whoever comes is waited for, and not the machine's time.
+    monkeypatch.setattr(Line, "lull", lambda line, thread, seconds: lull(line, thread, seconds if begun else 60))
+
+    def work(tx: Tx) -> str | None:
+        begun.append(clock.now())
+        clock.set(instant)
+        return tx.platforms.note("kept")
+
+    early = asyncio.create_task(store.write_at(instant, work))
+    await asyncio.sleep(0)  # it has been handed over
+    nearly = instant - 2 * MILLISECOND
+    await store.write(keeps("first"))
+    await store.write(keeps("second", then=lambda: clock.set(nearly)))
+    assert await early == "second"
+    assert begun == [nearly]
 
 
 async def test_on_sqlite_it_makes_way_for_who_waits_already(manual: tuple[SqlStore, ManualClock]) -> None:

@@ -22,6 +22,7 @@ import sqlalchemy as sa
 
 from mainspring.adapters.sql.schema import HEAD, REVISIONS, VERSION_TABLE, alembic_config
 from mainspring.adapters.sql.sqlite import database_path
+from mainspring.adapters.sql.sqlite_threads import Writer
 from mainspring.adapters.sql.store import SqlStore
 from mainspring.adapters.sql.tables import metadata
 from mainspring.adapters.system import SystemClock, system_random
@@ -31,6 +32,7 @@ from mainspring.model.job import JobCursor
 from mainspring.ports.store import Claimable, ExecutionQuery, Tx
 from tests.contracts.store_rows import MINUTE, PLATFORM, an_execution, new_id
 from tests.integration.counted_wakeups import CountedWakeups, all_told
+from tests.waiting import auntil
 
 HEADER = """
 import asyncio, sys
@@ -566,6 +568,19 @@ async def test_opening_works_after_it_has_failed(tmp_path: Path) -> None:
     await store.open()
     assert await store.write(lambda tx: 3) == 3
     await store.close()
+
+
+async def test_a_log_that_was_copied_in_a_pause_is_written_over(database: Path, store: SqlStore) -> None:
+    store.become_engine()
+    log, before = database.with_name("jobs.db-wal"), database.stat().st_mtime_ns
+    for number in range(Writer.COMMITS):
+        await store.write(note("again", str(number)))
+    grown = log.stat().st_size
+    # Nothing but copying the log changes the file itself.
+    await auntil("the log is copied", lambda: database.stat().st_mtime_ns != before)
+    for number in range(Writer.COMMITS // 2):
+        await store.write(note("again", str(number)))
+    assert log.stat().st_size == grown
 
 
 async def test_only_its_owner_may_read_a_new_database(database: Path, store: SqlStore) -> None:

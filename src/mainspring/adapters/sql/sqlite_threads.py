@@ -34,8 +34,10 @@ logger = logging.getLogger("mainspring")
 GROUP = 256
 #: Seconds before its instant from which on work that is done ahead of it gives way to nobody: a commit takes as long.
 LAST = 0.001
-#: How long before an instant work is begun that is committed at it. Other processes wait so long to write.
-LEAD = timedelta(milliseconds=5)
+#: Seconds before its instant at which such work is begun: other processes wait so long to write.
+BEGIN = 0.005
+#: How long before an instant work is best handed over that is committed at it: late timers and threads have the rest.
+LEAD = timedelta(milliseconds=10)
 
 #: Runs a call's work on a connection; returns its result and what to do once it has committed.
 Runner = Callable[[sa.Connection, Call], tuple[Any, Aftermath]]
@@ -89,12 +91,13 @@ class Writer(ConnectionThread):
     """Runs works that write, those that wait together in one transaction.
 
     Only the engine of a file may checkpoint it (``checkpoints``): it copies the log into the file whenever that has
-    grown to `PAGES`, and earlier, once there was a pause after `COMMITS` commits, so that busy times rarely have to.
+    grown to `PAGES`, and earlier, once there was a pause after `COMMITS` commits, so that busy times rarely have to. A
+    log that was copied is written over, which a disk does sooner than it makes a file longer.
     """
 
     PAGES = 4000  # 16 MB
-    COMMITS = 256
-    PAUSE = 1.0
+    COMMITS = 128
+    PAUSE = 0.2
 
     def __init__(
         self,
@@ -116,15 +119,26 @@ class Writer(ConnectionThread):
 
     def serve(self, connection: sa.Connection, driver: sqlite3.Connection) -> None:
         while (first := self._next(driver)) is not None:
-            group = [call for call in (first, *self._line.take_more(GROUP - 1)) if not call.future.cancelled()]
+            if first.at is not None:
+                self._write_others(connection, driver, first.at)
+            self._write_group(connection, driver, [first, *self._line.take_more(GROUP - 1)])
             del first
-            if len(group) > 1:
-                group = self._without_early(group)
-            if group:
-                self._write(connection, driver, group)
-            del group
         if self.checkpoints:
             self._checkpoint(driver)
+
+    def _write_others(self, connection: sa.Connection, driver: sqlite3.Connection, instant: datetime) -> None:
+        """Let others write until it is time to begin what is committed at an instant."""
+        while (left := self._left(instant)) > BEGIN and is_near(left, LEAD):
+            if self._line.lull(self, left - BEGIN) or not (others := self._line.take_more(GROUP)):
+                return
+            self._write_group(connection, driver, others)
+
+    def _write_group(self, connection: sa.Connection, driver: sqlite3.Connection, calls: Sequence[Call]) -> None:
+        group = [call for call in calls if not call.future.cancelled()]
+        if len(group) > 1:
+            group = self._without_early(group)
+        if group:
+            self._write(connection, driver, group)
 
     def _next(self, driver: sqlite3.Connection) -> Call | None:
         if self.checkpoints and not self._by_itself:
