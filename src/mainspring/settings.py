@@ -6,10 +6,8 @@ The only module that reads the environment or a settings file.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import os
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -17,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mainspring.errors import SettingsError, ValidationError
+from mainspring.model.nearest import nearest
 from mainspring.model.wire import NAME
 
 if TYPE_CHECKING:
@@ -158,7 +157,7 @@ def load_settings(*, environ: Mapping[str, str] | None = None, file: Path | None
     origin = dict.fromkeys(fields, "default")
     for name, value, source in [*_from_file(environ, file), *_from_environ(environ, fields), *_from_arguments(given)]:
         if name not in fields:
-            near = difflib.get_close_matches(name, fields, n=1)
+            near = nearest(name, fields)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise SettingsError(f"{source}: unknown setting {name!r}.{hint}")
         values[name] = _typed(name, value, fields[name].default, source)
@@ -251,7 +250,7 @@ def unread(environ: Mapping[str, str] | None = None) -> dict[str, str | None]:
     known = [f"{PREFIX}{f.name.upper()}" for f in dataclasses.fields(Settings) if f.name != "origin"]
     ours = [key for key in environ if key.startswith(PREFIX) and not key.startswith(_HELD)]
     others = [key for key in ours if key not in (*known, *_READ_ELSEWHERE)]
-    return {key: next(iter(difflib.get_close_matches(key, known, n=1)), None) for key in others}
+    return {key: next(iter(nearest(key, known)), None) for key in others}
 
 
 def parse_queues(text: str) -> dict[str, int]:
@@ -291,6 +290,8 @@ def _from_file(environ: Mapping[str, str], file: Path | None) -> list[tuple[str,
         if file is not None or f"{PREFIX}CONFIG" in environ:
             raise SettingsError(f"{path}: no such file")
         return []
+    import tomllib  # only here: many processes have no such file
+
     try:
         return [(name, value, str(path)) for name, value in tomllib.loads(path.read_text("utf-8")).items()]
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -18,8 +18,9 @@ import pytest
 import sqlalchemy as sa
 
 from mainspring.adapters.sql.postgres import PostgresStore, driver_url
-from mainspring.adapters.sql.schema import HEAD, prepare_sqlite
+from mainspring.adapters.sql.schema import HEAD
 from mainspring.adapters.sql.sqlite import SqliteSettings
+from mainspring.adapters.sql.sqlite_schema import prepare_sqlite
 from mainspring.errors import SchemaError, StoreUnavailableError
 from tests import servers
 from tests.integration import first_schema
@@ -198,7 +199,7 @@ DYING = """
 
     import sqlalchemy as sa
 
-    from mainspring.adapters.sql.schema import prepare_sqlite
+    from mainspring.adapters.sql.sqlite_schema import prepare_sqlite
     from mainspring.adapters.sql.sqlite import SqliteSettings
 
     seen, last = 0, int(sys.argv[2])

@@ -6,7 +6,6 @@ answered without telling anything.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import ipaddress
 from collections.abc import Callable, Coroutine, Mapping
@@ -25,6 +24,7 @@ from mainspring.control.keys import identify, used
 from mainspring.control.platforms import existing_platform
 from mainspring.errors import ForbiddenError, MainspringError, NotFoundError, UnauthorizedError
 from mainspring.model.access import SCOPES, ApiKey
+from mainspring.model.nearest import nearest
 from mainspring.model.trace import enter, read_header
 from mainspring.model.wire import NAME
 from mainspring.ports.store import Store
@@ -197,7 +197,7 @@ class GuardedRoute(APIRoute):
             seen.add(name)
             if name not in self.known_parameters:
                 known = ", ".join(sorted(self.known_parameters)) or "none"
-                near = difflib.get_close_matches(name[:60], self.known_parameters, n=1)
+                near = nearest(name[:60], self.known_parameters)
                 meant = f", did you mean {near[0]!r}?" if near else ""
                 raise ApiError(400, "unknown_parameter", f"{name[:60]!r}{meant}; known: {known}", field=name[:60])
 

@@ -8,7 +8,6 @@ which binds tighter, so neither does. What a tree means is in `matches` for valu
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from enum import StrEnum
 from typing import Any
 
 from mainspring.errors import FilterError
+from mainspring.model.nearest import nearest
 
 LENGTH_LIMIT, DEPTH_LIMIT, TERM_LIMIT, PATH_LIMIT = 4_000, 16, 100, 8
 
@@ -226,7 +226,7 @@ class _Parser:
         first, *path = name.split(".")
         field = self._fields.get(first)
         if field is None or field.kind is not Kind.MAP or not path:
-            near = difflib.get_close_matches(name, list(self._fields), n=1)
+            near = nearest(name, self._fields)
             fix = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(self._fields)}"
             raise self._error(f"there is no field {name[:60]!r}", at=at, fix=fix, code="filter_field_unknown")
         if len(path) > PATH_LIMIT:

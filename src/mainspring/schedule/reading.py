@@ -5,12 +5,12 @@ Every error says which field, what was found and how to mend it. Booleans are no
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Mapping
 from enum import Enum
 from typing import Any, TypeVar
 
 from mainspring.errors import ScheduleError
+from mainspring.model.nearest import nearest
 from mainspring.schedule.instants import describe
 
 _Choice = TypeVar("_Choice", bound=Enum)
@@ -96,6 +96,6 @@ def refuse_unknown(spec: Mapping[str, Any], known: Collection[str], *, within: s
     for key in spec:
         if key in known:
             continue
-        near = difflib.get_close_matches(key[:64], known, n=1, cutoff=0.6)
+        near = nearest(key[:64], known)
         fix = f'Did you mean "{near[0]}"?' if near else f"Known here: {', '.join(sorted(known))}."
         raise ScheduleError(f"{within}{key[:64]}", key, "unknown field", fix)

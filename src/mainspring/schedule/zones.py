@@ -10,7 +10,6 @@ Instants are whole seconds here (clock changes fall on whole seconds), wall time
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -21,6 +20,7 @@ from zoneinfo import ZoneInfo
 import tzdata  # type: ignore[import-untyped]  # the wheel ships no type information
 
 from mainspring.errors import ScheduleError
+from mainspring.model.nearest import nearest
 from mainspring.schedule.instants import DAY, describe, from_wall
 
 _BLOCK_BITS = 25
@@ -262,7 +262,7 @@ def _advice(name: object) -> str:
     if bare in by_lower:
         return f'Use "{by_lower[bare]}".'
     near = [known for known in by_lower if known.rpartition("/")[2] == bare.rpartition("/")[2]]
-    near = near[:3] or difflib.get_close_matches(bare, by_lower, n=3, cutoff=0.7)
+    near = near[:3] or nearest(bare, by_lower, most=3, likeness=0.7)
     return "Use " + " or ".join(f'"{by_lower[known]}"' for known in near) + "." if near else general
 
 

@@ -2,29 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 import sqlalchemy as sa
 
 from mainspring.errors import MainspringError, StoreError, StoreUnavailableError
-
-#: Primary codes of what passes without anybody mending the data: locks, a full disk, a lost volume, a missing right.
-_PASSING = {
-    sqlite3.SQLITE_BUSY: "the database is locked by another process",
-    sqlite3.SQLITE_LOCKED: "the database is locked",
-    sqlite3.SQLITE_FULL: "the disk is full",
-    sqlite3.SQLITE_IOERR: "the disk failed",
-    sqlite3.SQLITE_CANTOPEN: "the database file cannot be opened",
-    sqlite3.SQLITE_READONLY: "the database file is read-only",
-    sqlite3.SQLITE_PERM: "the database file may not be used",
-    sqlite3.SQLITE_NOMEM: "memory ran out",
-    sqlite3.SQLITE_INTERRUPT: "the statement was interrupted",
-    sqlite3.SQLITE_PROTOCOL: "the database is locked",
-}
-_DAMAGED = {
-    sqlite3.SQLITE_CORRUPT: "the database file is damaged: restore it from a backup",
-    sqlite3.SQLITE_NOTADB: "the file is not a SQLite database",
-}
 
 
 def translated(error: BaseException, *, reading: bool = False) -> BaseException:
@@ -34,9 +14,11 @@ def translated(error: BaseException, *, reading: bool = False) -> BaseException:
     """
     if isinstance(error, sa.exc.StatementError) and isinstance(error.orig, MainspringError):
         return error.orig  # raised where a value was made ready for the database
-    driver = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-    if isinstance(driver, sqlite3.Error):
-        ours = _of_sqlite(driver, reading)
+    driver = (error.orig or error) if isinstance(error, sa.exc.DBAPIError) else error
+    if any(kind.__module__ == "sqlite3" for kind in type(driver).__mro__):
+        from mainspring.adapters.sql import sqlite_failures  # its driver is loaded where it raises
+
+        ours = sqlite_failures.ours(driver, reading)
     elif isinstance(error, sa.exc.DBAPIError):
         ours = _of_postgres(error, reading)
     elif isinstance(error, sa.exc.TimeoutError):
@@ -49,23 +31,6 @@ def translated(error: BaseException, *, reading: bool = False) -> BaseException:
         return error
     ours.__cause__ = error
     return ours
-
-
-def code_of(error: BaseException) -> int | None:
-    """Return SQLite's primary code of an error, None where it has none."""
-    code: int | None = getattr(error, "sqlite_errorcode", None)
-    return None if code is None else code & 0xFF
-
-
-def _of_sqlite(error: sqlite3.Error, reading: bool) -> StoreError:
-    code = code_of(error)
-    if reading and code == sqlite3.SQLITE_READONLY:
-        return StoreError("work given to read() tried to write")
-    if code in _PASSING:
-        return StoreUnavailableError(f"{_PASSING[code]} (SQLite: {error})")
-    if code in _DAMAGED:
-        return StoreError(f"{_DAMAGED[code]} (SQLite: {error})")
-    return StoreError(f"SQLite: {error}")
 
 
 #: Classes and codes of SQLSTATE that pass by themselves: no connection, no resources, shutting down, a limit of time.

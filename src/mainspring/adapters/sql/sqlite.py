@@ -12,7 +12,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mainspring.adapters.sql.failures import code_of, translated
+from mainspring.adapters.sql.failures import translated
+from mainspring.adapters.sql.sqlite_failures import code_of
 from mainspring.errors import SchemaError, StoreUnavailableError, ValidationError
 
 #: RETURNING came with 3.35; RHEL 9 still links its Python to 3.34.

@@ -19,9 +19,9 @@ from mainspring.adapters.sql.companions import Waiting
 from mainspring.adapters.sql.engine_lock import EngineLock
 from mainspring.adapters.sql.failures import translated
 from mainspring.adapters.sql.line import Call, Line
-from mainspring.adapters.sql.schema import prepare_sqlite, sqlite_revision
 from mainspring.adapters.sql.session import SqliteSession
 from mainspring.adapters.sql.sqlite import SqliteSettings, connections, database_path
+from mainspring.adapters.sql.sqlite_schema import prepare_sqlite, sqlite_revision
 from mainspring.adapters.sql.sqlite_threads import LEAD, Reader, Writer
 from mainspring.adapters.sql.statements import Statements
 from mainspring.adapters.sql.tx import SqlTx

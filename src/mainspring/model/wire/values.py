@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from mainspring.errors import ValidationError
+from mainspring.model.nearest import nearest
 
 NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}")
 HANDLER = re.compile(r"[a-zA-Z0-9_<][a-zA-Z0-9._:<>/@-]{0,254}")
@@ -47,6 +47,6 @@ def refuse_unknown(fields: Iterable[str], known: Collection[str], where: str = "
     """Raise `ValidationError` for the first field that is not known, naming the nearest that is."""
     for name in fields:
         if name not in known:
-            near = difflib.get_close_matches(str(name), known, n=1)
+            near = nearest(str(name), known)
             hint = f"Did you mean {near[0]!r}?" if near else f"Known fields: {', '.join(known)}"
             raise ValidationError("unknown field", field=f"{where}{name}"[:100], fix=hint)
