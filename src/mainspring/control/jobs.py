@@ -51,12 +51,11 @@ class JobService(PlatformService):
             rows = {name: announced(tx, self.platform_id, name) for name in {_handler_of(one) for one in several}}
             # Without a schema there is but the size to check, and that is done as a job is made.
             checks = {name: payload_check(row) for name, row in rows.items() if row is not None and row.schema}
-            reader, definitions = DefinitionReader(), []
-            for one in several:
-                handler = _handler_of(one)
-                definitions.append(reader.read(with_defaults(rows[handler], one)))
+            reader = DefinitionReader()
+            definitions = [reader.read(with_defaults(rows[_handler_of(one)], one)) for one in several]
+            for (handler, _), one in {(one.handler, id(one.payload)): one for one in definitions}.items():
                 if handler in checks:
-                    checks[handler](definitions[-1].payload)
+                    checks[handler](one.payload)
             return jobs.create_jobs(tx, self.platform_id, definitions, actor=self._actor)
 
         return await self._change("job.create", f"{len(several)} jobs", work, after=_all_defined)

@@ -51,6 +51,17 @@ def test_what_is_each_one_s_own_is_checked_each_time(wrong: dict[str, Any]) -> N
         reader.read({**WHOLE, **wrong})
 
 
+def test_a_payload_that_several_were_given_is_read_once_and_not_the_giver_s_any_more() -> None:
+    reader, given, other = DefinitionReader(), {"to": "ada"}, {"to": "bob"}
+    payloads = [
+        reader.read({**WHOLE, "name": f"job-{number}", "payload": one}).payload
+        for number, one in enumerate([other, given, given, other, given])
+    ]
+    given["to"] = "eve"
+    assert payloads == [{"to": "bob"}, {"to": "ada"}, {"to": "ada"}, {"to": "bob"}, {"to": "ada"}]
+    assert payloads[1] is payloads[2]
+
+
 @given(st.lists(st.tuples(st.text(min_size=1, max_size=3), values), min_size=1, max_size=6), st.booleans())
 def test_each_is_written_as_by_itself(several: list[tuple[str, Any]], at_once: bool) -> None:
     reader = DefinitionReader()

@@ -18,7 +18,7 @@ from mainspring.model.events import EventType
 from mainspring.model.execution import Status
 from mainspring.model.job import JobStatus
 from mainspring.model.node import Limit
-from mainspring.model.wire import definition_from_wire
+from mainspring.model.wire import DefinitionReader, definition_from_wire
 from mainspring.moves.jobs import archive_job, create_jobs, pause_job, put_job, resume_due, resume_job, update_job
 from tests.unit.moves.conftest import START, Bench
 
@@ -55,6 +55,16 @@ def test_several_jobs_are_created_in_the_order_given_and_each_is_announced(bench
     assert [
         e.data["job"] for e in bench.do(lambda tx: tx.outbox.unpublished(9)) if e.type == EventType.JOB_CREATED
     ] == ["b", "a"]
+
+
+@pytest.mark.parametrize("payload", [{"text": "x" * 300_000}, {"text": float("nan")}])
+def test_of_several_jobs_each_payload_is_checked_also_where_others_share_one(bench, payload):
+    good = {"name": "a", "type": "manual", "handler": "h", "payload": {"text": "x"}}
+    reader = DefinitionReader()
+    three = [reader.read(one) for one in (good, {**good, "name": "b", "payload": payload}, {**good, "name": "c"})]
+    with pytest.raises((LimitExceededError, ValidationError), match="payload"):
+        bench.do(lambda tx: create_jobs(tx, "default", three))
+    assert bench.do(lambda tx: tx.jobs.find("default")) == []
 
 
 def test_of_several_jobs_none_is_created_where_one_cannot_be(bench):

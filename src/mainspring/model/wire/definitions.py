@@ -144,8 +144,14 @@ def definition_from_wire(fields: Mapping[str, Any]) -> JobDefinition:
     return definition
 
 
+#: The payload of a job that names none: one and the same.
+_NONE: Mapping[str, Any] = {}
+
+
 class DefinitionReader:
     """`definition_from_wire` for the jobs of one call: what they share besides name and payload is read once.
+
+    A payload that is the very object the job before was given is read once as well, and shared.
 
     >>> reader = DefinitionReader()
     >>> job = {"type": "manual", "handler": "tidy"}
@@ -155,18 +161,23 @@ class DefinitionReader:
 
     def __init__(self) -> None:
         self._read: dict[str, JobDefinition] = {}
+        self._given: Any = _NONE
+        self._payload: Mapping[str, Any] = {}
 
     def read(self, fields: Mapping[str, Any]) -> JobDefinition:
         """Read one definition. Raises `ValidationError` as for each by itself."""
         # Its repr, because 1, 1.0 and True are equal, and only one of them may be right.
         alike = dict(fields)
-        own, payload = alike.pop("name", None), alike.pop("payload", {})
+        own, payload = alike.pop("name", None), alike.pop("payload", _NONE)
         key = repr(alike)
         found = self._read.get(key)
         if found is None or own is None:
             found = self._read[key] = definition_from_wire(fields)
             return found
-        return found.changed(name=name(own, "name"), payload=mapping(payload, "payload"))
+        if payload is not self._given:
+            self._payload = mapping(payload, "payload")
+            self._given = payload
+        return found.changed(name=name(own, "name"), payload=self._payload)
 
 
 def _members(kind: type[StrEnum]) -> Callable[[Any], Any]:

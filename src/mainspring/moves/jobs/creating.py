@@ -29,6 +29,8 @@ def create_jobs(tx: Tx, platform_id: str, definitions: Sequence[JobDefinition], 
     Raises `ConflictError` for a name that is taken or given twice, and `ValidationError`.
     """
     _refuse_taken(tx, platform_id, [definition.name for definition in definitions])
+    for payload in {id(definition.payload): definition.payload for definition in definitions}.values():
+        encoded_size(payload)  # once where one is that of many jobs
     check_room(tx, platform_id, len(definitions))
     created = _stored(tx, platform_id, definitions, actor)
     for begin in range(0, len(created), AT_ONCE):
@@ -59,7 +61,6 @@ def _refuse_taken(tx: Tx, platform_id: str, names: Sequence[str]) -> None:
 
 
 def _created(beginnings: Beginnings, new_id: str, definition: JobDefinition, known: Container[str]) -> Changed:
-    encoded_size(definition.payload)
     beginning = beginnings.of(new_id, definition)
     warnings = (*beginning.warnings, *surprises(definition, known))
     return Changed(beginning.job(new_id, definition), created=True, warnings=warnings)
