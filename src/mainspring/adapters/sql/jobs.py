@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from mainspring.adapters.sql.batches import Field, Packed, cells, pack, shape
-from mainspring.adapters.sql.dialect import Dialect
+from mainspring.adapters.sql.dialect import ROWS, Dialect
 from mainspring.adapters.sql.session import SqlTable, bounded_count
 from mainspring.adapters.sql.tables import (
     archived_job,
@@ -35,7 +35,12 @@ _JOB, _STATS = shape(Job, jobs), shape(JobStats, job_stats)
 _j, _r = jobs.c, job_revisions.c
 
 _FIELDS = (*_JOB.fields, *(Field(name, _j[name].type) for name in ("name", "type", "handler")))
-_CURSOR = ("cursor_at", "next_run_at", "cursor_wall", "tzdb_version")
+_WITHOUT = (
+    Field("job_id", _j.id.type),
+    Field("made", _j.scheduled_count.type),
+    *(Field(name, _j[name].type) for name in ("cursor_at", "next_run_at", "cursor_wall", "tzdb_version")),
+)
+_WITH_STATUS = (*_WITHOUT, *(Field(name, _j[name].type) for name in ("status", "status_reason")))
 
 _BY_ID = _JOB.select.where(_j.id == bindparam("job"), _j.platform_id == bindparam("platform"))
 _BY_NAME = _JOB.select.where(_j.platform_id == bindparam("platform"), _j.name == bindparam("name"), kept_job)
@@ -45,8 +50,10 @@ _ARCHIVED = (
     .limit(1)
 )
 _LOCKED = {statement: statement.with_for_update() for statement in (_BY_ID, _BY_NAME, _ARCHIVED)}
-# All of a job that planning changes or an edit has to, without what takes long to read.
-_SEEN = tuple(name for name in _JOB.names if name != "definition")
+# What planning changes of an active job, and what every edit has to: by these it is known again. The rest takes long to
+# read, or never changes, or is the same for all that are active.
+_SEEN = ("id", "revision", "updated_at", "cursor_at", "next_run_at", "cursor_wall", "tzdb_version", "scheduled_count")
+_SEEN += ("status_reason",)
 _seen = attrgetter(*_SEEN)
 _UPCOMING = (
     sa.select(*(_j[name] for name in _SEEN))
@@ -210,18 +217,10 @@ class SqlJobTable(SqlTable):
     def advance(self, cursors: Sequence[JobCursor]) -> None:
         going_on = [c for c in cursors if c.status is JobStatus.ACTIVE and c.status_reason is None]
         # A status that stays need not be written, and then most indexes need not be touched.
-        left = set(self._advance(going_on, with_status=False))
-        self._advance([c for c in cursors if c.job_id not in left], with_status=True)
-
-    def _advance(self, cursors: Sequence[JobCursor], *, with_status: bool) -> list[str]:
-        if not cursors:
-            return []
-        written = (*_CURSOR, *(("status", "status_reason") if with_status else ()))
-        fields = [Field("job_id", _j.id.type), Field("made", _j.scheduled_count.type)]
-        fields += [Field(name, _j[name].type) for name in written]
-        packed = pack(fields, list(map(attrgetter(*(field.name for field in fields)), cursors)))
-        statement = _advance(self._dialect, packed.shared, packed.varying, with_status)
-        return list(self._run(statement, packed.parameters).scalars())
+        left = set(self._run(*_advancing(self._dialect, going_on, with_status=False)).scalars()) if going_on else set()
+        others = [c for c in cursors if c.job_id not in left]
+        if others:
+            self._session.put(*_advancing(self._dialect, others, with_status=True))
 
     def event_jobs(self, platform_id: str) -> list[Job]:
         return _JOB.rows(self._all(_EVENT_JOBS, platform=platform_id))
@@ -332,19 +331,35 @@ def _stats_of(dialect: Dialect, lock: bool) -> Any:
     return wanted.order_by(job_stats.c.job_id).with_for_update() if lock else wanted
 
 
+def _advancing(dialect: Dialect, cursors: Sequence[JobCursor], *, with_status: bool) -> tuple[Any, dict[str, Any]]:
+    """Return the UPDATE that moves cursors; one that leaves the status alone tells which it was right for."""
+    fields = _WITH_STATUS if with_status else _WITHOUT
+    packed = pack(fields, list(map(attrgetter(*(field.name for field in fields)), cursors)))
+    if packed.varying == fields[:1]:
+        # All move alike, as jobs do that were to run once: their ids are all there is to say of each.
+        parameters = packed.parameters | {ROWS: to_json([cursor.job_id for cursor in cursors])}
+        return _advance_alike(dialect, packed.shared, with_status), parameters
+    return _advance(dialect, packed.shared, packed.varying, with_status), packed.parameters
+
+
 @lru_cache(128)
 def _advance(dialect: Dialect, shared: tuple[Field, ...], varying: tuple[Field, ...], with_status: bool) -> Any:
     given = dict(cells(dialect, Packed(shared, varying, {})))
-    job_id, made = given.pop("job_id"), given.pop("made")
-    statement = (
-        jobs.update()
-        .where(dialect.same_key(_j.id, job_id), _j.cursor_at <= given["cursor_at"])
-        .values({_j.scheduled_count: _j.scheduled_count + made, **{_j[name]: value for name, value in given.items()}})
-        .returning(_j.id)
-    )
-    if not with_status:
-        statement = statement.where(is_(_j.status, "active"), _j.status_reason.is_(None))
-    return statement
+    return _advanced(dialect.same_key(_j.id, given.pop("job_id")), given, with_status)
+
+
+@lru_cache(32)
+def _advance_alike(dialect: Dialect, shared: tuple[Field, ...], with_status: bool) -> Any:
+    return _advanced(dialect.member(_j.id, ROWS), dict(cells(dialect, Packed(shared, (), {}))), with_status)
+
+
+def _advanced(these: Any, given: dict[str, Any], with_status: bool) -> Any:
+    made, cursor_at = given.pop("made"), given["cursor_at"]
+    values = {_j.scheduled_count: _j.scheduled_count + made, **{_j[name]: value for name, value in given.items()}}
+    statement = jobs.update().where(these, _j.cursor_at <= cursor_at).values(values)
+    if with_status:
+        return statement
+    return statement.where(is_(_j.status, "active"), _j.status_reason.is_(None)).returning(_j.id)
 
 
 def _may_be_id(text: str) -> bool:
