@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from operator import attrgetter
 
 from mainspring.model.dispatch import dispatch_of
 from mainspring.model.execution import Actor, Execution, Move, Status
@@ -107,7 +108,8 @@ def add_executions(tx: Tx, executions: Sequence[Execution]) -> list[Execution]:
     """Insert new executions, queued where they are due and no limit holds them; return them as stored."""
     now = tx.now
     admission = Admission(tx, {e.platform_id for e in executions if _may_be_queued(e, now)})
-    stored = [_placed(admission, e, now) for e in sorted(executions, key=lambda e: (-e.priority, e.id))]
+    in_turn = sorted(sorted(executions, key=attrgetter("id")), key=attrgetter("priority"), reverse=True)
+    stored = [_placed(admission, e, now) for e in in_turn]
     tx.executions.add(stored)
     tx.announce(dispatch_of(e) for e in stored if e.status is Status.QUEUED)
     admission.record()

@@ -79,19 +79,23 @@ def plan_due(
         for _, plan in plans:
             plan.executions[:] = [mark(execution) for execution in plan.executions]
     record(tx, plans)
-    for _, plan in plans:
-        for d in plan.decisions:
-            done.decided[d.decision] += d.count or 1
-        assert plan.cursor is not None
-        done.completed += plan.cursor.status is JobStatus.COMPLETED
-        done.more = done.more or (plan.cursor.next_run_at is not None and plan.cursor.next_run_at <= tx.now)
-    rows = Counter(d.decision for _, plan in plans for d in plan.decisions)
-    done.dispatched = sum(count for verdict, count in rows.items() if verdict.runs)
-    done.skipped = rows.total() - done.dispatched
+    _count(done, [plan for _, plan in plans], tx.now)
     if alone:
         tx.end_with_next()
     done.next_due_at = tx.jobs.next_due_at()
     return done
+
+
+def _count(done: Planned, plans: Sequence[Plan], now: datetime) -> None:
+    decisions = [decision for plan in plans for decision in plan.decisions]
+    cursors = [plan.cursor for plan in plans if plan.cursor is not None]
+    for decision in decisions:
+        done.decided[decision.decision] += decision.count or 1
+    rows = Counter([decision.decision for decision in decisions])
+    done.dispatched = sum(count for verdict, count in rows.items() if verdict.runs)
+    done.skipped = len(decisions) - done.dispatched
+    done.completed = sum([cursor.status is JobStatus.COMPLETED for cursor in cursors])
+    done.more = done.more or any([c.next_run_at is not None and c.next_run_at <= now for c in cursors])
 
 
 def _limited(tx: Tx, jobs: Iterable[Job]) -> bool:
@@ -193,12 +197,8 @@ def _completed_events(tx: Tx, completed: Sequence[tuple[Job, JobCursor]]) -> lis
     if not completed:
         return []
     alike = Event("", EventType.JOB_COMPLETED, "", tx.now)
-    return [
-        alike.changed(
-            id=event_id,
-            platform_id=job.platform_id,
-            subject=job.id,
-            data={"job": job.name, "job_id": job.id, "reason": cursor.status_reason},
-        )
+    rows = [
+        (event_id, job.platform_id, job.id, {"job": job.name, "job_id": job.id, "reason": cursor.status_reason})
         for event_id, (job, cursor) in zip(tx.new_ids(len(completed)), completed, strict=True)
     ]
+    return Event.sharing(vars(alike), ("id", "platform_id", "subject", "data"), rows)
