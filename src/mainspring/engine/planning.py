@@ -25,6 +25,8 @@ logger = logging.getLogger("mainspring")
 #: Most jobs decided in the first of several transactions: what is decided there starts while the next goes on. Each
 #: may then decide twice as many, up to ``batch_size``.
 FIRST = 50
+#: Largest transactions that what is foreseen to be due has to fill for starting to make way from the first of them on.
+MUCH = 4
 #: Seconds for which starting makes way in this process, while more is due than the largest transaction has decided.
 PRESSED = 2.0
 #: Seconds without anything due before an instant that planning is done ahead of: it keeps others from writing.
@@ -74,7 +76,7 @@ class Planning:
         self._batch_size, self._on_planned, self._tracing = batch_size, on_planned, tracing
         #: Decide nothing: the fleet is held.
         self.held = False
-        #: Whether more is due than has been decided, and since when although transactions are full.
+        #: Whether more is due than has been decided, and since when so much that transactions are full.
         self.behind = False
         self._full_since: float | None = None
         self._limit = min(FIRST, batch_size)
@@ -103,16 +105,21 @@ class Planning:
         try:
             planned, wait = await self._batch()
         finally:
-            self._take_note(planned)
             self.foresight.end(planned, wait)
+            self._take_note(planned)
         return wait
 
     def _take_note(self, planned: Planned | None) -> None:
         self.behind = planned is not None and planned.more
         if planned is None or not planned.more:
             self._full_since = None
-        elif self._full_since is None and planned.jobs >= self._batch_size:
+        elif self._full_since is None and (planned.jobs >= self._batch_size or self._much_more(planned)):
             self._full_since = _time()
+
+    def _much_more(self, planned: Planned) -> bool:
+        """Tell whether it is foreseen that far more is due than has been decided."""
+        much = MUCH * self._batch_size
+        return planned.now is not None and self.ahead.due(planned.now, much) == much
 
     async def _batch(self) -> tuple[Planned | None, float | None]:
         limit, asked, instant = self._limit, _time(), self._instant_ahead()

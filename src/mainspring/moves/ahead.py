@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
-from itertools import groupby
+from itertools import groupby, islice
 
 from mainspring.errors import MainspringError
 from mainspring.model.job import Job
@@ -80,6 +80,11 @@ class Ahead:
         if found is None or found.job is not job or not found.since <= now <= found.until:
             return None
         return found if found.zone == self._schedules.zone(tx, job) else None
+
+    def due(self, now: datetime, most: int) -> int:
+        """Return how many of the jobs that are known here are due, up to ``most``."""
+        jobs = list(self._jobs.values())
+        return sum(1 for _ in islice((job for job in jobs if job.next_run_at and job.next_run_at <= now), most))
 
     def soonest(self, limit: int) -> list[Foreseen]:
         """Return up to ``limit`` of what is foreseen for the instant that was looked at first."""

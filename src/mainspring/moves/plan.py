@@ -95,7 +95,7 @@ def _count(done: Planned, plans: Sequence[Plan], now: datetime) -> None:
     done.dispatched = sum(count for verdict, count in rows.items() if verdict.runs)
     done.skipped = len(decisions) - done.dispatched
     done.completed = sum([cursor.status is JobStatus.COMPLETED for cursor in cursors])
-    done.more = done.more or any([c.next_run_at is not None and c.next_run_at <= now for c in cursors])
+    done.more = done.more or any(c.next_run_at is not None and c.next_run_at <= now for c in cursors)
 
 
 def _limited(tx: Tx, jobs: Iterable[Job]) -> bool:

@@ -17,7 +17,7 @@ from mainspring.moves.enqueue import EnqueueRequest, enqueue
 from tests.unit.engine.test_dispatcher_and_worker import START, House, virtually
 
 
-async def with_due(house: House, jobs: int, *, batch_size: int) -> None:
+async def with_due(house: House, jobs: int, *, batch_size: int, foreseen: bool = False) -> None:
     """Let so many jobs be due now, of which nothing is decided yet."""
     await house.store.open()
     for number in range(jobs):
@@ -26,6 +26,8 @@ async def with_due(house: House, jobs: int, *, batch_size: int) -> None:
     house.dispatcher.planning = Planning(
         house.store, house.wakeups, house.schedules, batch_size=batch_size, who="d", on_planned=lambda planned: None
     )
+    if foreseen:
+        await house.store.read(lambda tx: house.dispatcher.planning.ahead.look(tx, jobs))
     await asyncio.sleep(1)
 
 
@@ -86,6 +88,28 @@ def test_starting_makes_no_way_for_what_the_first_small_transactions_decide():
         await with_due(house, 60, batch_size=500)
         await house.dispatcher.planning.step()
         assert (house.dispatcher.planning.behind, house.dispatcher.planning.pressed) == (True, False)
+
+    virtually(test)
+
+
+def test_starting_makes_way_from_the_first_transaction_on_where_far_more_is_foreseen_to_be_due():
+    async def test(house: House) -> None:
+        await with_due(house, 150, batch_size=10, foreseen=True)
+        planning = house.dispatcher.planning
+        planning._limit = 5
+        await planning.step()
+        assert (planning.behind, planning.pressed) == (True, True)
+
+    virtually(test)
+
+
+def test_starting_makes_no_way_where_what_is_foreseen_fills_few_transactions():
+    async def test(house: House) -> None:
+        await with_due(house, 4 * 10 + 4, batch_size=10, foreseen=True)
+        planning = house.dispatcher.planning
+        planning._limit = 5
+        await planning.step()
+        assert (planning.behind, planning.pressed) == (True, False)
 
     virtually(test)
 

@@ -52,8 +52,10 @@ _ARCHIVED = (
 _LOCKED = {statement: statement.with_for_update() for statement in (_BY_ID, _BY_NAME, _ARCHIVED)}
 # What planning changes of an active job, and what every edit has to: by these it is known again. The rest takes long to
 # read, or never changes, or is the same for all that are active.
-_SEEN = ("id", "revision", "updated_at", "cursor_at", "next_run_at", "cursor_wall", "tzdb_version", "scheduled_count")
-_SEEN += ("status_reason",)
+_SEEN = (
+    *("id", "revision", "updated_at", "status_reason", "scheduled_count"),
+    *("cursor_at", "next_run_at", "cursor_wall", "tzdb_version"),
+)
 _seen = attrgetter(*_SEEN)
 _UPCOMING = (
     sa.select(*(_j[name] for name in _SEEN))
