@@ -299,6 +299,23 @@ class JobContract:
         await store.write(lambda tx: tx.jobs.advance([back]))
         assert await get(store, job.id) == job
 
+    async def test_of_jobs_that_move_alike_each_that_is_not_further_already_moves(
+        self, store: Store, now: datetime
+    ) -> None:
+        names = ("a", "b", "c")
+        a, b, further = [
+            await add_job(store, a_job(now, name, cursor_at=at, next_run_at=now))
+            for name, at in zip(names, (now - MINUTE, now, now + SECOND), strict=True)
+        ]
+        done = [
+            JobCursor(job.id, now, None, None, "2026b", made=1, status=JobStatus.COMPLETED, status_reason="ran")
+            for job in (a, b, further)
+        ]
+        other = await add_job(store, a_job(now, "other", next_run_at=now))
+        await store.write(lambda tx: tx.jobs.advance(done))
+        assert [await get(store, job.id) for job in (a, b)] == [a.advanced(done[0]), b.advanced(done[1])]
+        assert [await get(store, job.id) for job in (further, other)] == [further, other]
+
     async def test_event_jobs_are_active_and_paused_ones_of_the_platform_by_name(
         self, store: Store, now: datetime
     ) -> None:

@@ -28,7 +28,10 @@ class Verdict(StrEnum):
     @property
     def runs(self) -> bool:
         """Whether the decision made an execution."""
-        return self in (Verdict.DISPATCHED, Verdict.BUFFERED, Verdict.BACKFILLED)
+        return self in _RUN
+
+
+_RUN = frozenset((Verdict.DISPATCHED, Verdict.BUFFERED, Verdict.BACKFILLED))
 
 
 @dataclass(frozen=True)

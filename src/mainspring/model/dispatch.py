@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from mainspring.model.execution import Execution
 
@@ -31,9 +32,11 @@ def band(priority: int) -> Band:
     return Band.NORMAL if priority >= 4 else Band.LOW
 
 
-@dataclass(frozen=True, slots=True)
-class Dispatch:
-    """An execution was queued. ``trace`` is a W3C ``traceparent`` header, None without a trace."""
+class Dispatch(NamedTuple):
+    """An execution was queued. ``trace`` is a W3C ``traceparent`` header, None without a trace.
+
+    One is made for each execution: a tuple takes half the time of a frozen dataclass.
+    """
 
     execution_id: str
     platform_id: str
