@@ -23,6 +23,7 @@ from mainspring.model.wire import definition_from_wire
 from mainspring.moves.claim import claim
 from mainspring.moves.enqueue import EnqueueRequest, enqueue
 from mainspring.moves.jobs import create_job
+from mainspring.moves.plan import Planned
 from mainspring.ports.store import ExecutionQuery, Tx
 from mainspring.ports.transport import AnythingQueued, DatabaseTransport, Deliveries, Offer, Transport
 from tests.integration.counted_wakeups import CountedWakeups, all_told
@@ -102,6 +103,36 @@ async def test_what_a_schedule_makes_is_claimed_in_the_commit_that_decides_it(ho
     await dispatcher.stop()
     await all_told(house.store)
     assert next(call for call in house.wakeups.calls if "queued" in call) >= {"queued", "outbox"}
+
+
+async def test_what_was_decided_ahead_begins_before_its_dispatcher_goes_on(house: House) -> None:
+    dispatcher = JobDispatcherWorker("d", house.store, InProcessBus(), house.wakeups, random=system_random())
+    told, seen = dispatcher.planning._on_planned, list[tuple[bool, int]]()
+
+    def note(planned: Planned) -> None:
+        told(planned)
+        for _, plan in planned.plans:
+            seen.append((plan.decisions[0].scheduled_at == planned.now, house.started.qsize()))
+
+    dispatcher.planning._on_planned = note
+    house.go.set()
+    await dispatcher.start()
+
+    async def one_more() -> bool:
+        """Have one more job decided; tell whether that was done ahead: a machine that is too busy is late for it."""
+        await house.stands_by()
+        soon = (SystemClock().now() + timedelta(seconds=0.3)).isoformat()
+        wire = {"name": f"job-{len(seen)}", "handler": "h", "type": "one_time", "schedule": {"run_at": soon}}
+        _ = await house.store.write(lambda tx: create_job(tx, "default", definition_from_wire(wire)))
+        already = len(seen)
+        await auntil("it is decided", lambda: len(seen) > already)
+        ahead, begun = seen[-1]
+        assert begun == 1 or not ahead
+        await house.started.get()
+        return ahead
+
+    await auntil("one is decided ahead", one_more)
+    await dispatcher.stop()
 
 
 @pytest.mark.parametrize("house", [2], indirect=True)

@@ -157,6 +157,7 @@ class Planning:
             planned: Planned | None = await self._store.write(work)
         else:
             planned = await self._punctual.write_at(instant, work)
+            await asyncio.sleep(0)  # what was claimed along with it begins first
             if planned is not None or refused:  # else others wanted to write, which may be otherwise the next time
                 self._trials.went(well=not refused)
         for span in spans if planned is not None else ():
