@@ -29,18 +29,30 @@ def apart(call: Callable[[], T]) -> T | int:
     if not hasattr(os, "fork") or threading.active_count() > 1:
         return call()
     reading, writing = os.pipe()
-    child = os.fork()
+    try:
+        child = os.fork()
+    except OSError:  # no room for one more process
+        os.close(reading)
+        os.close(writing)
+        return call()
     if child == 0:
         os.close(reading)
         _answer(call, writing)
     os.close(writing)
     with open(reading, "rb") as pipe:
         answer = pipe.read()
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    code = _awaited(child)
     if not answer:
-        return code if code > 0 else 128 - code
+        return 128 - code if code < 0 else code
     returned: T = pickle.loads(answer)  # noqa: S301 - our own process wrote it
     return returned
+
+
+def _awaited(child: int) -> int:
+    try:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    except ChildProcessError:  # whoever started us had children ignored, and so the system has forgotten how it ended
+        return 1
 
 
 def _answer(call: Callable[[], object], writing: int) -> NoReturn:
@@ -55,7 +67,7 @@ def _answer(call: Callable[[], object], writing: int) -> NoReturn:
     except BrokenPipeError:
         pass  # nobody reads what was printed, or waits for the answer
     except SystemExit as end:  # a library's way to end quietly, where nobody reads on
-        code = end.code if isinstance(end.code, int) else 1
+        code = 0 if end.code is None else end.code if isinstance(end.code, int) else 1
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:

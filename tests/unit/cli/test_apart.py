@@ -34,7 +34,14 @@ def test_what_a_call_apart_returns_comes_back_and_what_it_loads_does_not(tmp_pat
 
 @pytest.mark.parametrize(
     ("call", "code"),
-    [("os.kill(os.getpid(), 9)", 128 + signal.SIGKILL), ("sys.exit(3)", 3), ("1 / 0", 1), ("(lambda: 0)", 1)],
+    [
+        ("os.kill(os.getpid(), 9)", 128 + signal.SIGKILL),
+        ("sys.exit(3)", 3),
+        ("sys.exit(0)", 0),
+        ("sys.exit()", 0),
+        ("1 / 0", 1),
+        ("(lambda: 0)", 1),
+    ],
 )
 def test_a_call_apart_that_dies_is_told_by_its_exit_code(call: str, code: int, tmp_path: Path) -> None:
     script = f"import os, sys\nfrom mainspring.cli.apart import apart\nprint(apart(lambda: {call}))"
@@ -78,3 +85,20 @@ def test_a_command_line_is_refused_once_with_its_exit_code(
     assert (done.stdout, done.returncode) == ("", code)
     assert done.stderr.startswith(says)
     assert done.stderr.count("error:") == 1
+
+
+def test_where_no_process_can_be_forked_it_is_called_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> int:
+        raise BlockingIOError("no more processes")
+
+    monkeypatch.setattr(os, "fork", refuse)
+    monkeypatch.setattr(threading, "active_count", lambda: 1)
+    assert apart(os.getpid) == os.getpid()
+
+
+def test_whoever_was_started_with_children_ignored_gets_the_answer(tmp_path: Path) -> None:
+    script = (
+        "import os, signal\nfrom mainspring.cli.apart import apart\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
+        "print(apart(lambda: 'well'), apart(lambda: os._exit(0)))"
+    )
+    assert run(script, cwd=tmp_path).stdout == "well 1\n"
