@@ -29,9 +29,6 @@ from mainspring.errors import ConflictError, StoreError
 #: How long before an instant work is begun that is committed at it: nobody else waits meanwhile.
 LEAD = timedelta(milliseconds=15)
 
-#: Seconds within which the server is not asked once more what time it is: that may take as long.
-_TRIP = 0.001
-
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BEGIN, _SNAPSHOT = Message(b"BEGIN"), Message(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 _ROLLBACK = Message(b"ROLLBACK")
@@ -72,6 +69,8 @@ class Wire:
         # Work that is done ahead of its instant: that instant, and when it comes by this process's clock.
         self._at: datetime | None = None
         self._comes = inf
+        # Seconds until the last question was answered.
+        self._took = 0.0
 
     # -- one transaction -----------------------------------------------------------------------------------------
 
@@ -93,7 +92,7 @@ class Wire:
         if self._at is None:
             return
         self.open()  # what was put is done, and the server's clock known
-        if self._comes - monotonic() > _TRIP:
+        if self._comes - monotonic() > self._took:  # else to ask may take longer than is left
             self._waiting.append(self._clock_again)
             self._say()
         wait(lambda: self._comes - monotonic(), LEAD)
@@ -201,11 +200,12 @@ class Wire:
 
     def _answered(self, said: Sequence[Message]) -> list[PGresult]:
         before, self._under_way = self._under_way, []
-        connection = self.connected()
+        connection, asked_at = self.connected(), monotonic()
         try:
             answers = self._pipeline.exchange(said)
         except psycopg.Error as error:
             raise as_sqlalchemy(error, "", connection) from error
+        self._took = monotonic() - asked_at
         self._begun = self._begun or answers[0].status in WELL
         for message, answer in zip([*before, *said], answers, strict=True):
             if answer.status not in WELL and not message.hint:
