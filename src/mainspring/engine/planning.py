@@ -98,9 +98,11 @@ class Planning:
 
     async def step(self) -> float | None:
         """Decide a batch; return the seconds after which to go on, None where nothing is due."""
-        if self.held:
-            return None
         planned, wait = None, None
+        if self.held:
+            self.foresight.end(planned, wait)
+            self._take_note(planned)
+            return wait
         self.foresight.begin()
         try:
             planned, wait = await self._batch()

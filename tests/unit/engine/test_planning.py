@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from mainspring.adapters.memory import InProcessWakeups, MemoryStore
-from mainspring.engine.planning import LET_BY, Planning
+from mainspring.engine.gaps import AFTER
+from mainspring.engine.planning import FIRST, LET_BY, Planning
 from mainspring.model.execution import Actor, Status
 from mainspring.model.node import Limit
 from mainspring.model.wire import definition_from_wire
@@ -144,5 +145,20 @@ def test_what_goes_well_again_is_tried_each_time() -> None:
         await desk.go_on(20)
         assert desk.decided in (23, 24)
         assert len(desk.store.tried) - tried >= 15
+
+    virtually(test)
+
+
+def test_held_in_the_middle_of_much_that_is_due_it_keeps_nobody_waiting() -> None:
+    async def test(desk: Desk) -> None:
+        for number in range(FIRST + 1):
+            await desk.each_second(name=f"job-{number}")
+        await asyncio.sleep(1)
+        assert await desk.planning.step() == 0
+        was_behind = desk.planning.behind
+        desk.planning.held = True
+        assert await desk.planning.step() is None
+        assert (was_behind, desk.planning.behind) == (True, False)
+        assert desk.planning.gaps.wait(asyncio.get_running_loop().time() + AFTER) == 0
 
     virtually(test)
