@@ -239,7 +239,7 @@ class Node:
             beat_now,
             wakeups=parts.wakeups,
             topics=("cancel",),
-            poll=settings.heartbeat.total_seconds(),
+            poll=None,  # what was not heard of a beat that comes anyway will tell
         )
         self._cancels.start()
         return worker

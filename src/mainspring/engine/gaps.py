@@ -41,7 +41,7 @@ class Gaps:
         if self._planning:
             return AFTER
         if now < self._free_from:
-            return self._free_from - now
+            return min(self._free_from - now, AFTER)  # also if asked by another clock than it was told
         return self.next_at - now + AFTER if 0 <= self.next_at - now < BEFORE else 0.0
 
 

@@ -50,7 +50,8 @@ def renew(tx: Tx, worker_id: str, lease: timedelta) -> list[Held]:
 class HeartbeatThread:
     """Renew leases every ``interval`` seconds from a thread, and watch the loop that owns the handlers.
 
-    A beat that nobody asked for waits for the next ``gap`` (see `Gaps.wait`), once.
+    A beat that nobody asked for waits for the next ``gap`` (see `Gaps.wait`), once, and for a tenth of the interval at
+    most.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class HeartbeatThread:
             self._watch()
             woken = self._rest(min(due - self._monotonic(), BLOCKED_AFTER / 2))
             if not woken and self._monotonic() >= due:
-                self._rest(self._gap(self._monotonic()))
+                self._rest(min(self._gap(self._monotonic()), self._interval / 10))
             if not self._stopped and (woken or self._monotonic() >= due):
                 self._beat()
                 due = self._monotonic() + self._interval
@@ -109,6 +110,9 @@ class HeartbeatThread:
             held = self._store.write_blocking(self._work())
         except MainspringError as error:
             logger.warning("heartbeat failed, trying again: %s", error, extra=about("heartbeat.failed"))
+            return
+        except Exception:
+            logger.exception("heartbeat failed, trying again", extra=about("heartbeat.failed"))
             return
         self._call(lambda: self._on_beat(held))
 

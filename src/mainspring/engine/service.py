@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from math import inf
 
 from mainspring.engine.gaps import no_gap
 from mainspring.errors import BusUnavailableError, StoreUnavailableError
@@ -24,6 +25,8 @@ BACKOFF, BACKOFF_CAP = 0.1, 5.0
 class Loop:
     """Repeat ``step`` until stopped. ``step`` returns the seconds after which it wants to run again, at most ``poll``.
 
+    ``poll`` None: one that returns None waits for news alone.
+
     Returning 0 means there is more to do at once. Notifications on ``topics`` wake it early; those that come while a
     step runs are not lost.
 
@@ -37,7 +40,7 @@ class Loop:
         *,
         wakeups: Wakeups,
         topics: tuple[str, ...],
-        poll: float,
+        poll: float | None,
         gap: Callable[[float], float] = no_gap,
     ) -> None:
         self.name, self._gap = name, gap
@@ -82,12 +85,12 @@ class Loop:
             listener.close()
 
     async def _rest(self, listener: Listener, wanted: float | None) -> None:
-        pause = self._poll if wanted is None else min(max(wanted, 0.0), self._poll)
-        if pause <= 0:
+        pause = min((one for one in (wanted, self._poll) if one is not None), default=None)
+        if pause is not None and pause <= 0:
             await asyncio.sleep(0)
             return
         time = asyncio.get_running_loop().time
-        self.wakes_at = time() + pause
+        self.wakes_at = inf if pause is None else time() + pause
         notified = await listener.wait(pause)
         if wanted is None and not notified and (more := self._gap(time())) > 0:
             await listener.wait(more)

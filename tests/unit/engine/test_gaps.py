@@ -48,3 +48,9 @@ def test_what_was_decided_has_time_to_begin() -> None:
     gaps.ended(100.0, next_at=101.0, decided=True)
     assert 0 < gaps.wait(100.0) <= AFTER
     assert gaps.wait(100.0 + AFTER) == 0
+
+
+def test_whoever_asks_by_another_clock_waits_no_longer() -> None:
+    gaps = Gaps()
+    gaps.ended(7200.0, next_at=7201.0, decided=True)
+    assert gaps.wait(5.0) <= AFTER

@@ -60,3 +60,26 @@ def test_only_what_its_poll_woke_waits_for_a_gap(
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         runner.run(main())
+
+
+def test_without_a_poll_it_waits_for_news_alone() -> None:
+    async def main() -> None:
+        came, wakeups, steps = asyncio.Event(), InProcessWakeups(), 0
+
+        async def step() -> None:
+            nonlocal steps
+            steps += 1
+            came.set()
+
+        loop = Loop("hears", step, wakeups=wakeups, topics=("news",), poll=None)
+        loop.start()
+        await asyncio.sleep(1_000_000)
+        assert steps == 1
+        came.clear()
+        wakeups.notify("news")
+        await came.wait()
+        assert steps == 2
+        await loop.stop()
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(main())
