@@ -32,6 +32,7 @@ START = """
 UPDATE executions SET status = 1, started_at = now(), worker = 'one', attempt = attempt + 1, fence = fence + 1
 WHERE id = $1 AND fence = 0
 """
+WAITING = "SELECT id FROM executions WHERE fence = 0"
 
 
 class Floor(Adapter):
@@ -88,11 +89,11 @@ class Floor(Adapter):
         await worker.execute(START, ceiling.new_id())  # prepared, as all that follow are
 
         async def begin(made: uuid.UUID) -> None:
-            await worker.execute(START, made)
-            hit()
+            if await worker.execute(START, made) == "UPDATE 1":
+                hit()
 
+        print("works", flush=True)
         if STREAMS:
-            print("works", flush=True)
             await _read(begin)
         tasks = set()
 
@@ -102,7 +103,8 @@ class Floor(Adapter):
 
         listener = await asyncpg.connect(url("postgres"))
         await listener.add_listener(STREAM, heard)
-        print("works", flush=True)  # not before it listens: what is told to nobody would be lost
+        for (made,) in await worker.fetch(WAITING):  # told before anybody listened
+            await begin(made)
         await asyncio.Event().wait()
 
 
