@@ -92,24 +92,14 @@ def test_starting_makes_no_way_for_what_the_first_small_transactions_decide():
     virtually(test)
 
 
-def test_starting_makes_way_from_the_first_transaction_on_where_far_more_is_foreseen_to_be_due():
+@pytest.mark.parametrize(("due", "pressed"), [(150, True), (4 * 10 + 4, False)], ids=["far more", "little more"])
+def test_starting_makes_way_from_the_first_transaction_on_where_far_more_is_foreseen_to_be_due(due: int, pressed: bool):
     async def test(house: House) -> None:
-        await with_due(house, 150, batch_size=10, foreseen=True)
+        await with_due(house, due, batch_size=10, foreseen=True)
         planning = house.dispatcher.planning
         planning._limit = 5
         await planning.step()
-        assert (planning.behind, planning.pressed) == (True, True)
-
-    virtually(test)
-
-
-def test_starting_makes_no_way_where_what_is_foreseen_fills_few_transactions():
-    async def test(house: House) -> None:
-        await with_due(house, 4 * 10 + 4, batch_size=10, foreseen=True)
-        planning = house.dispatcher.planning
-        planning._limit = 5
-        await planning.step()
-        assert (planning.behind, planning.pressed) == (True, False)
+        assert (planning.behind, planning.pressed) == (True, pressed)
 
     virtually(test)
 
