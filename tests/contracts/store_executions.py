@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from mainspring.model.columns import Columns
 from mainspring.model.execution import Actor, Attempt, Cause, Execution, Failure, Move, Status
 from mainspring.model.job import as_active
 from mainspring.model.policy import RetryJitter, RetryPolicy
@@ -44,6 +45,15 @@ class ExecutionContract:
         assert await fetch(store, first) == first
         assert await store.write(lambda tx: tx.executions.get(execution.id, lock=True)) == execution
         assert await store.read(lambda tx: tx.executions.get(new_id(now))) is None
+
+    @pytest.mark.parametrize("count", [1, 3])
+    async def test_executions_given_by_columns_come_back_whole(self, store: Store, now: datetime, count: int) -> None:
+        first = every_field_set(now, job_id=None, retry_of=None)
+        given = [first.changed(id=new_id(now), priority=number, payload={"n": number}) for number in range(count)]
+        names = tuple(field.name for field in fields(Execution))
+        columns = Columns.of(Execution, names, [[getattr(one, name) for name in names] for one in given])
+        await store.write(lambda tx: tx.executions.add(columns))
+        assert [await fetch(store, one) for one in given] == given
 
     @pytest.mark.parametrize("result", [None, 0, False, "", "text", 1.5, [], {}, [1, {"a": None}]], ids=repr)
     async def test_any_plain_result_comes_back_as_it_is(self, store: Store, now: datetime, result: Any) -> None:

@@ -111,8 +111,9 @@ async def test_what_was_decided_ahead_begins_before_its_dispatcher_goes_on(house
 
     def note(planned: Planned) -> None:
         told(planned)
-        for _, plan in planned.plans:
-            seen.append((plan.decisions[0].scheduled_at == planned.now, house.started.qsize()))
+        for _, cursor in planned.moved:
+            assert cursor is not None
+            seen.append((cursor.cursor_at == planned.now, house.started.qsize()))
 
     dispatcher.planning._on_planned = note
     house.go.set()

@@ -37,10 +37,10 @@ class Foresight:
         """Planning has ended, ``None`` for failed, and is to go on in ``wait`` seconds."""
         now, before = asyncio.get_running_loop().time(), self._from
         next_at = float("inf") if wait is None else now + wait
-        more, decided = planned is not None and planned.more, planned is not None and bool(planned.plans)
+        more, decided = planned is not None and planned.more, planned is not None and bool(planned.moved)
         self._gaps.ended(now, next_at=next_at, more=more, decided=decided)
-        if planned is not None and planned.now is not None and planned.plans:
-            self._ahead.decided(planned.plans, planned.now)
+        if planned is not None and planned.now is not None and planned.moved:
+            self._ahead.decided(planned.moved, planned.now)
         if self._from <= now or self._from < before:  # earlier than its step sleeps
             self._wakeups.notify(self.topic)
 

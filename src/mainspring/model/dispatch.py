@@ -5,11 +5,13 @@ These are hints and never the record: whoever hears one looks into the database 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+from mainspring.model.columns import Columns
 from mainspring.model.execution import Execution
 
 
@@ -69,6 +71,14 @@ def dispatch_of(execution: Execution) -> Dispatch:
     """Return the announcement of a queued execution."""
     trace = traceparent(execution.trace_id, execution.span_id)
     return Dispatch(execution.id, execution.platform_id, execution.queue, execution.priority, trace)
+
+
+def dispatches_of(executions: Columns[Execution]) -> Iterable[Dispatch]:
+    """Return the announcements of queued executions, in their order."""
+    names = ("id", "platform_id", "queue", "priority")
+    ids, platforms, queues, priorities = (executions.fields[name] for name in names)
+    traces = map(traceparent, executions.fields["trace_id"], executions.fields["span_id"])
+    return map(Dispatch, ids, platforms, queues, priorities, traces)
 
 
 def traceparent(trace_id: str | None, span_id: str | None) -> str | None:

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter
 
-from mainspring.model.dispatch import dispatch_of
+from mainspring.model.columns import Columns
+from mainspring.model.dispatch import dispatch_of, dispatches_of
 from mainspring.model.execution import Actor, Execution, Move, Status
 from mainspring.moves.order import hold_limits
 from mainspring.ports.store import Tx
@@ -44,6 +45,11 @@ class Admission:
                     queue = key[0], key[2]
                     self._rated[queue] = self._rated.get(queue, (0, seconds))[0] + 1, seconds
         return holder
+
+    @property
+    def unlimited(self) -> bool:
+        """Whether none of these platforms has a limit."""
+        return not self._limits
 
     def record(self) -> None:
         """Write down what the rates have let through, once all that is admitted in this transaction is known."""
@@ -107,7 +113,23 @@ class Admission:
 def add_executions(tx: Tx, executions: Sequence[Execution]) -> list[Execution]:
     """Insert new executions, queued where they are due and no limit holds them; return them as stored."""
     now = tx.now
-    admission = Admission(tx, {e.platform_id for e in executions if _may_be_queued(e, now)})
+    return _add(tx, Admission(tx, {e.platform_id for e in executions if _may_be_queued(e, now)}), executions)
+
+
+def add_due(tx: Tx, executions: Columns[Execution]) -> None:
+    """Do it with executions that are all due and held by nothing of their jobs: together where no limit is set."""
+    admission, now = Admission(tx, set(executions.fields["platform_id"])), tx.now
+    if not admission.unlimited or any(key is not None for key in executions.fields["concurrency_key"]):
+        _add(tx, admission, executions)
+        return
+    count = len(executions)
+    stored = executions.changed(status=[Status.QUEUED] * count, queued_at=[now] * count)
+    tx.executions.add(stored)
+    tx.announce(sorted(dispatches_of(stored), key=attrgetter("priority"), reverse=True))
+
+
+def _add(tx: Tx, admission: Admission, executions: Sequence[Execution]) -> list[Execution]:
+    now = tx.now
     in_turn = sorted(sorted(executions, key=attrgetter("id")), key=attrgetter("priority"), reverse=True)
     stored = [_placed(admission, e, now) for e in in_turn]
     tx.executions.add(stored)

@@ -6,17 +6,17 @@ locked, for the platform's zone and for what is active. Whatever is lost or outd
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby, islice
 
 from mainspring.errors import MainspringError
-from mainspring.model.job import Job
+from mainspring.model.job import Job, JobCursor
 from mainspring.moves.schedules import Schedules
 from mainspring.ports.store import Tx
 from mainspring.schedule import tzdb_version
 from mainspring.schedule.decide import Plan
-from mainspring.schedule.foresee import Foreseen, foresee
+from mainspring.schedule.foresee import Foreseen, Together, foresee, together
 
 #: The last of some jobs that were looked at: its next instant and its id.
 Position = tuple[datetime, str]
@@ -61,6 +61,16 @@ class Ahead:
         self._foreseen[job.id] = found
         self._jobs[job.id] = job
 
+    def together(self, tx: Tx, jobs: Sequence[Job]) -> Together | None:
+        """Return what is foreseen of due jobs of which nothing is active, with new ids; None unless all of it holds."""
+        now, found = tx.now, list[Foreseen]()
+        for job in jobs:
+            one = self._holding(tx, job, now)
+            if one is None:
+                return None
+            found.append(one)
+        return together(found, now, tx.new_ids(len(found))) if found else None
+
     def plans(self, tx: Tx, jobs: Iterable[Job], active: Container[str]) -> Iterator[tuple[Job, Plan | None]]:
         """Give due jobs, in their order, each with its plan where one was foreseen and still holds.
 
@@ -91,15 +101,14 @@ class Ahead:
         found = [one for one in list(self._foreseen.values())[:limit] if one is not None]
         return [one for one in found if one.since == found[0].since]
 
-    def decided(self, plans: Iterable[tuple[Job, Plan]], now: datetime) -> None:
+    def decided(self, moved: Iterable[tuple[Job, JobCursor | None]], now: datetime) -> None:
         """Take note of what was recorded and committed: jobs due again soon are known as they now are."""
-        for job, plan in plans:
-            next_run_at = None if plan.cursor is None else plan.cursor.next_run_at
-            if plan.cursor is None or next_run_at is None or next_run_at > now + self.horizon:
+        for job, cursor in moved:
+            if cursor is None or cursor.next_run_at is None or cursor.next_run_at > now + self.horizon:
                 self._drop(job.id)
             elif job.id in self._jobs:
                 self._foreseen.pop(job.id, None)
-                self._jobs[job.id] = job.advanced(plan.cursor)
+                self._jobs[job.id] = job.advanced(cursor)
 
     def _forget(self, before: datetime) -> None:
         """Forget what others have decided, paused or moved: what is not due any more when it was to be."""

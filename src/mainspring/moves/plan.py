@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from mainspring.model.columns import Columns
 from mainspring.model.decision import Decision, Verdict
 from mainspring.model.events import Event, EventType
 from mainspring.model.execution import Actor, Execution, Status
 from mainspring.model.job import ActiveExecution, Job, JobCursor, JobStatus, JobType
-from mainspring.moves.admit import add_executions
+from mainspring.moves.admit import add_due, add_executions
 from mainspring.moves.ahead import Ahead
 from mainspring.moves.end import end
 from mainspring.moves.pending import plan_event_job
@@ -19,13 +20,14 @@ from mainspring.moves.schedules import Schedules
 from mainspring.ports.store import TooEarlyError, Tx
 from mainspring.schedule import tzdb_version
 from mainspring.schedule.decide import Plan, decide
+from mainspring.schedule.foresee import Together
 
 
 @dataclass(slots=True)
 class Planned:
     """What a planning step did. ``failed`` names the jobs it could not decide, with the reason; they are paused.
 
-    ``decided`` counts instants by decision.
+    ``decided`` counts instants by decision, ``moved`` holds the jobs decided and how far each now is.
     """
 
     jobs: int = 0
@@ -37,7 +39,7 @@ class Planned:
     more: bool = False
     next_due_at: datetime | None = None
     now: datetime | None = None
-    plans: list[tuple[Job, Plan]] = field(default_factory=list)
+    moved: list[tuple[Job, JobCursor | None]] = field(default_factory=list)
 
 
 def plan_due(
@@ -65,8 +67,39 @@ def plan_due(
     if early and (not jobs or _limited(tx, jobs)):
         raise TooEarlyError("nothing is due, or a limit has a say")
     done = Planned(jobs=len(jobs), now=tx.now, more=len(jobs) == limit)
-    plans = done.plans
     active = active_by_job(tx, [job.id for job in jobs])
+    together = None if ahead is None or mark is not None or active else ahead.together(tx, jobs)
+    if together is not None:
+        record_together(tx, jobs, together)
+        done.decided[Verdict.DISPATCHED] = done.dispatched = len(jobs)
+        done.moved += zip(jobs, together.cursors, strict=True)
+        _count_moved(done)
+    else:
+        plans = _each(tx, schedules, dispatcher_id, jobs, active, done, ahead=ahead, early=early)
+        if mark is not None:
+            for _, plan in plans:
+                plan.executions[:] = [mark(execution) for execution in plan.executions]
+        record(tx, plans)
+        _count(done, plans)
+    if alone:
+        tx.end_with_next()
+    done.next_due_at = tx.jobs.next_due_at()
+    return done
+
+
+def _each(
+    tx: Tx,
+    schedules: Schedules,
+    dispatcher_id: str,
+    jobs: Iterable[Job],
+    active: Mapping[str, list[ActiveExecution]],
+    done: Planned,
+    *,
+    ahead: Ahead | None,
+    early: bool,
+) -> list[tuple[Job, Plan]]:
+    """Decide jobs one by one; those that cannot be decided are set aside."""
+    plans: list[tuple[Job, Plan]] = []
     for job, plan in ((job, None) for job in jobs) if ahead is None else ahead.plans(tx, jobs, active):
         if early and plan is None:
             raise TooEarlyError(f"job {job.name} is not as foreseen")
@@ -75,27 +108,25 @@ def plan_due(
         except Exception as error:  # whatever is stored, the other jobs go on; the reason is kept on the job
             done.failed[job.name] = f"{type(error).__name__}: {error}"
             _set_aside(tx, job, done.failed[job.name])
-    if mark is not None:
-        for _, plan in plans:
-            plan.executions[:] = [mark(execution) for execution in plan.executions]
-    record(tx, plans)
-    _count(done, [plan for _, plan in plans], tx.now)
-    if alone:
-        tx.end_with_next()
-    done.next_due_at = tx.jobs.next_due_at()
-    return done
+    return plans
 
 
-def _count(done: Planned, plans: Sequence[Plan], now: datetime) -> None:
-    decisions = [decision for plan in plans for decision in plan.decisions]
-    cursors = [plan.cursor for plan in plans if plan.cursor is not None]
+def _count(done: Planned, plans: Sequence[tuple[Job, Plan]]) -> None:
+    decisions = [decision for _, plan in plans for decision in plan.decisions]
     for decision in decisions:
         done.decided[decision.decision] += decision.count or 1
     rows = Counter([decision.decision for decision in decisions])
     done.dispatched = sum(count for verdict, count in rows.items() if verdict.runs)
     done.skipped = len(decisions) - done.dispatched
+    done.moved += [(job, plan.cursor) for job, plan in plans]
+    _count_moved(done)
+
+
+def _count_moved(done: Planned) -> None:
+    assert done.now is not None
+    cursors = [cursor for _, cursor in done.moved if cursor is not None]
     done.completed = sum([cursor.status is JobStatus.COMPLETED for cursor in cursors])
-    done.more = done.more or any(c.next_run_at is not None and c.next_run_at <= now for c in cursors)
+    done.more = done.more or any(c.next_run_at is not None and c.next_run_at <= done.now for c in cursors)
 
 
 def _limited(tx: Tx, jobs: Iterable[Job]) -> bool:
@@ -130,6 +161,14 @@ def plan_job(
     )
 
 
+def record_together(tx: Tx, jobs: Iterable[Job], together: Together) -> None:
+    """Write what is as foreseen of all of these jobs."""
+    tx.decisions.add(together.decisions)
+    add_due(tx, together.executions)
+    tx.jobs.advance(together.cursors)
+    _tell(tx, _completed_events(tx, zip(jobs, together.cursors, strict=True)))
+
+
 def record(tx: Tx, plans: Iterable[tuple[Job, Plan]]) -> list[Execution]:
     """Write what was decided. Returns the executions as stored."""
     plans = list(plans)
@@ -143,11 +182,15 @@ def record(tx: Tx, plans: Iterable[tuple[Job, Plan]]) -> list[Execution]:
     tx.inbox.put_pending([plan.pending for _, plan in plans if plan.pending is not None])
     by_id = {job.id: job for job, _ in plans}
     events = [skipped_event(tx, by_id[d.job_id], d) for d in decisions if not d.decision.runs]
-    events += _completed_events(tx, [(by_id[c.job_id], c) for c in cursors if c.status is JobStatus.COMPLETED])
+    completed = _completed_events(tx, [(by_id[cursor.job_id], cursor) for cursor in cursors])
+    _tell(tx, [*events, *completed] if events else completed)
+    return stored
+
+
+def _tell(tx: Tx, events: Sequence[Event]) -> None:
     if events:
         tx.outbox.add(events)
         tx.wake("outbox")
-    return stored
 
 
 def stop_others(tx: Tx, plans: Iterable[Plan]) -> None:
@@ -193,12 +236,15 @@ def skipped_event(tx: Tx, job: Job, decision: Decision) -> Event:
     return Event(tx.new_id(), EventType.OCCURRENCE_SKIPPED, job.platform_id, tx.now, subject=job.id, data=data)
 
 
-def _completed_events(tx: Tx, completed: Sequence[tuple[Job, JobCursor]]) -> list[Event]:
+def _completed_events(tx: Tx, moved: Iterable[tuple[Job, JobCursor]]) -> Sequence[Event]:
+    completed = [(job, cursor) for job, cursor in moved if cursor.status is JobStatus.COMPLETED]
     if not completed:
-        return []
-    alike = Event("", EventType.JOB_COMPLETED, "", tx.now)
-    rows = [
-        (event_id, job.platform_id, job.id, {"job": job.name, "job_id": job.id, "reason": cursor.status_reason})
-        for event_id, (job, cursor) in zip(tx.new_ids(len(completed)), completed, strict=True)
-    ]
-    return Event.sharing(vars(alike), ("id", "platform_id", "subject", "data"), rows)
+        return ()
+    event = Event("", EventType.JOB_COMPLETED, "", tx.now)
+    alike = {name: (value,) * len(completed) for name, value in vars(event).items()}
+    return Columns(Event, alike).changed(
+        id=tx.new_ids(len(completed)),
+        platform_id=[job.platform_id for job, _ in completed],
+        subject=[job.id for job, _ in completed],
+        data=[{"job": job.name, "job_id": job.id, "reason": cursor.status_reason} for job, cursor in completed],
+    )

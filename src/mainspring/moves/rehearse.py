@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from mainspring.moves.ahead import Ahead, Position
-from mainspring.moves.plan import active_by_job, record
+from mainspring.moves.plan import active_by_job, record_together
 from mainspring.ports.store import Rehearsing, Tx
+from mainspring.schedule.foresee import together
 
 #: Jobs of one instant that are enough to see what all of them share and what varies.
 FEW = 20
@@ -27,5 +28,5 @@ def rehearse(tx: Rehearsing, ahead: Ahead) -> None:
     once = tx.rehearsal(soon[0].since)
     once.jobs.due(FEW, known=ahead.jobs)
     active_by_job(once, [found.job.id for found in soon])
-    record(once, [(found.job, found.plan(once.now, once.new_id())) for found in soon])
+    record_together(once, [found.job for found in soon], together(soon, once.now, once.new_ids(len(soon))))
     once.jobs.next_due_at()

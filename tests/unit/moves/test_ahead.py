@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from mainspring.errors import ConflictError
 from mainspring.model.decision import Verdict
+from mainspring.model.execution import Status
 from mainspring.model.job import Job
 from mainspring.model.node import Limit
 from mainspring.moves.ahead import Ahead
@@ -41,7 +42,7 @@ class Seeing(Bench):
 
     def plan(self) -> Planned:
         done = self.do(lambda tx: plan_due(tx, self.schedules, "dispatcher", ahead=self.ahead))
-        self.ahead.decided(done.plans, done.now)
+        self.ahead.decided(done.moved, done.now)
         return done
 
 
@@ -166,6 +167,51 @@ async def test_an_execution_with_a_concurrency_key_is_planned_at_its_instant() -
     with pytest.raises(TooEarlyError):
         early(bench)
     assert bench.plan().dispatched == 1
+
+
+@pytest.fixture
+async def seeing() -> Seeing:
+    bench = Seeing()
+    await bench.store.open()
+    return bench
+
+
+def test_what_is_all_foreseen_is_recorded_together(seeing: Seeing, monkeypatch: Any) -> None:
+    jobs = [seeing.job(f"job-{number}", **EACH_SECOND, payload={"n": number}) for number in range(3)]
+    seeing.look()
+    monkeypatch.setattr("mainspring.moves.plan.record", lambda *given: pytest.fail("one by one"))
+    seeing.clock.advance(SECOND)
+    done = seeing.plan()
+    assert (done.jobs, done.dispatched, done.decided) == (3, 3, {Verdict.DISPATCHED: 3})
+    made = {execution.job_id: execution for execution in seeing.executions()}
+    assert [made[job.id].payload for job in jobs] == [{"n": 0}, {"n": 1}, {"n": 2}]
+    assert {execution.status for execution in made.values()} == {Status.QUEUED}
+
+
+def test_of_jobs_decided_together_the_more_urgent_are_announced_first(seeing: Seeing) -> None:
+    for number, priority in enumerate((5, 9, 5, 7)):
+        seeing.job(f"job-{number}", **EACH_SECOND, priority=priority)
+    seeing.look()
+    seeing.clock.advance(SECOND)
+
+    def announced(tx: Any) -> list[tuple[int, str]]:
+        plan_due(tx, seeing.schedules, "dispatcher", ahead=seeing.ahead)
+        return [(one.priority, one.execution_id) for one in tx.aftermath.announcements]
+
+    said = seeing.do(announced)
+    assert [priority for priority, _ in said] == [9, 7, 5, 5]
+    assert said[2:] == sorted(said[2:])
+
+
+def test_what_is_all_foreseen_still_keeps_within_limits(seeing: Seeing) -> None:
+    seeing.do(lambda tx: tx.platforms.put_limit(Limit("default", "platform", "", max_running=2)))
+    for number in range(3):
+        seeing.job(f"job-{number}", **EACH_SECOND)
+    seeing.look()
+    seeing.clock.advance(SECOND)
+    assert seeing.plan().dispatched == 3
+    assert [e.blocked_by for e in seeing.executions(Status.PENDING)] == ["platform"]
+    assert len(seeing.executions(Status.QUEUED)) == 2
 
 
 Step = tuple[str, int]

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from mainspring.adapters.sql.dialect import ROWS, Dialect
 from mainspring.adapters.sql.types import Coded, clean
+from mainspring.model.columns import Columns
 from mainspring.model.value import Value
 
 R = TypeVar("R")
@@ -196,6 +197,14 @@ def _values_of(kind: type[Any], names: Sequence[str]) -> Callable[[Any], tuple[A
         return of_dictionary(fields) if len(fields) == count else of_value(value)
 
     return values
+
+
+def pack_values(shape: Shape[R], values: Sequence[R], *, leave_out_null: bool = False) -> Packed:
+    """Do the same as `pack` with values; those that lie in columns are taken as they lie."""
+    if isinstance(values, Columns) and len(values) > 1:
+        columns = [(field, values.fields[field.name]) for field in shape.fields]
+        return pack_columns((), columns, leave_out_null=leave_out_null)
+    return pack(shape.fields, [shape.values_of(value) for value in values], leave_out_null=leave_out_null)
 
 
 @lru_cache(512)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from mainspring.adapters.sql.batches import Field, Shape, insert_statement, pack
+from mainspring.adapters.sql.batches import Field, Packed, Shape, insert_statement, pack, pack_values
 from mainspring.adapters.sql.dialect import SQLITE, Dialect
 from mainspring.adapters.sql.failures import translated
 from mainspring.adapters.sql.statements import Result, Statements, by_sqlalchemy
@@ -150,7 +150,7 @@ class SqlTable:
         if not rows:
             return 0
         try:
-            return self._run(*self._inserting(table, fields, rows, on_conflict)).rowcount
+            return self._run(*self._inserting(table, pack(fields, rows, leave_out_null=True), on_conflict)).rowcount
         except sa.exc.IntegrityError as error:
             raise ConflictError(conflict) from error
 
@@ -165,17 +165,24 @@ class SqlTable:
     ) -> None:
         """Insert rows, and do not wait to hear that they were. Raises `ConflictError`, see `Session.put`."""
         if rows:
-            self._session.put(*self._inserting(table, fields, rows, on_conflict), conflict)
+            packed = pack(fields, rows, leave_out_null=True)
+            self._session.put(*self._inserting(table, packed, on_conflict), conflict)
 
-    def _inserting(
-        self, table: sa.Table, fields: Sequence[Field], rows: Sequence[Sequence[Any]], on_conflict: str
-    ) -> tuple[Any, dict[str, Any]]:
-        packed = pack(fields, rows, leave_out_null=True)
+    def _inserting(self, table: sa.Table, packed: Packed, on_conflict: str) -> tuple[Any, dict[str, Any]]:
         statement = insert_statement(self._dialect, table, packed.shared, packed.varying, on_conflict)
         return statement, packed.parameters
 
     def _insert_values(self, shape: Shape[R], values: Sequence[R], **options: Any) -> int:
         return self._insert(shape.table, shape.fields, [shape.values_of(value) for value in values], **options)
 
-    def _put_values(self, shape: Shape[R], values: Sequence[R], **options: Any) -> None:
-        self._put(shape.table, shape.fields, [shape.values_of(value) for value in values], **options)
+    def _put_values(
+        self,
+        shape: Shape[R],
+        values: Sequence[R],
+        *,
+        on_conflict: str = "fail",
+        conflict: str = "it exists already",
+    ) -> None:
+        if values:
+            packed = pack_values(shape, values, leave_out_null=True)
+            self._session.put(*self._inserting(shape.table, packed, on_conflict), conflict)
