@@ -155,9 +155,13 @@ class Watch:
         self._standing.counters.start(execution)
         if not self._roles.dispatcher:
             self._began[execution.id] = self._loop.time()
+        attempt.words.on_line = partial(self._on_line, execution)
+        # The handler begins first. What it logs, and how it ends, is shown in turn, and so after this.
+        self._loop.call_soon(self._show_start, execution)
+
+    def _show_start(self, execution: Execution) -> None:
         if not self._throttle.holds():
             self.show(started(execution, self._zone(execution.job_name or "")))
-        attempt.words.on_line = partial(self._on_line, execution)
 
     def _on_end(self, attempt: Attempt, outcome: Outcome) -> None:
         execution = attempt.execution
@@ -169,7 +173,7 @@ class Watch:
         zone, now = self._zone(execution.job_name or ""), self._app.parts.clock.now()
         line = ended(execution, outcome, now, zone, timedelta(seconds=seconds))
         self._standing.counters.end(execution.id, line.what)
-        self.show(line)
+        self._loop.call_soon(self.show, line)
 
     def _on_line(
         self,

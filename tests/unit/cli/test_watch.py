@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -19,7 +19,12 @@ from mainspring.cli.commands import hoisted, tree
 from mainspring.cli.live import PlainView
 from mainspring.cli.narrate import Line
 from mainspring.cli.watch import Watch
+from mainspring.engine.executor import Words
 from mainspring.model.events import Event, EventType
+from mainspring.model.execution import Cause, Execution, Status
+from mainspring.model.outcome import Succeeded
+
+NOW = datetime(2026, 11, 24, 6, tzinfo=UTC)
 
 DEAD = Event(
     "e-1", EventType.EXECUTION_FAILED, "default", datetime(2026, 11, 24, 6, tzinfo=UTC),
@@ -84,3 +89,32 @@ async def test_one_job_is_one_job() -> None:
 )
 async def test_without_an_app_it_says_what_runs_the_handlers(database_url: str, command: str) -> None:
     assert f"none given; mainspring {command} module:app runs" in await said(application(database_url), None)
+
+
+async def test_a_start_is_shown_once_the_handler_has_begun_and_before_what_it_says_and_how_it_ends() -> None:
+    view, node = Kept(), cast(Any, SimpleNamespace(is_engine=True, worker=None))
+    watch = Watch("worker", "tasks:ms", application(), Roles(dispatcher=False), view, asyncio.Event())
+    watch.begin(node)
+    running = asyncio.create_task(watch.run(node))
+    await view.headed.wait()
+    view.lines.clear()
+    execution = Execution(
+        id="019c-1",
+        platform_id="default",
+        handler="report",
+        handler_type="function",
+        status=Status.RUNNING,
+        cause=Cause.ENQUEUE,
+        created_at=NOW,
+        available_at=NOW,
+        started_at=NOW,
+    )
+    attempt = SimpleNamespace(execution=execution, words=Words())
+    node.on_attempt(attempt)
+    assert view.lines == []
+    attempt.words.log("info", "half of it", {})
+    node.on_end(attempt, Succeeded(None))
+    await asyncio.sleep(0)
+    assert [line.split()[0] for line in view.lines] == ["started", "INFO", "finished"]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
