@@ -41,16 +41,22 @@ def claim_one(tx: Tx) -> list[Execution]:
 async def trips(store: PostgresStore, work: Callable[[Tx], Any], monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Run work three times; return of the last time how many statements went with each round trip."""
     sent: list[int] = []
-    exchange = Pipeline.exchange
+    exchange, ask = Pipeline.exchange, Pipeline.ask
 
     def counted(self: Pipeline, said: Any) -> Any:
-        sent.append(len(said))
+        if said:  # else it only hears the rest of what was sent before
+            sent.append(len(said))
         return exchange(self, said)
+
+    def counted_too(self: Pipeline, said: Any, question: int) -> Any:
+        sent.append(len(said))
+        return ask(self, said, question)
 
     for _ in range(2):  # what is asked for the first time goes SQLAlchemy's way
         await store.write(work)
     with monkeypatch.context() as patched:
         patched.setattr(Pipeline, "exchange", counted)
+        patched.setattr(Pipeline, "ask", counted_too)
         await store.write(work)
     return sent
 

@@ -90,11 +90,23 @@ class Pipeline:
         Those after one that failed were not done, nor is it undone. Raises ``OperationalError`` as `send` does.
         """
         with self._closed_by_errors():
-            self._sent_off(said)
-            answers = self._answers()
+            if said or not self._own.rounds:
+                self._sent_off(said)
+            self._hear()
             self._pgconn.exit_pipeline_mode()
         own, self._own = self._own, _Own()
-        return self._sorted(answers, own)
+        return self._sorted(own)
+
+    def ask(self, said: Sequence[Message], question: int) -> PGresult | None:
+        """Send messages; return the answer to one of them, by its number, without waiting for those after it.
+
+        None where it failed, or one before it. All answers come with the next `exchange`. Raises as `send` does.
+        """
+        with self._closed_by_errors():
+            self._sent_off(said, question)
+            self._hear(until=self._own.asked)
+        answer = self._own.heard[-1]
+        return answer if answer.status in WELL else None
 
     @contextmanager
     def _closed_by_errors(self) -> Iterator[None]:
@@ -105,12 +117,15 @@ class Pipeline:
             self._driver.close()  # nobody knows any more whose answer would come next
             raise
 
-    def _sent_off(self, said: Sequence[Message]) -> None:
+    def _sent_off(self, said: Sequence[Message], question: int | None = None) -> None:
         own = self._own
         if not own.rounds:
             self._pgconn.enter_pipeline_mode()
-        for message in said:
+        for number, message in enumerate(said):
             self._send(message, own)
+            if number == question:
+                self._pgconn.send_flush_request()  # the server would keep answers until it has them all
+                own.asked = own.sent
         # Each time, for a server that waits for more without one does not count as idle, and is not cut off as such.
         self._pgconn.pipeline_sync()
         own.rounds += 1
@@ -148,14 +163,15 @@ class Pipeline:
                 own.forgotten.add(own.sent)
                 own.sent += 1
 
-    def _answers(self) -> list[PGresult]:
-        pgconn, poll, found = self._pgconn, self._poll, list[PGresult]()
+    def _hear(self, until: int | None = None) -> None:
+        """Take in answers, up to this number of them, or all there will be."""
+        pgconn, poll, own = self._pgconn, self._poll, self._own
         poll.register(pgconn.socket, select.POLLIN | select.POLLOUT)
         while pgconn.flush():
             if poll.poll()[0][1] & ~select.POLLOUT:  # it answers before it has read everything: let it
                 pgconn.consume_input()
         poll.modify(pgconn.socket, select.POLLIN)
-        while True:
+        while own.rounds and len(own.heard) != until:
             while pgconn.is_busy():
                 poll.poll()
                 pgconn.consume_input()
@@ -164,15 +180,13 @@ class Pipeline:
                 if pgconn.status != ConnStatus.OK:
                     raise psycopg.OperationalError(f"the connection was lost: {pgconn.get_error_message()}")
             elif answer.status == ExecStatus.PIPELINE_SYNC:
-                self._own.rounds -= 1
-                if not self._own.rounds:
-                    return found
+                own.rounds -= 1
             else:
-                found.append(answer)
+                own.heard.append(answer)
 
-    def _sorted(self, answers: list[PGresult], own: _Own) -> list[PGresult]:
+    def _sorted(self, own: _Own) -> list[PGresult]:
         """Return the answers to what was asked for, without those to what this class sent besides."""
-        found, refused = list[PGresult](), None
+        answers, found, refused = own.heard, list[PGresult](), None
         if len(answers) > own.sent:  # what goes out after a COMMIT is kept, or refused, at the very end
             answers[own.sent - 1] = answers.pop()
         for number, answer in enumerate(answers):
@@ -195,5 +209,8 @@ class _Own:
         self.sent = 0
         #: How often the server was told that it may answer, and has not said that this was all.
         self.rounds = 0
+        #: How many answers there are once there is the one that is not waited with; and those that are there.
+        self.asked: int | None = None
+        self.heard: list[PGresult] = []
         self.kept: dict[int, tuple[bytes, tuple[int, ...]]] = {}
         self.forgotten: set[int] = set()

@@ -64,6 +64,8 @@ class Wire:
         self._waiting: list[Message] = []
         self._under_way: list[Message] = []
         self._begun = self._ended = self._told = False
+        # Whether the COMMIT that went out with a question is under way.
+        self._ends = False
         self._ending: Callable[[], str | None] | None = None
         self._now: datetime | None = None
         # Work that is done ahead of its instant: that instant, and when it comes by this process's clock.
@@ -81,9 +83,13 @@ class Wire:
         self._waiting, self._under_way = [*self._first], []
         self._begun, self._now = False, None
         self._ending, self._ended, self._told = None, False, False
+        self._ends = False
 
     def end_with_next(self, words: Callable[[], str | None]) -> None:
-        """Send the COMMIT along with the next question, and tell who listens these words; not before its instant."""
+        """Send the COMMIT along with the next question, and tell who listens these words; not before its instant.
+
+        Of a transaction that writes the question is answered as soon as that can be, and `commit` waits for the end.
+        """
         if self._at is None:
             self._ending = words
 
@@ -100,6 +106,7 @@ class Wire:
     @property
     def now(self) -> datetime:
         """The server's clock when the transaction began."""
+        self._hear_end()
         if self._now is None:
             self.open()
         assert self._now is not None, "a clock always tells the time"
@@ -107,6 +114,7 @@ class Wire:
 
     def put(self, text: bytes, values: Sequence[Any], conflict: str) -> None:
         """Send a statement with the next question, or the end; `ConflictError` then where a constraint refuses it."""
+        self._hear_end()
         self._waiting.append(self._message(text, values, conflict))
         # Not before the transaction is known to have begun: without it, each part would be done by itself.
         if self._begun and self._waiting[-1].long:
@@ -114,15 +122,44 @@ class Wire:
 
     def ask(self, text: bytes, values: Sequence[Any]) -> PGresult:
         """Return the answer to a statement. Raises SQLAlchemy's errors, and ours for what was put before."""
+        self._hear_end()
         self._waiting.append(self._message(text, values))
         if self._ending is None:
             return self._say()[-1]
-        question, ending = len(self._under_way) + len(self._waiting) - 1, self._ending
-        # Nobody would know whether a write was done that is said again; a read may be asked twice.
-        answers = self._end(ending(), again=self._first[0] is _SNAPSHOT)
-        # Should work go on, it begins anew.
-        self._waiting, self._begun, self._ending, self._ended = [*self._first], False, None, True
+        words, question = self._ending(), len(self._waiting) - 1
+        if self._first[0] is _BEGIN:
+            return self._ask_at_the_end(question, words)
+        question += len(self._under_way)
+        answers = self._end(words)  # what only reads may be asked twice
+        self._begin_anew()
         return answers[question]
+
+    def _ask_at_the_end(self, question: int, words: str | None) -> PGresult:
+        self._put_end(words)
+        said, self._waiting, connection = self._waiting, [], self.connected()
+        try:
+            # Said once: nobody would know whether it was done.
+            answer = self._pipeline.ask(said, question)
+        except psycopg.Error as error:
+            raise as_sqlalchemy(error, "", connection) from error
+        self._under_way += said
+        self._ends, self._told = True, words is not None
+        if answer is None:
+            self._hear_end()
+        assert answer is not None, "what failed was raised"
+        return answer
+
+    def _hear_end(self) -> None:
+        """Wait for the end that went out with a question, if one did."""
+        if self._ends:
+            answers = self._say()
+            self._ends = False
+            self._told = self._told and answers[-1].status in WELL
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """What ended with its question is over; should work go on, it begins anew."""
+        self._waiting, self._begun, self._ending, self._ended = [*self._first], False, None, True
 
     def rows(self, answer: PGresult) -> Sequence[tuple[Any, ...]]:
         """Return the rows of an answer as the driver reads them."""
@@ -130,6 +167,7 @@ class Wire:
 
     def open(self) -> sa.Connection:
         """Send what was put; return the connection, on which the transaction is open now."""
+        self._hear_end()
         if self._waiting or self._under_way:
             self._say()
         return self.connected()
@@ -139,6 +177,7 @@ class Wire:
 
         Returns whether they were told: that may fail, and changes nothing about what was committed.
         """
+        self._hear_end()
         if self._ended and self._waiting == self._first:
             return self._told
         if not self._begun:  # what may be said again, on another connection, ends nothing
@@ -146,11 +185,14 @@ class Wire:
         self._end(words)
         return self._told
 
-    def _end(self, words: str | None, *, again: bool = True) -> list[PGresult]:
+    def _put_end(self, words: str | None) -> None:
         self._waiting.append(_COMMIT)
         if words is not None:
             self._waiting.append(replace(self._message(_TELL, (words,)), hint=True))
-        answers = self._say(again=again)
+
+    def _end(self, words: str | None) -> list[PGresult]:
+        self._put_end(words)
+        answers = self._say()
         self._told = words is not None and answers[-1].status in WELL
         return answers
 
@@ -188,12 +230,12 @@ class Wire:
             return False
         return True
 
-    def _say(self, *, again: bool = True) -> list[PGresult]:
+    def _say(self) -> list[PGresult]:
         said, self._waiting = self._waiting, []
         try:
             return self._answered(said)
         except sa.exc.DBAPIError as error:
-            if self._begun or not again or not error.connection_invalidated:
+            if self._begun or self._ends or not error.connection_invalidated:
                 raise
             self.drop()  # it was lost while nobody used it, and nothing has begun
             return self._answered(said)
