@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from random import Random
+from typing import Any
 
+import psycopg
 import pytest
 
 from mainspring.adapters.memory import InProcessWakeups
 from mainspring.adapters.redis.connection import RedisSettings
 from mainspring.adapters.redis.transport import RedisTransport
 from mainspring.adapters.sql.postgres import PostgresStore
-from mainspring.errors import StoreUnavailableError
+from mainspring.errors import StoreError, StoreUnavailableError
+from mainspring.model.execution import Execution
+from mainspring.moves.claim import claim
 from mainspring.moves.enqueue import EnqueueRequest, enqueue
 from mainspring.ports.store import Tx
 from mainspring.ports.transport import Announcer
@@ -125,3 +131,130 @@ async def test_where_it_is_quiet_a_commit_tells_workers_of_work_that_streams_car
     assert made.status == "queued"
     assert await asyncio.wait_for(waiting.result(), PATIENCE) is not None
     await transport.close()
+
+
+#: Asked as an update of an execution is committed.
+IN_THE_END = """
+CREATE FUNCTION in_the_end() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {} RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER in_the_end AFTER UPDATE ON executions DEFERRABLE INITIALLY DEFERRED
+FOR EACH ROW EXECUTE FUNCTION in_the_end();
+"""
+WAITS = "PERFORM pg_advisory_xact_lock(42);"
+FAILS = "RAISE EXCEPTION 'not today';"
+FAILS_ONCE = "IF nextval('times') = 1 THEN RAISE EXCEPTION 'again' USING ERRCODE = 'serialization_failure'; END IF;"
+
+
+def claim_alone(tx: Tx) -> list[Execution]:
+    lease = timedelta(seconds=15)
+    return claim(tx, "w", queues={"default": 1}, handlers=["h"], limit=1, lease=lease, alone=True)
+
+
+def enqueue_one(tx: Tx) -> list[Execution]:
+    return enqueue(tx, [EnqueueRequest("h")])
+
+
+async def claiming(make: Make) -> PostgresStore:
+    """Return a store whose connections have said before what they will say."""
+    store = make()
+    await store.open()
+    for _ in range(12):
+        await store.write(enqueue_one)
+        assert len(await store.write(claim_alone)) == 1
+    return store
+
+
+@contextmanager
+def administering(url: str, *statements: str) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as admin:
+        for statement in statements:
+            admin.execute(statement)
+        yield admin
+
+
+async def test_a_claim_is_answered_while_its_commit_is_under_way_and_told_of_once_it_is_over(
+    url: str, make: Make
+) -> None:
+    store, loop, told = await claiming(make), asyncio.get_running_loop(), list[Any]()
+    assert store._wakeups is not None
+    listener, answered = store._wakeups.listen("queued"), asyncio.Event()
+
+    def claims(tx: Tx) -> list[Execution]:
+        claimed = claim_alone(tx)
+        loop.call_soon_threadsafe(answered.set)
+        return claimed
+
+    def status() -> Any:
+        return admin.execute("SELECT status FROM executions WHERE id = %s", (made.id,)).fetchone()
+
+    with administering(url, IN_THE_END.format(WAITS), "SELECT pg_advisory_lock(42)") as admin:
+        waiting = store.accompany("queued", claims, told.append)
+        (made,) = await store.write(enqueue_one)
+        await asyncio.wait_for(answered.wait(), PATIENCE)
+        assert status() == ("queued",)
+        assert told == []
+        assert not await listener.wait(0), "nobody is woken to look for what is not there yet"
+        admin.execute("SELECT pg_advisory_unlock(42)")
+        claimed = await asyncio.wait_for(waiting.result(), PATIENCE)
+        assert [one.id for one in claimed] == [made.id]
+        assert told == [claimed]
+        assert status() == ("running",)
+    assert await listener.wait(PATIENCE)
+    listener.close()
+
+
+async def test_a_claim_whose_commit_is_refused_was_none(url: str, make: Make) -> None:
+    store, told = await claiming(make), list[Any]()
+    with administering(url, IN_THE_END.format(FAILS)) as admin:
+        waiting = store.accompany("queued", claim_alone, told.append)
+        (made,) = await store.write(enqueue_one)
+        with pytest.raises(StoreError, match="not today"):
+            await asyncio.wait_for(waiting.result(), PATIENCE)
+        assert told == []
+        admin.execute("DROP TRIGGER in_the_end ON executions")
+    assert [one.id for one in await store.write(claim_alone)] == [made.id]
+
+
+async def test_of_a_claim_that_is_run_again_only_what_was_committed_is_told(url: str, make: Make) -> None:
+    store, told, found = await claiming(make), list[Any](), list[Any]()
+
+    def claims(tx: Tx) -> list[Execution]:
+        found.append(claim_alone(tx))
+        return found[-1]
+
+    with administering(url, "CREATE SEQUENCE times", IN_THE_END.format(FAILS_ONCE)):
+        waiting = store.accompany("queued", claims, told.append)
+        await store.write(enqueue_one)
+        await asyncio.wait_for(waiting.result(), PATIENCE)
+    first, second = found
+    assert [one.id for one in first] == [one.id for one in second]
+    assert len(told) == 1
+    assert told[0] is second
+
+
+async def test_work_may_go_on_after_the_question_that_took_its_end_along(make: Make) -> None:
+    store = await claiming(make)
+
+    def goes_on(tx: Tx) -> tuple[list[Execution], datetime, str | None]:
+        claimed, now = claim_alone(tx), tx.now
+        tx.platforms.put_note("went on", "x")
+        return claimed, now, tx.platforms.note("went on")
+
+    (made,) = await store.write(enqueue_one)
+    (claimed,), now, note = await store.write(goes_on)
+    assert (claimed.id, claimed.started_at, note) == (made.id, now, "x")
+    assert await store.read(lambda tx: tx.platforms.note("went on")) == "x"
+
+
+async def test_a_claim_that_raises_once_its_end_is_under_way_leaves_nothing_for_the_next_one(make: Make) -> None:
+    store = await claiming(make)
+
+    def fails(tx: Tx) -> None:
+        claim_alone(tx)
+        raise LookupError("not today")
+
+    await store.write(enqueue_one)
+    with pytest.raises(LookupError, match="not today"):
+        await store.write(fails)
+    made = await asyncio.gather(*(store.write(enqueue_one) for _ in range(6)))
+    claimed = [await store.write(claim_alone) for _ in made]
+    assert sorted(one.id for (one,) in claimed) == sorted(one.id for (one,) in made)

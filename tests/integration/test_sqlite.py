@@ -32,7 +32,7 @@ from mainspring.model.job import JobCursor
 from mainspring.ports.store import Claimable, ExecutionQuery, Tx
 from tests.contracts.store_rows import MINUTE, PLATFORM, an_execution, new_id
 from tests.integration.counted_wakeups import CountedWakeups, all_told
-from tests.waiting import auntil
+from tests.waiting import PATIENCE, auntil
 
 HEADER = """
 import asyncio, sys
@@ -374,6 +374,38 @@ async def test_a_companion_goes_along_with_the_first_work_that_wakes_its_topic(m
     assert found == ["x"]  # once, and after what it went along with
     await all_told(store)
     assert wakeups.calls == [{"jobs"}, {"queued", "outbox"}, {"queued"}]  # in one commit
+
+
+async def test_who_left_a_companion_is_told_first_that_it_was_committed(store: SqlStore) -> None:
+    told: list[str] = []
+    waiting = store.accompany("queued", lambda tx: "claimed", told.append)
+    await store.write(queues)
+    told.append("who queued")
+    assert told == ["claimed", "who queued"]
+    assert await waiting.result() == "claimed"
+
+
+async def test_who_left_a_companion_is_not_told_of_what_failed(store: SqlStore) -> None:
+    told: list[Any] = []
+
+    def fails(tx: Tx) -> None:
+        raise LookupError("not today")
+
+    waiting = store.accompany("queued", fails, told.append)
+    await store.write(queues)
+    with pytest.raises(LookupError):
+        await waiting.result()
+    assert told == []
+
+
+async def test_what_follows_on_a_commit_and_fails_keeps_nobody_else_waiting(store: SqlStore) -> None:
+    def fails(result: str) -> None:
+        raise LookupError(result)
+
+    waiting = store.accompany("queued", lambda tx: "claimed", fails)
+    await asyncio.wait_for(store.write(queues), PATIENCE)
+    with pytest.raises(LookupError, match="claimed"):
+        await waiting.result()
 
 
 async def test_a_companion_that_was_withdrawn_stays_behind(store: SqlStore) -> None:

@@ -202,8 +202,8 @@ class NodeStore:
     def read_blocking(self, work: Work[T]) -> T:
         raise AssertionError("nothing in a simulation has a thread to block")
 
-    def accompany(self, topic: str, work: Work[T]) -> SimCompanion[T]:
-        return SimCompanion(self, topic, work)
+    def accompany(self, topic: str, work: Work[T], done: Callable[[T], None] | None = None) -> SimCompanion[T]:
+        return SimCompanion(self, topic, work, done)
 
     def woken(self, topics: Sequence[str]) -> None:
         """Begin what waits for one of these topics."""
@@ -247,8 +247,8 @@ class NodeStore:
 class SimCompanion(Generic[T]):
     """`Companion` of a node's store: it begins as the topic is woken, in steps of that node."""
 
-    def __init__(self, store: NodeStore, topic: str, work: Work[T]) -> None:
-        self.topic, self._store, self._work = topic, store, work
+    def __init__(self, store: NodeStore, topic: str, work: Work[T], done: Callable[[T], None] | None) -> None:
+        self.topic, self._store, self._work, self._done = topic, store, work, done
         self._context = contextvars.copy_context()
         self._future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         store.companions.append(self)
@@ -274,6 +274,8 @@ class SimCompanion(Generic[T]):
                 self._future.set_exception(error)
         else:
             if not self._future.done():
+                if self._done is not None:
+                    self._done(result)
                 self._future.set_result(result)
 
 

@@ -80,6 +80,7 @@ class Claims:
         self._hungry = True
         self._mislaid: set[tuple[str, int]] = set()
         self._along: _Along | None = None
+        self._stopped = False
         self._forestalled = Forestalled()
         self._accompanied = store if isinstance(store, Accompanied) else None
         self._loop: Loop | None = None
@@ -96,6 +97,7 @@ class Claims:
 
     async def stop(self) -> None:
         """Claim nothing more. What was claimed and has not begun is given back with whatever the worker still holds."""
+        self._stopped = True
         if self._loop is not None:
             await self._loop.stop()
         if self._left is not None:
@@ -127,7 +129,9 @@ class Claims:
 
     async def take(self, work: Callable[[Tx], list[Execution]]) -> list[Execution]:
         """Run a claim for this worker and start what it returns."""
-        return await self._begun(self._store.write(work))
+        claimed = await self._counted(self._store.write(work))
+        self._begin(claimed)
+        return claimed
 
     async def _step(self) -> float | None:
         if await self._went_along():
@@ -162,32 +166,42 @@ class Claims:
             return
         limit = self._limit(room)
         work = self._work(room, limit)
-        companion = self._accompanied.accompany("queued", lambda tx: work(tx) if self._worker.may_claim else [])
+        companion = self._accompanied.accompany(
+            "queued", lambda tx: work(tx) if self._worker.may_claim else [], self._begin
+        )
         self._along = _Along(companion, room, limit)
 
+    def _begin(self, claimed: Sequence[Execution]) -> None:
+        if not self._stopped:
+            for execution in claimed:
+                self._worker.begin(execution)
+
     async def _went_along(self) -> bool:
-        """Start what was claimed along with other work; True where that left no reason to look for more."""
-        along, self._along = self._along, None
+        """See what was claimed and begun along with other work; True where that left no reason to look for more."""
+        along = self._along
         if along is None or along.claim.withdraw():
+            self._along = None
             return False
-        claimed = await self._begun(along.claim.result())
+        try:
+            # Shielded: where this step is cancelled, `stop` waits for the claim.
+            claimed = await self._counted(asyncio.shield(along.claim.result()))
+        except Exception:
+            self._along = None
+            raise
+        self._along = None
         if self._transport.may_lose:
             self._forestalled.add(execution.id for execution in claimed)
         self._hungry = is_short(along.room, claimed, along.limit, self._worker.settings.queues)
         if not self._hungry:
-            await asyncio.sleep(0)  # what was claimed begins first
             self._stand_by()
         return not self._hungry
 
-    async def _begun(self, claim: Awaitable[list[Execution]]) -> list[Execution]:
+    async def _counted(self, claim: Awaitable[list[Execution]]) -> list[Execution]:
         self._claiming += 1
         try:
-            claimed = await claim
+            return await claim
         finally:
             self._claiming -= 1
-        for execution in claimed:
-            self._worker.begin(execution)
-        return claimed
 
     async def _give_back_mislaid(self) -> None:
         if self._claiming or not self._mislaid:

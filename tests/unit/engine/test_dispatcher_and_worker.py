@@ -36,10 +36,12 @@ START = datetime(2026, 3, 2, 8, tzinfo=UTC)
 class House:
     """A dispatcher and a worker in one virtual loop."""
 
+    keeps: type[MemoryStore] = MemoryStore
+
     def __init__(self, **queues: int) -> None:
         self.wakeups, self.bus = InProcessWakeups(), InProcessBus()
         clock = VirtualClock(asyncio.get_running_loop(), START)
-        self.store = MemoryStore(clock, random=random.Random(1), wakeups=self.wakeups)
+        self.store = self.keeps(clock, random=random.Random(1), wakeups=self.wakeups)
         self.registry, self.schedules = JobHandlerRegistry(), Schedules()
         self.dispatcher = JobDispatcherWorker(
             "d", self.store, self.bus, self.wakeups, DispatcherSettings(), random=random.Random(2)
@@ -73,11 +75,11 @@ class House:
         return await self.store.read(lambda tx: tx.executions.find(ExecutionQuery(limit=1000)))
 
 
-def virtually(test: Callable[[House], Coroutine[Any, Any, None]]) -> None:
+def virtually(test: Callable[[House], Coroutine[Any, Any, None]], of: type[House] = House) -> None:
     """Run a test in virtual time; an hour of waiting costs nothing."""
 
     async def main() -> None:
-        house = House()
+        house = of()
         await test(house)
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:

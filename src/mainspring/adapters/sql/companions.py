@@ -6,7 +6,7 @@ Nobody hands it to a thread: it is taken by whoever wakes its topic.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container
+from collections.abc import Callable, Container
 from typing import Generic, TypeVar
 
 from mainspring.adapters.sql.line import Call
@@ -24,9 +24,10 @@ class Companions:
     def __bool__(self) -> bool:
         return bool(self._topics)
 
-    def add(self, topic: str, work: Work[T]) -> Waiting[T]:
+    def add(self, topic: str, work: Work[T], done: Callable[[T], None] | None = None) -> Waiting[T]:
         """Let work wait, for the present event loop."""
         call = Call(work, asyncio.get_running_loop())
+        call.topic, call.done = topic, done
         self._topics[call] = topic
         return Waiting(call, self)
 
@@ -49,6 +50,10 @@ class Waiting(Generic[T]):
     def withdraw(self) -> bool:
         """Wait no longer; False where somebody has taken it."""
         return self._companions.drop(self._call)
+
+    def then(self, step: Callable[[], None]) -> None:
+        """Take a step, in the event loop, once it is over; never, where it is withdrawn."""
+        self._call.future.add_done_callback(lambda _: step())
 
     async def result(self) -> T:
         """Return what it returned, once that has committed."""

@@ -12,7 +12,7 @@ import queue
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from typing import Any
@@ -27,10 +27,23 @@ logger = logging.getLogger("mainspring")
 class Call:
     """Work that somebody waits for: a task of an event loop, or a thread.
 
-    ``reading``: it must not write. ``at``: the instant at which to commit it, as if it were done then.
+    ``reading``: it must not write. ``at``: the instant at which to commit it, as if it were done then. ``topic``: what
+    a companion waits for. ``done`` is given the result, in the loop, before the future is.
     """
 
-    __slots__ = ("aftermath", "at", "error", "future", "loop", "reading", "result", "work")
+    __slots__ = (
+        "aftermath",
+        "at",
+        "done",
+        "error",
+        "foretaste",
+        "future",
+        "loop",
+        "reading",
+        "result",
+        "topic",
+        "work",
+    )
 
     def __init__(
         self,
@@ -44,15 +57,19 @@ class Call:
         self.result: Any = None
         self.error: BaseException | None = None
         self.aftermath: Aftermath | None = None
+        self.topic: str | None = None
+        self.done: Callable[[Any], None] | None = None
 
     def settle(self) -> None:
         """Tell who waits; in the event loop's own thread, if it is a task."""
         if self.future.done():  # cancelled meanwhile
             return
-        if self.error is None:
-            self.future.set_result(self.result)
-        else:
+        if self.error is not None:
             self.future.set_exception(self.error)
+            return
+        if self.done is not None:
+            self.done(self.result)
+        self.future.set_result(self.result)
 
 
 def deliver(calls: Sequence[Call]) -> None:
@@ -72,7 +89,11 @@ def deliver(calls: Sequence[Call]) -> None:
 
 def _settle(calls: Sequence[Call]) -> None:
     for call in calls:
-        call.settle()
+        try:
+            call.settle()
+        except Exception as error:
+            logger.exception("what was to follow on a commit failed")
+            call.future.set_exception(error)
 
 
 class Line:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
@@ -210,11 +211,14 @@ class PostgresStore:
         result: T = self._calls.call_blocking(work, reading=True)
         return result
 
-    def accompany(self, topic: str, work: Work[T]) -> Waiting[T]:
+    def accompany(self, topic: str, work: Work[T], done: Callable[[T], None] | None = None) -> Waiting[T]:
         """Run ``work`` as soon as ``topic`` is woken, here or by another process, without a turn of the event loop."""
         if not self._opened:
             raise StoreUnavailableError("the store is not open")
-        return self._companions.add(topic, work)
+        waiting = self._companions.add(topic, work, done)
+        # Nobody is woken for its topic while it runs, to look for what it will have found: its thread needs the time.
+        waiting.then(lambda: self._notify(topic))
+        return waiting
 
     def _run(self, wire: Wire, work: Work[Any]) -> tuple[Any, Aftermath]:
         recorded = self._record_transitions
@@ -230,12 +234,17 @@ class PostgresStore:
         return self._telegraph.words(topics) if self._telegraph is not None and topics else None
 
     def _wake(self, *topics: str) -> None:
-        for call in self._companions.take(topics) if self._companions else ():
+        taken = self._companions.take(topics) if self._companions else ()
+        for call in taken:
             try:
                 self._calls.put(call)
             except StoreUnavailableError as error:
                 call.error = error
                 deliver([call])
+        later = {call.topic for call in taken}
+        self._notify(*(topic for topic in topics if topic not in later))
+
+    def _notify(self, *topics: str) -> None:
         if self._wakeups is not None:
             self._wakeups.notify(*topics)
 

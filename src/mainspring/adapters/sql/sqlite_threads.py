@@ -189,9 +189,10 @@ class Writer(ConnectionThread):
         for call in (*group, *along):
             if call.error is None and call.aftermath:
                 aftermath.add(call.aftermath)
-        # The answers first: whoever is woken for what went along has it at hand. Only who was early hears last of it.
+        # The answers first, and of these what went along: whoever is woken for it has it at hand. Only who was early
+        # hears last of it.
         early = [call for call in group if call.at is not None]
-        deliver(along if early else [*group, *along])
+        deliver(along if early else [*along, *group])
         if aftermath:
             self._tell(aftermath)
         deliver(early)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -169,11 +170,11 @@ class SqlStore:
         result: T | None = await self._writes.call_at(instant, work)
         return result
 
-    def accompany(self, topic: str, work: Work[T]) -> Waiting[T]:
+    def accompany(self, topic: str, work: Work[T], done: Callable[[T], None] | None = None) -> Waiting[T]:
         """Run ``work`` along with the next transaction that wakes ``topic``, in its commit."""
         if self._writer is None:
             raise StoreUnavailableError("the store is not open")
-        return self._writer.companions.add(topic, work)
+        return self._writer.companions.add(topic, work, done)
 
     def write_blocking(self, work: Work[T]) -> T:
         """Do `write` from any thread."""

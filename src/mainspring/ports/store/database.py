@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -50,11 +51,14 @@ class Companion(Protocol[T_co]):
 class Accompanied(Protocol):
     """A store that starts work by itself when a topic is woken, without asking the event loop first."""
 
-    def accompany(self, topic: str, work: Work[T]) -> Companion[T]:
+    def accompany(self, topic: str, work: Work[T], done: Callable[[T], None] | None = None) -> Companion[T]:
         """Run ``work`` once, when ``topic`` (see `Wakeups`) is woken; it sees what was written by whoever wakes it.
 
         A store with one writer runs it at the end of the very transaction that wakes the topic, in its commit; what it
         raises then undoes nothing but itself. Others run it at once in a transaction of its own.
+
+        ``done`` is called in the present event loop with what ``work`` returned, once that has committed, and before
+        anybody else in that loop hears of the commit.
         """
 
 

@@ -1,0 +1,127 @@
+"""What a worker does with a claim that went along with other work, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from mainspring.adapters.memory import MemoryStore
+from mainspring.engine.executor import Attempt
+from mainspring.errors import StoreUnavailableError
+from mainspring.model.execution import Execution, Status
+from mainspring.moves.enqueue import EnqueueRequest, enqueue
+from mainspring.ports.store import Work
+from tests.unit.engine.test_dispatcher_and_worker import House, virtually
+
+T = TypeVar("T")
+
+
+class Guest(Generic[T]):
+    """`Companion` whose work a test runs, tells of, and ends."""
+
+    def __init__(self, work: Work[T], done: Callable[[T], None]) -> None:
+        self.work, self.done = work, done
+        self.taken = False
+        self.future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+    def withdraw(self) -> bool:
+        return not self.taken
+
+    async def result(self) -> T:
+        return await self.future
+
+
+class Hosting(MemoryStore):
+    """A store that leaves it to the test when a companion is run."""
+
+    guest: Guest[Any]
+
+    def accompany(self, topic: str, work: Work[Any], done: Any = None) -> Guest[Any]:
+        self.guest = Guest(work, done)
+        return self.guest
+
+
+class Hosted(House):
+    keeps = Hosting
+
+
+class Scene:
+    """A worker at rest, one execution queued and claimed by its companion, and who hears of what."""
+
+    def __init__(self, house: House) -> None:
+        assert isinstance(house.store, Hosting)
+        self.house, self.worker, self.store = house, house.worker, house.store
+        self.ran: list[str] = []
+        self.heard: list[Attempt] = []
+
+        async def h() -> None:
+            self.ran.append("h")
+
+        house.registry.register_handler("h", h)
+        house.worker.on_attempt = self.heard.append
+
+    async def claimed(self) -> tuple[Guest[list[Execution]], list[Execution]]:
+        await self.house.start()
+        await asyncio.sleep(0.5)
+        guest = self.store.guest
+        guest.taken = True
+        await self.store.write(lambda tx: enqueue(tx, [EnqueueRequest("h")]))
+        return guest, await self.store.write(guest.work)
+
+    def unseen(self) -> bool:
+        return not (self.ran or self.heard or self.worker.running or self.worker.stats.claimed)
+
+    async def states(self) -> list[Status]:
+        return [execution.status for execution in await self.house.all()]
+
+
+def test_what_went_along_begins_as_it_is_told_of_and_not_at_the_claiming_loops_next_turn():
+    async def test(house: House) -> None:
+        scene = Scene(house)
+        guest, claimed = await scene.claimed()
+        await asyncio.sleep(0.5)
+        assert scene.unseen()
+        guest.done(claimed)
+        assert scene.heard == scene.worker.running != []
+        await asyncio.sleep(0)
+        assert scene.ran == ["h"]
+        guest.future.set_result(claimed)
+        await asyncio.sleep(0.5)
+        assert scene.worker.stats.claimed == 1
+        assert scene.store.guest is not guest, "it stands by again"
+        await house.stop()
+        assert await scene.states() == [Status.SUCCESS]
+
+    virtually(test, Hosted)
+
+
+def test_where_the_commit_fails_nothing_begins_and_the_worker_stands_by_again():
+    async def test(house: House) -> None:
+        scene = Scene(house)
+        guest, _ = await scene.claimed()
+        guest.future.set_exception(StoreUnavailableError("the disk is full"))
+        await asyncio.sleep(3)
+        assert scene.unseen()
+        assert scene.store.guest is not guest
+        await house.stop()
+
+    virtually(test, Hosted)
+
+
+def test_a_worker_that_stops_meanwhile_waits_for_what_it_claimed_and_gives_it_back():
+    async def test(house: House) -> None:
+        scene = Scene(house)
+        guest, claimed = await scene.claimed()
+        stopping = asyncio.create_task(house.worker.stop())
+        await asyncio.sleep(0.01)
+        assert not stopping.done()
+        guest.done(claimed)
+        guest.future.set_result(claimed)
+        await stopping
+        assert scene.unseen()
+        assert await scene.states() == [Status.QUEUED]
+        await house.beats.stop()
+        await house.dispatcher.stop()
+
+    virtually(test, Hosted)
