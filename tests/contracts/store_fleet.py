@@ -83,6 +83,18 @@ class FleetContract:
             await announce(store, row)
         assert await store.read(lambda tx: tx.nodes.handlers()) == [new]
 
+    async def test_a_handler_announced_is_known_to_whoever_asked_before_in_the_same_transaction(
+        self, store: Store, now: datetime
+    ) -> None:
+        row = HandlerRow("a", "function", now)
+
+        def work(tx: Tx) -> list[list[HandlerRow]]:
+            before = tx.nodes.handlers(PLATFORM)
+            tx.nodes.announce([row])
+            return [before, tx.nodes.handlers(PLATFORM)]
+
+        assert await store.write(work) == [[], [row]]
+
     # -- platforms -------------------------------------------------------------------------------------------------
 
     async def test_a_platform_has_the_zone_last_set(self, store: Store) -> None:

@@ -65,7 +65,7 @@ class SqlAdminTable(SqlTable):
         return _PLATFORM.rows(self._all(_PLATFORMS, after=after, limit=limit))
 
     def log(self, entry: AuditEntry) -> None:
-        self._insert_values(_ENTRY, [entry])
+        self._put_values(_ENTRY, [entry])
 
     def reserve_answer(self, answer: Answer) -> bool:
         return bool(self._insert_values(_ANSWER, [answer], on_conflict="keep"))

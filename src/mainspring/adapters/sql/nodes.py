@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from mainspring.adapters.sql.batches import shape
-from mainspring.adapters.sql.session import SqlTable
+from mainspring.adapters.sql.session import Session, SqlTable
 from mainspring.adapters.sql.tables import dispatchers, handlers, workers
 from mainspring.model.node import DispatcherNode, HandlerRow, WorkerNode
 
@@ -19,11 +19,19 @@ _HANDLER = shape(HandlerRow, handlers)
 _WORKERS = _WORKER.select.order_by(workers.c.started_at.desc(), workers.c.id.desc())
 _DISPATCHERS = _DISPATCHER.select.order_by(dispatchers.c.started_at.desc(), dispatchers.c.id.desc())
 _HANDLERS = _HANDLER.select.order_by(handlers.c.name, handlers.c.platform_id)
+_HANDLERS_OF = _HANDLERS.where(
+    sa.or_(handlers.c.platform_id == sa.literal_column("''"), handlers.c.platform_id == bindparam("platform"))
+)
 _FORGET = tuple(sa.delete(table).where(table.c.seen_at < bindparam("before")) for table in (workers, dispatchers))
 
 
 class SqlNodeTable(SqlTable):
     """`NodeTable` in SQL."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        # Asked by whoever reads a job's definition, and again by whoever stores it.
+        self._handlers: dict[str | None, list[HandlerRow]] = {}
 
     def put_worker(self, worker: WorkerNode) -> None:
         self._put_values(_WORKER, [worker], on_conflict="replace")
@@ -44,10 +52,12 @@ class SqlNodeTable(SqlTable):
             self._run(statement, {"before": before})
 
     def announce(self, handlers: Sequence[HandlerRow]) -> None:
+        self._handlers.clear()
         last = {(handler.name, handler.platform_id): handler for handler in handlers}
         self._insert_values(_HANDLER, list(last.values()), on_conflict="replace")
 
     def handlers(self, platform_id: str | None = None) -> list[HandlerRow]:
-        if platform_id is None:
-            return _HANDLER.rows(self._all(_HANDLERS))
-        return _HANDLER.rows(self._all(_HANDLERS.where(handlers.c.platform_id.in_([None, platform_id]))))
+        if platform_id not in self._handlers:
+            rows = self._all(_HANDLERS) if platform_id is None else self._all(_HANDLERS_OF, platform=platform_id)
+            self._handlers[platform_id] = _HANDLER.rows(rows)
+        return list(self._handlers[platform_id])
