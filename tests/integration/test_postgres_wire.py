@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from random import Random
 from typing import Any
 
@@ -15,6 +16,7 @@ from mainspring.adapters.sql import postgres_pipeline as module
 from mainspring.adapters.sql import postgres_wire, telegraph
 from mainspring.adapters.sql.postgres import PostgresSettings, PostgresStore
 from mainspring.adapters.sql.postgres_pipeline import Pipeline
+from mainspring.control.scheduler import SchedulerService
 from mainspring.engine.lookout import look
 from mainspring.errors import ConflictError, MainspringError, StoreError, StoreUnavailableError
 from mainspring.model.execution import Execution
@@ -40,6 +42,11 @@ def claim_one(tx: Tx) -> list[Execution]:
 
 async def trips(store: PostgresStore, work: Callable[[Tx], Any], monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Run work three times; return of the last time how many statements went with each round trip."""
+    return await trips_of(lambda: store.write(work), monkeypatch)
+
+
+async def trips_of(call: Callable[[], Awaitable[Any]], monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Call three times; return of the last time how many statements went with each round trip."""
     sent: list[int] = []
     exchange, ask = Pipeline.exchange, Pipeline.ask
 
@@ -53,11 +60,11 @@ async def trips(store: PostgresStore, work: Callable[[Tx], Any], monkeypatch: py
         return ask(self, said, question)
 
     for _ in range(2):  # what is asked for the first time goes SQLAlchemy's way
-        await store.write(work)
+        await call()
     with monkeypatch.context() as patched:
         patched.setattr(Pipeline, "exchange", counted)
         patched.setattr(Pipeline, "ask", counted_too)
-        await store.write(work)
+        await call()
     return sent
 
 
@@ -186,21 +193,34 @@ async def test_more_than_fits_into_a_socket_goes_over_it(store: PostgresStore) -
     assert len(found) == 2_000
 
 
-async def test_the_server_begins_with_what_is_long_while_more_is_made(
+async def test_jobs_are_created_in_as_few_round_trips_as_there_are_questions(
     store: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sent: list[int] = []
+    service, numbers = SchedulerService(store), count()
+    create = {"type": "cron", "schedule": {"cron": "0 0 1 1 *"}, "handler": "work"}
+    found = await trips_of(lambda: service.create_jobs([{"name": f"far-{next(numbers)}", **create}]), monkeypatch)
+    begin, *questions, end = found
+    assert begin == 3, "BEGIN, the clock and the handlers"
+    assert questions == [1, 1, 1], "the names taken, the limits, the zone"
+    assert end in (5, 6), "job, revision, event, the line in the audit trail and COMMIT, and what others are told"
+
+
+@pytest.mark.parametrize("text", ["x" * 200, ""])
+async def test_the_server_begins_with_what_is_long_while_more_is_made(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    sent: list[list[bytes]] = []
     send = Pipeline.send
 
     def counted(self: Pipeline, said: Any) -> None:
-        sent.append(len(said))
+        sent.append([message.text.split(b" (")[0] for message in said])
         send(self, said)
 
     monkeypatch.setattr(Pipeline, "send", counted)
-    await store.write(lambda tx: create_jobs(tx, "default", many_definitions(1_000)))
-    assert len(sent) >= 4, "each part of the jobs by itself"
+    await store.write(lambda tx: create_jobs(tx, "default", many_definitions(1_000, text=text)))
+    assert sum(b"INSERT INTO jobs" in said for said in sent) == 4, "each part of the jobs by itself"
     found = await store.read(lambda tx: tx.jobs.find("default", limit=2_000))
-    assert [job.definition for job in found] == many_definitions(1_000)
+    assert [job.definition for job in found] == many_definitions(1_000, text=text)
     revisions = await store.read(lambda tx: [tx.jobs.revisions(job.id) for job in found[::100]])
     assert [len(kept) for kept in revisions] == [1] * 10
     events = await store.read(lambda tx: tx.outbox.unpublished(2_000))
@@ -264,10 +284,11 @@ async def test_nothing_is_stored_of_what_is_long_where_the_connection_is_lost_am
     await store.close()
 
 
-def many_definitions(number: int, name: str = "far") -> list[JobDefinition]:
-    """Return definitions in order of name, with payloads that are long together."""
+def many_definitions(number: int, name: str = "far", *, text: str = "x" * 200) -> list[JobDefinition]:
+    """Return definitions in order of name, with payloads that are long together; without ``text`` they share one."""
     read, alike = DefinitionReader().read, {"type": "cron", "schedule": {"cron": "0 0 1 1 *"}, "handler": "work"}
-    return [read({"name": f"{name}-{n:04d}", "payload": {"n": n, "text": "x" * 200}, **alike}) for n in range(number)]
+    payloads: list[dict[str, Any]] = [{"n": n, "text": text} for n in range(number)] if text else [{}] * number
+    return [read({"name": f"{name}-{n:04d}", "payload": payloads[n], **alike}) for n in range(number)]
 
 
 async def test_the_server_keeps_only_what_came_lately(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,8 +20,6 @@ from psycopg.pq.abc import PGresult
 
 #: How often a statement is sent in full before the server is asked to keep it, and how many it keeps.
 FULL, KEPT = 4, 200
-#: Bytes of parameters from which on a message is long.
-LONG = 32_768
 # No prepared statement of this name; one whose columns are of other types by now.
 _STALE = (b"26000", b"0A000")
 WELL = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
@@ -45,9 +43,9 @@ class Message:
     hint: bool = False
 
     @property
-    def long(self) -> bool:
-        """Whether the server has so much to do with it that it should begin at once."""
-        return sum(len(value) for value in self.values if value is not None) >= LONG
+    def size(self) -> int:
+        """Bytes of its parameters."""
+        return sum(len(value) for value in self.values if value is not None)
 
 
 class Pipeline:

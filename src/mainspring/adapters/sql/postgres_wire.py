@@ -28,6 +28,8 @@ from mainspring.errors import ConflictError, StoreError
 
 #: How long before an instant work is begun that is committed at it: nobody else waits meanwhile.
 LEAD = timedelta(milliseconds=15)
+#: Bytes of parameters with which the server has so much to do that it should begin at once.
+LONG = 16_384
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BEGIN, _SNAPSHOT = Message(b"BEGIN"), Message(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -117,7 +119,7 @@ class Wire:
         self._hear_end()
         self._waiting.append(self._message(text, values, conflict))
         # Not before the transaction is known to have begun: without it, each part would be done by itself.
-        if self._begun and self._waiting[-1].long:
+        if self._begun and sum(message.size for message in self._waiting) >= LONG:
             self._send()
 
     def ask(self, text: bytes, values: Sequence[Any]) -> PGresult:
