@@ -51,6 +51,12 @@ def test_what_is_each_one_s_own_is_checked_each_time(wrong: dict[str, Any]) -> N
         reader.read({**WHOLE, **wrong})
 
 
+def test_the_first_definition_shares_its_payload_with_those_after_it() -> None:
+    reader, given = DefinitionReader(), {"to": "ada"}
+    first, second = (reader.read({**WHOLE, "name": name, "payload": given}).payload for name in ("a", "b"))
+    assert first is second
+
+
 def test_a_payload_that_several_were_given_is_read_once_and_not_the_giver_s_any_more() -> None:
     reader, given, other = DefinitionReader(), {"to": "ada"}, {"to": "bob"}
     payloads = [

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from operator import attrgetter, itemgetter
+from itertools import repeat
+from operator import attrgetter, is_, itemgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import orjson
@@ -110,7 +111,7 @@ def _ended(beginning: sa.ColumnElement[Any], ending: sa.ColumnElement[Any]) -> s
 def _is_shared(kind: Any, column: Sequence[Any]) -> bool:
     first = column[0]
     if first is not None and isinstance(kind, Coded) and not kind.comparable:
-        return all(value is first for value in column)
+        return all(map(is_, column, repeat(first)))
     return column.count(first) == len(column)
 
 

@@ -8,7 +8,8 @@ from dataclasses import MISSING
 from datetime import timedelta
 from enum import StrEnum
 from functools import lru_cache
-from operator import attrgetter
+from itertools import repeat
+from operator import attrgetter, is_
 from typing import Any
 
 from mainspring.errors import ValidationError
@@ -173,11 +174,11 @@ class DefinitionReader:
         found = self._read.get(key)
         if found is None or own is None:
             found = self._read[key] = definition_from_wire(fields)
-            return found
+        called = name(own, "name")
         if payload is not self._given:
             self._payload = mapping(payload, "payload")
             self._given = payload
-        return found.changed(name=name(own, "name"), payload=self._payload)
+        return found.changed(name=called, payload=self._payload)
 
 
 def _members(kind: type[StrEnum]) -> Callable[[Any], Any]:
@@ -264,7 +265,7 @@ def definitions_to_wire(several: Sequence[JobDefinition]) -> tuple[list[dict[str
     shared: dict[str, Any] = {}
     for key, column in zip(_DEFINITION, zip(*map(_held, several), strict=True), strict=True):
         write = _WRITE.get(key, _same)
-        if len(set(map(id, column))) == 1:  # not by what they equal: 1 and True are written differently
+        if all(map(is_, column, repeat(column[0]))):  # not by what they equal: 1 and True are written differently
             shared[key] = column[0] if column[0] is None else write(column[0])
         else:
             own[key] = [None if value is None else write(value) for value in column]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from mainspring.errors import NothingToComeError
 from mainspring.model.job import Job, JobDefinition, JobStatus, JobType
@@ -38,6 +40,8 @@ class Beginnings:
         # Not the process's memory of schedules: these jobs may yet be rolled back.
         self._tx, self._schedules = tx, Schedules(1)
         self._known: dict[tuple[JobType, str | None, str], Beginning] = {}
+        # The schedule of the job before, and its repr: jobs of one call often share the very object.
+        self._schedule: tuple[Mapping[str, Any] | None, str] = None, repr(None)
         # Cut to the second: `every` anchors here, and a grid on the whole second is the one people expect.
         created_at = tx.now.replace(microsecond=0)
         blank = JobDefinition("", JobType.MANUAL, "")
@@ -45,8 +49,10 @@ class Beginnings:
 
     def of(self, new_id: str, definition: JobDefinition) -> Beginning:
         """Return how a new job begins. Raises `ValidationError` and `LimitExceededError` as for each job alone."""
-        # Its repr, because 1, 1.0 and True are equal, and only one of them may be right.
-        alike = definition.type, definition.timezone, repr(definition.schedule)
+        if definition.schedule is not self._schedule[0]:
+            # Its repr, because 1, 1.0 and True are equal, and only one of them may be right.
+            self._schedule = definition.schedule, repr(definition.schedule)
+        alike = definition.type, definition.timezone, self._schedule[1]
         found = self._known.get(alike)
         if found is None:
             found = self._known[alike] = self._read(self._alike.changed(id=new_id, definition=definition))
