@@ -6,6 +6,7 @@ moment later; and the collector of garbage would look at all of them.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, Self, TypeVar, overload
 
@@ -37,6 +38,12 @@ class Columns(Sequence[V], Generic[V]):
     def of(cls, kind: type[V], names: Sequence[str], rows: Iterable[Sequence[Any]]) -> Self:
         """Return the values that rows hold, in the order of ``names``; there must be one."""
         return cls(kind, dict(zip(names, zip(*rows, strict=True), strict=True)))
+
+    @classmethod
+    def alike(cls, value: V, count: int, **columns: Sequence[Any]) -> Self:
+        """Return a value that many times, with what each has of its own in some fields. Names are not checked."""
+        alike = {field.name: [getattr(value, field.name)] * count for field in dataclasses.fields(value)}  # type: ignore[arg-type]
+        return cls(type(value), {**alike, **columns})
 
     def changed(self, **columns: Sequence[Any]) -> Self:
         """Return the values with others in some fields. Names are not checked."""

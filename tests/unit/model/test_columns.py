@@ -30,6 +30,11 @@ def test_others_take_the_place_of_some_fields() -> None:
     assert list(COLUMNS) == POINTS
 
 
+def test_copies_of_one_value_have_of_their_own_what_is_given() -> None:
+    assert list(Columns.alike(Point(1, 2), 2, y=[3, 4])) == [Point(1, 3), Point(1, 4)]
+    assert Columns.alike(Point(1), 2)[1] == Point(1)
+
+
 def test_columns_have_to_be_of_one_length() -> None:
     with pytest.raises(ValueError, match="shorter"):
         list(COLUMNS.changed(y=(0,)))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mainspring.errors import NotFoundError, RevisionConflictError
+from mainspring.model.columns import Columns
 from mainspring.model.events import Event, EventType
 from mainspring.model.job import Job, JobStatus, JobType
 from mainspring.moves.pending import due_when_quiet
@@ -61,12 +63,13 @@ def due_at(job: Job, schedule: CompiledSchedule, following: Occurrence | None) -
 
 def announce(tx: Tx, jobs: Sequence[Job], kind: EventType, actor: str) -> None:
     """Write the events that say what became of these jobs."""
+    data = [_told(job, actor) for job in jobs]
+    subjects, platforms = [job.id for job in jobs], [job.platform_id for job in jobs]
     alike = Event("", kind, "", tx.now)
     new_ids = tx.new_ids(len(jobs))
-    tx.outbox.add([_change_event(alike, new_id, job, actor) for new_id, job in zip(new_ids, jobs, strict=True)])
+    tx.outbox.add(Columns.alike(alike, len(jobs), id=new_ids, platform_id=platforms, subject=subjects, data=data))
     tx.wake("outbox")
 
 
-def _change_event(alike: Event, new_id: str, job: Job, actor: str) -> Event:
-    data = {"job": job.name, "job_id": job.id, "revision": job.revision, "actor": actor, "reason": job.status_reason}
-    return alike.changed(id=new_id, platform_id=job.platform_id, subject=job.id, data=data)
+def _told(job: Job, actor: str) -> dict[str, Any]:
+    return {"job": job.name, "job_id": job.id, "revision": job.revision, "actor": actor, "reason": job.status_reason}
