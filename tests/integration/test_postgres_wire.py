@@ -209,14 +209,7 @@ async def test_jobs_are_created_in_as_few_round_trips_as_there_are_questions(
 async def test_the_server_begins_with_what_is_long_while_more_is_made(
     store: PostgresStore, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
-    sent: list[list[bytes]] = []
-    send = Pipeline.send
-
-    def counted(self: Pipeline, said: Any) -> None:
-        sent.append([message.text.split(b" (")[0] for message in said])
-        send(self, said)
-
-    monkeypatch.setattr(Pipeline, "send", counted)
+    sent = sent_early(monkeypatch)
     await store.write(lambda tx: create_jobs(tx, "default", many_definitions(1_000, text=text)))
     assert sum(b"INSERT INTO jobs" in said for said in sent) == 4, "each part of the jobs by itself"
     found = await store.read(lambda tx: tx.jobs.find("default", limit=2_000))
@@ -225,6 +218,32 @@ async def test_the_server_begins_with_what_is_long_while_more_is_made(
     assert [len(kept) for kept in revisions] == [1] * 10
     events = await store.read(lambda tx: tx.outbox.unpublished(2_000))
     assert [event.data["job"] for event in events] == [job.name for job in found]
+
+
+async def test_the_server_begins_with_some_executions_while_more_are_made(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = sent_early(monkeypatch)
+    numbers = list(range(1_000))
+    requests = [EnqueueRequest("work", {"n": n}, priority=n % 10) for n in numbers]
+    made = await store.write(lambda tx: enqueue(tx, requests))
+    assert sum(b"INSERT INTO executions" in said for said in sent) == 4
+    assert [execution.payload["n"] for execution in made] == numbers
+    found = await store.read(lambda tx: tx.executions.find(ExecutionQuery(handler="work", limit=2_000)))
+    assert [execution.payload["n"] for execution in found] == numbers[::-1]
+
+
+def sent_early(monkeypatch: pytest.MonkeyPatch) -> list[list[bytes]]:
+    """Return a list that fills with how the statements begin which go out before anybody waits for answers."""
+    sent: list[list[bytes]] = []
+    send = Pipeline.send
+
+    def counted(self: Pipeline, said: Any) -> None:
+        sent.append([message.text.split(b" (")[0] for message in said])
+        send(self, said)
+
+    monkeypatch.setattr(Pipeline, "send", counted)
+    return sent
 
 
 async def test_what_was_refused_while_more_was_made_undoes_all(url: str) -> None:

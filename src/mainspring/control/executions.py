@@ -70,8 +70,8 @@ class ExecutionService(PlatformService):
             checks = {
                 name: payload_check(announced(tx, self.platform_id, name)) for name in {r.handler for r in requests}
             }
-            for request in requests:
-                checks[request.handler](request.payload)
+            for (handler, _), payload in {(r.handler, id(r.payload)): r.payload for r in requests}.items():
+                checks[handler](payload)
             mine = [traced(self._own(request), span.ids) for request in requests]
             return enqueuing.enqueue(tx, mine)
 

@@ -19,6 +19,8 @@ from mainspring.ports.store import Tx
 
 #: Most distinct blockers looked at in one step, and most executions taken from one.
 BLOCKERS, PER_BLOCKER = 200, 500
+#: Executions stored at a time: while a database works on some of them, the next are made ready.
+AT_ONCE = 250
 
 
 class Admission:
@@ -131,9 +133,12 @@ def add_due(tx: Tx, executions: Columns[Execution]) -> None:
 def _add(tx: Tx, admission: Admission, executions: Sequence[Execution]) -> list[Execution]:
     now = tx.now
     in_turn = sorted(sorted(executions, key=attrgetter("id")), key=attrgetter("priority"), reverse=True)
-    stored = [_placed(admission, e, now) for e in in_turn]
-    tx.executions.add(stored)
-    tx.announce(dispatch_of(e) for e in stored if e.status is Status.QUEUED)
+    stored: list[Execution] = []
+    for begin in range(0, len(in_turn), AT_ONCE):
+        part = [_placed(admission, e, now) for e in in_turn[begin : begin + AT_ONCE]]
+        tx.executions.add(part)
+        tx.announce(dispatch_of(e) for e in part if e.status is Status.QUEUED)
+        stored += part
     admission.record()
     if any(e.status is Status.PENDING for e in stored):
         tx.wake("pending")

@@ -101,7 +101,8 @@ def enqueue(tx: Tx, requests: Sequence[EnqueueRequest]) -> list[Execution]:
     fresh = {new_id: request for new_id, request in zip(new_ids, requests, strict=True) if new_id not in known}
     for platform_id in {request.platform_id for request in fresh.values()}:
         check_pending(tx, platform_id, sum(r.platform_id == platform_id for r in fresh.values()))
-    stored = {e.id: e for e in add_executions(tx, [_execution(tx.now, r, new_id) for new_id, r in fresh.items()])}
+    alike = blank(tx.now)
+    stored = {e.id: e for e in add_executions(tx, [_execution(alike, r, new_id) for new_id, r in fresh.items()])}
     return [stored.get(found) or _kept(tx, found) for found in ids]
 
 
@@ -150,9 +151,10 @@ def check_pending(tx: Tx, platform_id: str, more: int = 1) -> None:
                 raise LimitExceededError("pending executions", found=waiting + more, allowed=limit.max_pending)
 
 
-def _execution(now: datetime, request: EnqueueRequest, new_id: str) -> Execution:
+def _execution(alike: Execution, request: EnqueueRequest, new_id: str) -> Execution:
+    now = alike.created_at
     available_at = max(request.run_at, now) if request.run_at is not None else now
-    return blank(now).changed(
+    return alike.changed(
         id=new_id,
         platform_id=request.platform_id,
         handler=request.handler,
