@@ -128,7 +128,9 @@ class Claims:
             self._wakeups.notify(self._freed)
 
     async def take(self, work: Callable[[Tx], list[Execution]]) -> list[Execution]:
-        """Run a claim for this worker and start what it returns."""
+        """Run a claim for this worker and start what it returns; once stopped it claims nothing."""
+        if self._stopped:
+            return []
         claimed = await self._counted(self._store.write(work))
         self._begin(claimed)
         return claimed

@@ -188,7 +188,7 @@ class Worker:
         return (execution_id, fence) in self._attempts
 
     async def take(self, work: Callable[[Tx], list[Execution]]) -> list[Execution]:
-        """Run a claim for this worker and start what it returns."""
+        """Run a claim for this worker and start what it returns; once it drains it claims nothing."""
         return await self._claims.take(work)
 
     def begin(self, execution: Execution) -> Attempt | None:

@@ -261,3 +261,31 @@ def test_execute_job_runs_it_here_through_the_record():
         await house.stop()
 
     virtually(test)
+
+
+def test_execute_job_leaves_it_to_others_while_its_worker_drains():
+    async def test(house: House) -> None:
+        ended = asyncio.Event()
+
+        async def h() -> None:
+            await ended.wait()
+
+        house.registry.register_handler("h", h)
+        await house.start()
+        job = await house.job(type="manual", overlap="allow_all")
+        service = JobExecutorService(house.store, house.worker, house.wakeups)
+        first = asyncio.create_task(service.execute_job(job.id))
+        await asyncio.sleep(1)
+        stopping = asyncio.create_task(house.worker.stop())
+        await asyncio.sleep(1)
+        second = asyncio.create_task(service.execute_job(job.id))
+        await asyncio.sleep(5)
+        assert sorted(one.status for one in await house.all()) == [Status.QUEUED, Status.RUNNING]
+        ended.set()
+        await stopping
+        assert (await first).status == "success"
+        assert sorted(one.status for one in await house.all()) == [Status.QUEUED, Status.SUCCESS]
+        second.cancel()
+        await asyncio.gather(second, house.beats.stop(), house.dispatcher.stop(), return_exceptions=True)
+
+    virtually(test)
