@@ -31,19 +31,7 @@ class Call:
     a companion waits for. ``done`` is given the result, in the loop, before the future is.
     """
 
-    __slots__ = (
-        "aftermath",
-        "at",
-        "done",
-        "error",
-        "foretaste",
-        "future",
-        "loop",
-        "reading",
-        "result",
-        "topic",
-        "work",
-    )
+    __slots__ = ("aftermath", "at", "done", "error", "future", "loop", "reading", "result", "topic", "work")
 
     def __init__(
         self,
