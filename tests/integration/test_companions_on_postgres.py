@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
@@ -16,7 +16,7 @@ from mainspring.adapters.memory import InProcessWakeups
 from mainspring.adapters.redis.connection import RedisSettings
 from mainspring.adapters.redis.transport import RedisTransport
 from mainspring.adapters.sql.postgres import PostgresStore
-from mainspring.errors import StoreError, StoreUnavailableError
+from mainspring.errors import ConflictError, StoreError, StoreUnavailableError
 from mainspring.model.execution import Execution
 from mainspring.moves.claim import claim
 from mainspring.moves.enqueue import EnqueueRequest, enqueue
@@ -258,3 +258,18 @@ async def test_a_claim_that_raises_once_its_end_is_under_way_leaves_nothing_for_
     made = await asyncio.gather(*(store.write(enqueue_one) for _ in range(6)))
     claimed = [await store.write(claim_alone) for _ in made]
     assert sorted(one.id for (one,) in claimed) == sorted(one.id for (one,) in made)
+
+
+async def test_a_claim_that_passes_over_a_conflict_was_none(make: Make) -> None:
+    store = await claiming(make)
+
+    def passes_over(tx: Tx) -> None:
+        tx.platforms.note("begin")
+        tx.executions.add([made])
+        with suppress(ConflictError):
+            claim_alone(tx)
+
+    (made,) = await store.write(enqueue_one)
+    with pytest.raises(StoreError, match="given up after an error"):
+        await store.write(passes_over)
+    assert [one.id for one in await store.write(claim_alone)] == [made.id]

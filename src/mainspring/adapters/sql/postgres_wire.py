@@ -154,8 +154,10 @@ class Wire:
     def _hear_end(self) -> None:
         """Wait for the end that went out with a question, if one did."""
         if self._ends:
-            answers = self._say()
-            self._ends = False
+            try:
+                answers = self._say()
+            finally:
+                self._ends = False
             self._told = self._told and answers[-1].status in WELL
             self._begin_anew()
 
