@@ -240,9 +240,9 @@ def _completed_events(tx: Tx, moved: Iterable[tuple[Job, JobCursor]]) -> Sequenc
     completed = [(job, cursor) for job, cursor in moved if cursor.status is JobStatus.COMPLETED]
     if not completed:
         return ()
-    event = Event("", EventType.JOB_COMPLETED, "", tx.now)
-    alike = {name: (value,) * len(completed) for name, value in vars(event).items()}
-    return Columns(Event, alike).changed(
+    return Columns.alike(
+        Event("", EventType.JOB_COMPLETED, "", tx.now),
+        len(completed),
         id=tx.new_ids(len(completed)),
         platform_id=[job.platform_id for job, _ in completed],
         subject=[job.id for job, _ in completed],
