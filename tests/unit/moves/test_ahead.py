@@ -28,8 +28,28 @@ SECOND = timedelta(seconds=1)
 EACH_SECOND: dict[str, Any] = {"type": "recurring", "schedule": {"every_ms": 1000, "anchor_at": START.isoformat()}}
 
 
-class Seeing(Bench):
+class Telling(Bench):
+    """A bench that keeps what each step of planning says it has done, and what it tells others."""
+
+    ahead: Ahead | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[Any] = []
+
+    def plan(self) -> Planned:
+        def work(tx: Any) -> Planned:
+            done = plan_due(tx, self.schedules, "dispatcher", ahead=self.ahead)
+            self.said.append((done, list(tx.aftermath.announcements), set(tx.aftermath.topics)))
+            return done
+
+        return self.do(work)
+
+
+class Seeing(Telling):
     """A bench whose dispatcher looks ahead when it is told to."""
+
+    ahead: Ahead
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +61,8 @@ class Seeing(Bench):
             after = self.store.read_blocking(partial(self.ahead.look, limit=limit, after=after))
 
     def plan(self) -> Planned:
-        done = self.do(lambda tx: plan_due(tx, self.schedules, "dispatcher", ahead=self.ahead))
+        done = super().plan()
+        assert done.now is not None
         self.ahead.decided(done.moved, done.now)
         return done
 
@@ -218,8 +239,10 @@ Step = tuple[str, int]
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("wait"), st.integers(1, 2500)),
+        st.tuples(st.just("second"), st.integers(0, 1)),
         st.tuples(
-            st.sampled_from(("look", "plan", "end", "rename", "zone", "pause", "resume", "slow")), st.integers(0, 3)
+            st.sampled_from(("look", "plan", "end", "rename", "zone", "pause", "resume", "slow", "limit")),
+            st.integers(0, 5),
         ),
     ),
     max_size=30,
@@ -236,7 +259,10 @@ def _jobs(bench: Bench) -> None:
         misfire_grace_ms=500,
     )
     at = (START + 3 * SECOND).replace(tzinfo=None).isoformat()
-    bench.job("job-3", type="one_time", schedule={"run_at": at})
+    bench.job("job-3", type="one_time", schedule={"run_at": at}, priority=9)
+    for name in ("job-4", "job-5"):
+        schedule = {"every_ms": 3000, "anchor_at": START.isoformat()}
+        bench.job(name, type="recurring", schedule=schedule, concurrency_key="k", concurrency_limit=1)
 
 
 def _act(bench: Bench, step: Step) -> None:
@@ -247,7 +273,12 @@ def _act(bench: Bench, step: Step) -> None:
         job = bench.stored(name)
         bench.do(lambda tx: update_job(tx, bench.schedules, "default", name, fields, expected_revision=job.revision))
 
+    def as_foreseen() -> None:
+        for then in (("end", 100 * number), ("look", 0), ("wait", 1000), ("plan", 0)):
+            _act(bench, then)
+
     acts: dict[str, Callable[[], object]] = {
+        "second": as_foreseen,
         "wait": lambda: bench.clock.advance(timedelta(milliseconds=number)),
         "look": lambda: bench.look() if isinstance(bench, Seeing) else None,
         "plan": bench.plan,
@@ -255,6 +286,9 @@ def _act(bench: Bench, step: Step) -> None:
         "rename": lambda: edit(description=f"at {bench.clock.now()}"),
         "slow": lambda: edit(misfire_grace_ms=100 + number, priority=number),
         "zone": lambda: bench.do(lambda tx: tx.platforms.put_timezone("default", ("Asia/Tokyo", None)[number % 2])),
+        "limit": lambda: bench.do(
+            lambda tx: tx.platforms.put_limit(Limit("default", "platform", "", max_running=number or None))
+        ),
         "pause": lambda: bench.do(lambda tx: pause_job(tx, bench.schedules, "default", name, reason="so")),
         "resume": lambda: bench.do(lambda tx: resume_job(tx, bench.schedules, "default", name)),
     }
@@ -262,16 +296,16 @@ def _act(bench: Bench, step: Step) -> None:
         acts[what]()
 
 
-def _all(bench: Bench) -> Any:
+def _all(bench: Telling) -> Any:
     jobs: list[Job] = bench.do(lambda tx: tx.jobs.find("default", limit=100))
     events = bench.do(lambda tx: tx.outbox.unpublished(1000))
-    return jobs, [bench.ledger(job) for job in jobs], bench.executions(), events
+    return jobs, [bench.ledger(job) for job in jobs], bench.executions(), events, bench.said
 
 
 @settings(deadline=None)
 @given(steps)
 def test_who_looks_ahead_decides_the_same_to_the_letter(taken: list[Step]) -> None:
-    plain, seeing = Bench(), Seeing()
+    plain, seeing = Telling(), Seeing()
     for bench in (plain, seeing):
         asyncio.run(bench.store.open())
         _jobs(bench)
