@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,9 @@ from mainspring.ports.transport import AnythingQueued, DatabaseTransport, Delive
 from tests.integration.counted_wakeups import CountedWakeups, all_told
 from tests.waiting import auntil
 
+#: Set by whoever starts the worker.
+TENANT: ContextVar[str | None] = ContextVar("tenant", default=None)
+
 
 class House:
     """A worker on a SQLite file, whose starts are events: a commit in which it claims wakes ``outbox``."""
@@ -39,6 +43,7 @@ class House:
             path, clock=SystemClock(), random=system_random(), wakeups=self.wakeups, announcer=transport
         )
         self.running = self.most = 0
+        self.tenants: list[str | None] = []
         registry = JobHandlerRegistry()
         registry.register_handler("h", self.handle)
         settings = WorkerSettings(queues={"default": slots}, started_events=True, poll=timedelta(hours=1))
@@ -48,6 +53,7 @@ class House:
 
     async def handle(self, n: int = 0) -> None:
         self.running += 1
+        self.tenants.append(TENANT.get())
         self.most = max(self.most, self.running)
         self.started.put_nowait(n)
         await self.go.wait()
@@ -91,6 +97,21 @@ async def test_an_enqueue_and_its_claim_are_one_commit(house: House) -> None:
         await all_told(house.store)
         assert house.wakeups.calls[0] >= {"queued", "outbox"}, n
         await house.stands_by()
+
+
+async def test_what_went_along_runs_in_the_context_that_its_worker_was_started_in(tmp_path: Path) -> None:
+    TENANT.set("a")
+    house = House(tmp_path / "jobs.db", 10)
+    await house.store.open()
+    await house.enqueue()  # for a claim of the worker's own
+    await house.worker.start()
+    await house.stands_by()
+    await house.enqueue()
+    await auntil("both have begun", lambda: house.running == 2)
+    house.go.set()
+    await house.worker.stop()
+    await house.store.close()
+    assert house.tenants == ["a", "a"]
 
 
 async def test_what_a_schedule_makes_is_claimed_in_the_commit_that_decides_it(house: House) -> None:

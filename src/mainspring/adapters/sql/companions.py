@@ -6,6 +6,7 @@ Nobody hands it to a thread: it is taken by whoever wakes its topic.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Callable, Container
 from typing import Generic, TypeVar
 
@@ -25,9 +26,13 @@ class Companions:
         return bool(self._topics)
 
     def add(self, topic: str, work: Work[T], done: Callable[[T], None] | None = None) -> Waiting[T]:
-        """Let work wait, for the present event loop."""
+        """Let work wait, for the present event loop and context."""
         call = Call(work, asyncio.get_running_loop())
-        call.topic, call.done = topic, done
+        call.topic = topic
+        if done is not None:
+            # Else it would run, and what it begins with it, in the context of the thread that tells the loop: in none.
+            here = contextvars.copy_context()
+            call.done = lambda result: here.run(done, result)
         self._topics[call] = topic
         return Waiting(call, self)
 

@@ -57,8 +57,8 @@ class Accompanied(Protocol):
         A store with one writer runs it at the end of the very transaction that wakes the topic, in its commit; what it
         raises then undoes nothing but itself. Others run it at once in a transaction of its own.
 
-        ``done`` is called in the present event loop with what ``work`` returned, once that has committed, and before
-        anybody else in that loop hears of the commit.
+        ``done`` is called in the present event loop and context with what ``work`` returned, once that has committed,
+        and before anybody else in that loop hears of the commit.
         """
 
 
