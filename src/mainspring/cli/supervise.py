@@ -7,6 +7,7 @@ engine's leases in any case; the supervisor is what makes them be there again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -88,7 +89,7 @@ class Supervisor:
         say(f"{word} {len(self._children)} workers")
         self._stop.set()
         for child in self._children.values():
-            child.send_signal(number)
+            _send(child, number)
 
     async def _keep(self, slot: int) -> None:
         """Keep one worker running, whatever it dies of."""
@@ -114,7 +115,7 @@ class Supervisor:
         )
         self._children[slot] = child
         if self._stop.is_set():  # while it was being started
-            child.send_signal(signal.SIGTERM)
+            _send(child, signal.SIGTERM)
         try:
             return await child.wait()
         finally:
@@ -125,6 +126,11 @@ class Supervisor:
             await asyncio.wait_for(self._stop.wait(), seconds)
         except TimeoutError:
             return
+
+
+def _send(child: asyncio.subprocess.Process, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it has ended, and we are about to hear of it
+        child.send_signal(number)
 
 
 def _how(code: int) -> str:
