@@ -269,8 +269,8 @@ def test_handlers_that_will_not_stop_do_not_hold_up_the_end(cli: Cli) -> None:
     """Found by a newcomer: `asyncio.run` waited for ever for a coroutine that swallows its cancellation."""
     (cli.folder / "stuck.py").write_text(STUCK)
     process = cli.start("dev", "stuck.py")
-    process.wait_for("deaf +started")
     process.wait_for("away +started")
+    process.wait_for("deaf +started")
     process.signal(signal.SIGTERM)
     assert process.end() == 0
     found = cli("runs", "list", "--db", "jobs.db", "-o", "json").json["data"]

@@ -105,9 +105,9 @@ async def test_probes_tell_that_it_lives_and_is_ready(node: Node) -> None:
 
 
 async def test_a_loop_that_a_handler_blocks_does_not_live(node: Node) -> None:
-    await node._app.block.aenqueue(3.0)  # type: ignore[attr-defined]
-    # Asked in a thread of its own, as the loop will not turn.
+    # Asked in a thread of its own, as the loop will not turn; from before, as the handler begins before we hear of it.
     asked = asyncio.get_running_loop().run_in_executor(None, _until_dead, node.metrics_port)
+    await node._app.block.aenqueue(3.0)  # type: ignore[attr-defined]
     assert await asked == 503, "asked while it was blocked"
     assert (await ask(node, "/livez")).status == 200, "and lives again when it turns again"
 
