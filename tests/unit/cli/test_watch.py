@@ -21,8 +21,9 @@ from mainspring.cli.narrate import Line
 from mainspring.cli.watch import Watch
 from mainspring.engine.executor import Words
 from mainspring.model.events import Event, EventType
-from mainspring.model.execution import Cause, Execution, Status
+from mainspring.model.execution import Cause, Status
 from mainspring.model.outcome import Succeeded
+from tests.contracts.store_rows import an_execution
 
 NOW = datetime(2026, 11, 24, 6, tzinfo=UTC)
 
@@ -98,17 +99,7 @@ async def test_a_start_is_shown_once_the_handler_has_begun_and_before_what_it_sa
     running = asyncio.create_task(watch.run(node))
     await view.headed.wait()
     view.lines.clear()
-    execution = Execution(
-        id="019c-1",
-        platform_id="default",
-        handler="report",
-        handler_type="function",
-        status=Status.RUNNING,
-        cause=Cause.ENQUEUE,
-        created_at=NOW,
-        available_at=NOW,
-        started_at=NOW,
-    )
+    execution = an_execution(NOW, Status.RUNNING, handler="report", cause=Cause.ENQUEUE)
     attempt = SimpleNamespace(execution=execution, words=Words())
     node.on_attempt(attempt)
     assert view.lines == []
