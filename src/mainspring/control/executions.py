@@ -70,6 +70,7 @@ class ExecutionService(PlatformService):
             checks = {
                 name: payload_check(announced(tx, self.platform_id, name)) for name in {r.handler for r in requests}
             }
+            # A payload that many requests share is checked once.
             for (handler, _), payload in {(r.handler, id(r.payload)): r.payload for r in requests}.items():
                 checks[handler](payload)
             mine = [traced(self._own(request), span.ids) for request in requests]

@@ -30,7 +30,7 @@ class Foreseen:
     """The decision of ``job``'s next instant, but for when it is decided and for the execution's id.
 
     It holds for ``job`` as it is here, ``zone`` as the place of its times, and a decision from ``since`` to ``until``,
-    both included. ``decision`` and ``execution`` hold the values of these by field, which take a fifth of the room.
+    both included. ``decision`` and ``execution`` hold the values of these by field, which take less room.
     """
 
     job: Job
