@@ -14,6 +14,7 @@ import pytest
 
 from mainspring.adapters.memory.bus import InProcessBus
 from mainspring.adapters.memory.wakeups import InProcessWakeups
+from mainspring.adapters.sql import engine_lock, line, postgres_threads, telegraph
 from mainspring.adapters.sql.line import Line
 from mainspring.adapters.sql.postgres import PostgresSettings, PostgresStore
 from mainspring.adapters.sql.store import SqlStore
@@ -209,6 +210,129 @@ async def test_on_sqlite_what_is_woken_goes_along_at_the_instant(tmp_path: Path,
     at, found = await waiting.result()
     assert at >= instant
     assert found == "x"
+    await store.close()
+
+
+async def test_on_sqlite_the_disk_and_the_loop_are_roused_before(
+    tmp_path: Path, wakeups: InProcessWakeups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    store = on_sqlite(tmp_path, wakeups=wakeups)
+    await store.open()
+    store.become_engine("dev")
+    flush, woken, holder = engine_lock._flush, line._woken, store._engine_lock.holder()
+
+    def flushes(descriptor: int) -> None:
+        flush(descriptor)
+        order.append("disk")
+
+    def wakes() -> None:
+        woken()
+        order.append("loop")
+
+    monkeypatch.setattr(engine_lock, "_flush", flushes)
+    monkeypatch.setattr(line, "_woken", wakes)
+
+    async def roused() -> bool:
+        order.clear()
+        instant = await clock_of(store) + store.lead
+        assert await store.write_at(instant, keeps()) is not None
+        order.append("done")
+        return order == ["disk", "loop", "done"]
+
+    await auntil("it is early enough", roused)
+    assert store._engine_lock.holder() == holder
+    await store.close()
+
+
+async def test_on_sqlite_a_disk_that_cannot_be_roused_keeps_nothing_from_its_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: list[int] = []
+
+    def refuses(descriptor: int) -> None:
+        refused.append(descriptor)
+        raise OSError(5, "it cannot")
+
+    monkeypatch.setattr(engine_lock, "_flush", refuses)
+    store = on_sqlite(tmp_path)
+    await store.open()
+    store.become_engine("dev")
+
+    async def tried() -> bool:
+        assert await store.write_at(await clock_of(store) + store.lead, keeps()) is not None
+        return bool(refused)
+
+    await auntil("it is early enough", tried)
+    assert await kept(store) == "x"
+    await store.close()
+
+
+async def test_on_sqlite_who_is_not_the_engine_rouses_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_lock, "_flush", lambda descriptor: pytest.fail("nothing is his to write"))
+    store = on_sqlite(tmp_path)
+    await store.open()
+    store._engine_lock.rouse_disk()
+    assert not store._engine_lock._path.exists()
+    await store.close()
+
+
+async def test_on_postgres_who_waits_for_work_looks_once_in_vain_before(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, others = (PostgresStore(url, random=Random(n), wakeups=InProcessWakeups()) for n in (1, 2))
+    await mine.open()
+    await others.open()
+    monkeypatch.setattr(telegraph, "ASLEEP", 0.0)
+
+    def work(tx: Tx) -> None:
+        tx.platforms.put_note("kept", "now")
+        tx.wake("queued")
+
+    async def vainly() -> bool:
+        await mine.write(keeps("before"))
+        finds = others.accompany("queued", lambda tx: tx.platforms.note("kept"))
+        await mine.write_at(await clock_of(mine) + mine.lead, work)
+        return await finds.result() == "before"
+
+    await auntil("somebody looks before there is something", vainly)
+    finds = others.accompany("queued", lambda tx: tx.platforms.note("kept"))
+    await mine.write(work)
+    assert await finds.result() == "now"
+    await mine.close()
+    await others.close()
+
+
+async def test_on_postgres_nobody_is_roused_for_what_wakes_nobody(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(telegraph.Telegraph, "rouse", lambda self, topic: pytest.fail("nothing is queued"))
+    store = PostgresStore(url, random=Random(1))
+    await store.open()
+    assert await store.write_at(await clock_of(store) + store.lead, keeps()) is not None
+    await store.close()
+
+
+async def test_on_postgres_who_was_at_his_instant_hears_after_the_others(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    wakeups = InProcessWakeups()
+    listener = wakeups.listen("queued")
+    store = PostgresStore(url, random=Random(1), wakeups=wakeups)
+    await store.open()
+    monkeypatch.setattr(postgres_threads, "pause", lambda seconds: order.append("way made"))
+    monkeypatch.setattr(telegraph.Telegraph, "rouse", lambda self, topic: False)
+
+    async def hears() -> None:
+        await listener.wait(None)
+        order.append("others")
+
+    hearing = asyncio.create_task(hears())
+    await store.write_at(await clock_of(store), lambda tx: tx.wake("queued"))
+    order.append("he")
+    await hearing
+    assert sorted(order[:-1]) == ["others", "way made"]
+    assert order[-1] == "he"
+    listener.close()
     await store.close()
 
 

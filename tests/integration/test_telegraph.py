@@ -75,6 +75,21 @@ def test_what_others_tell_is_heard_while_we_gather_what_we_tell(postgres18_url: 
 
 
 @pytest.mark.servers
+def test_others_are_roused_once_they_may_sleep_and_told_again_along_with_the_commit(postgres18_url: str) -> None:
+    telegraph = Telegraph(postgres18_url, Ears().notify)
+    with psycopg.connect(postgres18_url, autocommit=True) as other:
+        other.execute(f"LISTEN {CHANNEL}")
+        telegraph.start()
+        assert telegraph.rouse("queued")
+        (roused,) = other.notifies(timeout=30, stop_after=1)
+        words = telegraph.words(["queued"])
+        assert words is not None
+        assert words == roused.payload
+        assert not telegraph.rouse("queued"), "they were told just now"
+        telegraph.close()
+
+
+@pytest.mark.servers
 def test_what_is_to_be_told_is_told_although_it_is_closed_between_two_looks(postgres18_url: str, monkeypatch) -> None:
     """It was not: closed after it had looked whether to tell and before it looked whether to end, it ended."""
     monkeypatch.setattr(module, "GATHER", 3_600.0)

@@ -6,6 +6,7 @@ gone, however it went. The text in the file is for people and decides nothing.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import sys
@@ -14,6 +15,10 @@ from pathlib import Path
 
 from mainspring.errors import EngineBusyError, StoreUnavailableError
 from mainspring.model.wire import instant
+
+logger = logging.getLogger("mainspring")
+
+_flush = getattr(os, "fdatasync", os.fsync)
 
 if sys.platform == "win32":
     import msvcrt
@@ -38,6 +43,7 @@ class EngineLock:
         self._database = database
         self._path = database.with_name(database.name + ".engine")
         self._descriptor: int | None = None
+        self._text = b""
 
     @property
     def held(self) -> bool:
@@ -67,11 +73,28 @@ class EngineLock:
         except OSError:
             os.close(descriptor)
             return False
-        text = f"process {os.getpid()} on {socket.gethostname()}, {role}, since {instant(at)}\n"
+        self._text = f"process {os.getpid()} on {socket.gethostname()}, {role}, since {instant(at)}\n".encode()
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, text.encode(), 0) if hasattr(os, "pwrite") else os.write(descriptor, text.encode())
         self._descriptor = descriptor
+        self._write(descriptor)
         return True
+
+    def rouse_disk(self) -> None:
+        """Have the disk store something, where this object holds the lock: one that has slept is slow to begin.
+
+        What the holder has written about itself is written again, so nothing changes for who reads it.
+        """
+        if self._descriptor is None:
+            return
+        try:
+            self._write(self._descriptor)
+            _flush(self._descriptor)
+        except OSError as error:
+            logger.debug("%s could not be written again: %s", self._path, error)
+
+    def _write(self, descriptor: int) -> None:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, self._text)
 
     def holder(self) -> str:
         """Return what the present or last holder wrote about itself."""

@@ -7,6 +7,7 @@ has prepared, is warm, and a process with little to do opens few of them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import queue
 import threading
@@ -73,6 +74,17 @@ def deliver(calls: Sequence[Call]) -> None:
             loop.call_soon_threadsafe(_settle, waiting)
         except RuntimeError:
             logger.debug("an event loop was closed before %d of its calls were done", len(waiting))
+
+
+def rouse(calls: Sequence[Call]) -> None:
+    """Wake the event loops of calls that are over in a moment: one that has slept for long is slow to hear."""
+    for loop in {call.loop for call in calls if call.loop is not None}:
+        with contextlib.suppress(RuntimeError):  # it was closed, which whoever delivers says
+            loop.call_soon_threadsafe(_woken)
+
+
+def _woken() -> None:
+    """Do nothing more."""
 
 
 def _settle(calls: Sequence[Call]) -> None:

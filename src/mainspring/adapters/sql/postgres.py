@@ -126,6 +126,7 @@ class PostgresStore:
                     Wire(self._engine, settings, prepares=not pooled),
                     self._run,
                     self._words,
+                    self._rouse,
                     self._committed,
                 )
                 for number in range(1, self._settings.pool_size + 1)
@@ -232,6 +233,12 @@ class PostgresStore:
         """What other processes are told along with the commit."""
         topics = aftermath.early(self._announcer) if self._telegraph is not None and aftermath else ()
         return self._telegraph.words(topics) if self._telegraph is not None and topics else None
+
+    def _rouse(self, aftermath: Aftermath) -> None:
+        """Have whoever waits for work look for it once in vain, a moment before there is some."""
+        queues = "queued" in aftermath.early(self._announcer)
+        if queues and self._telegraph is not None and self._telegraph.rouse("queued"):
+            self._wake("queued")
 
     def _wake(self, *topics: str) -> None:
         taken = self._companions.take(topics) if self._companions else ()

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from mainspring.adapters.sql.failures import repeatable, translated
 from mainspring.adapters.sql.line import Call, Line, LineThread, deliver
 from mainspring.adapters.sql.postgres_wire import Wire
+from mainspring.adapters.sql.punctual import pause
 from mainspring.ports.store import TooEarlyError, Work
 from mainspring.ports.transport import Aftermath
 
@@ -20,6 +22,8 @@ logger = logging.getLogger("mainspring")
 
 #: Times a transaction is tried in all, where a deadlock or a failed serialisation ends it.
 TRIES = 5
+#: Seconds for which who did something at an instant makes way for those who were told of it.
+MAKE_WAY = 0.003
 #: Most calls that hear at once that there is no connection: they would each wait for the same answer.
 REFUSED = 10_000
 
@@ -30,7 +34,8 @@ Runner = Callable[[Wire, Work[Any]], tuple[Any, Aftermath]]
 class PostgresThread(LineThread):
     """A thread with a connection of its own.
 
-    ``words`` says what others are to be told along with a commit; ``committed`` tells the rest, once that is done.
+    ``words`` says what others are to be told along with a commit, ``rouse`` wakes them before one that is done at an
+    instant; ``committed`` tells the rest, once that is done.
     """
 
     def __init__(
@@ -40,10 +45,12 @@ class PostgresThread(LineThread):
         wire: Wire,
         run: Runner,
         words: Callable[[Aftermath], str | None],
+        rouse: Callable[[Aftermath], None],
         committed: Callable[[Aftermath, bool], None],
     ) -> None:
         super().__init__(name, line)
-        self._wire, self._run, self._words, self._committed = wire, run, words, committed
+        self._wire, self._run = wire, run
+        self._words, self._rouse, self._committed = words, rouse, committed
 
     def run(self) -> None:
         self.ready.set_result(None)
@@ -69,9 +76,14 @@ class PostgresThread(LineThread):
                 if number == TRIES or not repeatable(error):
                     call.error = translated(error, reading=call.reading)
                     break
-        deliver([call])
+        if call.at is None:
+            deliver([call])
         if call.error is None and call.aftermath:
             self._tell(call.aftermath, told)
+        if call.at is not None:
+            if told:
+                pause(MAKE_WAY)
+            deliver([call])
 
     def _tell(self, aftermath: Aftermath, told: bool) -> None:
         try:
@@ -91,7 +103,7 @@ class PostgresThread(LineThread):
         if call.at is not None and not self._line.idle:
             raise TooEarlyError("others would have to wait for a connection")
         call.result, aftermath = self._run(self._wire, call.work)
-        self._wire.wait()
+        self._wire.wait(partial(self._rouse, aftermath))
         if call.at is not None and call.future.cancelled():
             raise TooEarlyError("nobody waits for it any more")
         told = self._wire.commit(self._words(aftermath))

@@ -28,6 +28,8 @@ from mainspring.errors import ConflictError, StoreError
 
 #: How long before an instant work is begun that is committed at it: nobody else waits meanwhile.
 LEAD = timedelta(milliseconds=15)
+#: Seconds before it at which who will be woken is roused, and without which it is too late for that.
+ROUSE, ENOUGH = 0.006, 0.003
 #: Bytes of parameters with which the server has so much to do that it should begin at once.
 LONG = 16_384
 
@@ -95,14 +97,20 @@ class Wire:
         if self._at is None:
             self._ending = words
 
-    def wait(self) -> None:
-        """Wait for the instant of work that was done ahead of it. Raises `TooEarlyError` where that is far off."""
+    def wait(self, rouse: Callable[[], None]) -> None:
+        """Wait for the instant of work that was done ahead of it. Raises `TooEarlyError` where that is far off.
+
+        ``rouse`` is called some milliseconds before, for whoever will be woken by the commit.
+        """
         if self._at is None:
             return
         self.open()  # what was put is done, and the server's clock known
         if self._comes - monotonic() > self._took:  # else to ask may take longer than is left
             self._waiting.append(self._clock_again)
             self._say()
+        wait(lambda: self._comes - monotonic() - ROUSE, LEAD)
+        if self._comes - monotonic() >= ENOUGH:
+            rouse()
         wait(lambda: self._comes - monotonic(), LEAD)
 
     @property

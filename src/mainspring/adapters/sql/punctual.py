@@ -33,6 +33,11 @@ def wait(left: Callable[[], float], lead: timedelta) -> None:
     raise TooEarlyError("the instant is far off")
 
 
+def pause(seconds: float) -> None:
+    """Let others have the processor for so long."""
+    time.sleep(seconds)  # noqa: TID251 - nobody waits for what comes after it
+
+
 def monotonic() -> float:
     """Return the seconds of a clock of this process, to measure those few that are left."""
     return time.monotonic()  # noqa: TID251 - set by the store's clock a few milliseconds before

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 
 from mainspring.adapters.sql.companions import Companions
 from mainspring.adapters.sql.failures import translated
-from mainspring.adapters.sql.line import Call, Line, LineThread, deliver
+from mainspring.adapters.sql.line import Call, Line, LineThread, deliver, rouse
 from mainspring.adapters.sql.punctual import is_near, wait
 from mainspring.adapters.sql.sqlite import raw
 from mainspring.errors import StoreError, StoreUnavailableError
@@ -36,6 +36,8 @@ GROUP = 256
 LAST = 0.001
 #: Seconds before its instant at which such work is begun: other processes wait so long to write.
 BEGIN = 0.005
+#: Seconds before it at which the disk is roused, and without which it is too late for that: it takes up to two of them.
+ROUSE, ENOUGH = 0.0035, 0.002
 #: How long before an instant work is best handed over that is committed at it: late timers and threads have the rest.
 LEAD = timedelta(milliseconds=10)
 
@@ -108,12 +110,13 @@ class Writer(ConnectionThread):
         *,
         woken: Woken,
         now: Callable[[], datetime],
+        rouse_disk: Callable[[], None],
     ) -> None:
         super().__init__("mainspring-writer", line, connections, run)
         self.checkpoints = False
         #: What goes along with the transaction that wakes it.
         self.companions = Companions()
-        self._committed, self._woken, self._now = committed, woken, now
+        self._committed, self._woken, self._now, self._rouse_disk = committed, woken, now, rouse_disk
         self._by_itself = False
         self._commits = 0
 
@@ -177,6 +180,7 @@ class Writer(ConnectionThread):
                 self._run_all(connection, driver, along, alone=False)
             if driver.in_transaction:
                 if group[0].at is not None:
+                    rouse([*along, *group])
                     wait(partial(self._left, group[0].at), LEAD)
                 driver.execute("COMMIT")
             self._commits += 1
@@ -208,10 +212,17 @@ class Writer(ConnectionThread):
 
     def _give_way(self, driver: sqlite3.Connection, call: Call, instant: datetime) -> None:
         """Wait until a moment before an instant; undo its work where that is far off, or somebody else comes."""
-        left = self._left(instant)
-        if not (is_near(left, LEAD) and self._line.lull(self, left - LAST)):
+        calm = self._calm(instant, ROUSE)
+        if calm and self._left(instant) >= ENOUGH:
+            self._rouse_disk()
+        if not (calm and self._calm(instant, LAST)):
             driver.execute("ROLLBACK")
             call.error = TooEarlyError("others want to write, or the instant is far off")
+
+    def _calm(self, instant: datetime, until: float) -> bool:
+        """Wait until so many seconds before an instant; False where that is far off, or somebody else comes."""
+        left = self._left(instant)
+        return is_near(left, LEAD) and self._line.lull(self, left - until)
 
     def _left(self, instant: datetime) -> float:
         return (instant - self._now()).total_seconds()

@@ -100,7 +100,15 @@ class SqlStore:
                 raise ours from error
             to_write, to_read = connections(self._settings), connections(self._settings, read_only=True)
             self._statements = Statements(to_write.dialect)
-            writer = Writer(self._writes, to_write, self._run, self._committed, woken=self._woken, now=self._clock.now)
+            writer = Writer(
+                self._writes,
+                to_write,
+                self._run,
+                self._committed,
+                woken=self._woken,
+                now=self._clock.now,
+                rouse_disk=self._engine_lock.rouse_disk,
+            )
             self._writes.start([writer])
             try:
                 names = [f"mainspring-reader-{number}" for number in range(1, self._readers + 1)]

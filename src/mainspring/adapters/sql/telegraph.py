@@ -24,6 +24,9 @@ CHANNEL = "mainspring"
 # A transaction of its own, which need not outlive anything: it is not to wait for the disk.
 TELL = f"SELECT set_config('synchronous_commit', 'off', true), pg_notify('{CHANNEL}', $1)"
 _TELL = TELL.replace("$1", "%s")
+_ROUSE = f"SELECT pg_notify('{CHANNEL}', %s)"
+#: Seconds after the last notification in which nobody need be roused.
+ASLEEP = 0.2
 #: Seconds over which topics are gathered into one notification.
 GATHER = 0.005
 #: Seconds before a lost connection is made again.
@@ -41,6 +44,7 @@ class Telegraph:
         self._url, self._wake, self._options = url, wake, options
         self._topics: set[str] = set()
         self._free_at = 0.0
+        self._rousing: str | None = None
         # Also told, by which a process knows its own words; to others it is a topic that nobody listens to.
         self._mark = f"from:{secrets.token_hex(6)}"
         self._lock = threading.Lock()
@@ -73,6 +77,18 @@ class Telegraph:
                 return None
             self._free_at = now + GATHER
         return self._told(topics)
+
+    def rouse(self, topic: str) -> bool:
+        """Tell the others of a topic a moment before it is woken; False where they have been awake just now.
+
+        What has slept is slow to begin, and so is the server's disk: this one notification waits for it.
+        """
+        with self._lock:
+            if self._topics or _time() < self._free_at + ASLEEP:
+                return False
+            self._rousing = self._told([topic])
+        self._ring()
+        return True
 
     def _told(self, topics: Sequence[str]) -> str:
         return ",".join([*topics, self._mark])
@@ -115,6 +131,7 @@ class Telegraph:
             self._wait([connection.fileno()], max(self._free_at - _time(), 0.0) if self._topics else None)
             connection.pgconn.consume_input()
             self._hear(connection)
+            self._rouse(connection)
             closed = self._closed  # asked once: what is still to be told is told in the last round
             if (closed or _time() >= self._free_at) and self.tell(connection):
                 self._free_at = _time() + GATHER
@@ -138,6 +155,13 @@ class Telegraph:
             connection.execute(_TELL, (self._told(topics),))
             self._hear(connection)
         return bool(topics)
+
+    def _rouse(self, connection: psycopg.Connection[Any]) -> None:
+        with self._lock:
+            words, self._rousing = self._rousing, None
+        if words is not None:
+            connection.execute(_ROUSE, (words,))
+            self._hear(connection)
 
     def _wait(self, sockets: list[int], seconds: float | None) -> None:
         ready, _, _ = select.select([self._ear, *sockets], [], [], seconds)
