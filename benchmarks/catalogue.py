@@ -89,7 +89,18 @@ PEERS = (
     Peer("graphile-worker", "graphile.mjs", ("postgres",), 5_000, "nothing: the row is deleted"),
 )
 
+_WITH_SCHEDULES = [peer for peer in PEERS if peer.schedules]
+
 BY_NAME = {peer.name: peer for peer in PEERS}
+
+
+def moment(peer: Peer) -> float:
+    """Return the part of a second, of its own among the peers, at which a peer's schedules are due; 0 if it has none.
+
+    >>> [round(moment(peer), 2) for peer in PEERS if peer.schedules]
+    [0.0, 0.17, 0.33, 0.5, 0.67, 0.83]
+    """
+    return _WITH_SCHEDULES.index(peer) / len(_WITH_SCHEDULES) if peer.schedules else 0.0
 
 
 def chosen(names: Iterable[str]) -> list[Peer]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import tally
-from benchmarks.catalogue import Peer
+from benchmarks.catalogue import Peer, moment
 from benchmarks.environment import NODE, ROOT, interpreter
 from benchmarks.errors import PeerFailedError
 from benchmarks.processes import Program
@@ -162,6 +162,7 @@ def place(peer: Peer, servers: Servers) -> Iterator[Place]:
 
 def _environ(peer: Peer, urls: dict[str, str], directory: Path, tallies: Path) -> dict[str, str]:
     common = {"BENCH_PEER": peer.name, "BENCH_DIRECTORY": str(directory), "BENCH_TALLY": str(tallies)}
+    common["BENCH_MOMENT"] = str(moment(peer))
     common |= {f"BENCH_{name.upper()}_URL": url for name, url in urls.items()}
     if peer.is_ours:
         common["PYTHONPATH"] = str(ROOT / "src")

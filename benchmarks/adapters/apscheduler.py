@@ -19,7 +19,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from benchmarks.adapter import PAYLOAD, Adapter, directory, hit, main, say, url, wait_for_word
+from benchmarks.adapter import MOMENT, PAYLOAD, Adapter, directory, hit, main, say, url, wait_for_word
 
 KIND = os.environ["BENCH_PEER"].removeprefix("apscheduler-")
 #: No job is given up for being late, and any number may run at a time.
@@ -58,7 +58,7 @@ class APScheduler(Adapter):
             self.scheduler.add_job(noop, kwargs=PAYLOAD)
 
     async def schedule(self, schedules: int) -> None:
-        begin = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=2)
+        begin = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=2 + MOMENT)
         for _ in range(schedules):
             self.scheduler.add_job(noop, IntervalTrigger(seconds=1, start_date=begin), kwargs=PAYLOAD)
 

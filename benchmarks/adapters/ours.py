@@ -11,7 +11,7 @@ import time
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 
-from benchmarks.adapter import PAYLOAD, Adapter, hit, main
+from benchmarks.adapter import MOMENT, PAYLOAD, Adapter, hit, main
 from benchmarks.adapters.ours_seed import copy_history, copy_job
 from mainspring import Mainspring
 from mainspring.model.execution import Status
@@ -56,10 +56,9 @@ class Ours(Adapter):
 
     async def schedule(self, schedules: int) -> None:
         service = ms.scheduler()
+        grid = {"every_ms": 1000, "anchor_at": datetime.fromtimestamp(MOMENT, UTC).isoformat()}
         for number in range(schedules):
-            await service.create_job(
-                {"name": f"each-second-{number}", "type": "recurring", "schedule": {"every_ms": 1000}, **JOB}
-            )
+            await service.create_job({"name": f"each-second-{number}", "type": "recurring", "schedule": grid, **JOB})
 
     async def create(self, schedules: int) -> None:
         service = ms.scheduler()
