@@ -35,6 +35,7 @@ from tests.contracts.store_fleet import FleetContract
 from tests.contracts.store_jobs import JobContract
 from tests.contracts.store_moves import MoveContract
 from tests.contracts.store_outlook import OutlookContract
+from tests.contracts.store_queueing import QueueingContract
 from tests.contracts.store_queues import QueueContract
 from tests.contracts.store_records import RecordContract
 from tests.contracts.store_rollups import RollupContract
@@ -75,6 +76,7 @@ class StoreContract(
     ExecutionContract,
     MoveContract,
     QueueContract,
+    QueueingContract,
     OutlookContract,
     RecordContract,
     EventContract,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from random import Random
@@ -16,14 +16,16 @@ from mainspring.adapters.sql import postgres_pipeline as module
 from mainspring.adapters.sql import postgres_wire, telegraph
 from mainspring.adapters.sql.postgres import PostgresSettings, PostgresStore
 from mainspring.adapters.sql.postgres_pipeline import Pipeline
+from mainspring.app.enqueuing import Enqueues
 from mainspring.control.scheduler import SchedulerService
 from mainspring.engine.lookout import look
 from mainspring.errors import ConflictError, MainspringError, StoreError, StoreUnavailableError
 from mainspring.model.execution import Execution
 from mainspring.model.job import JobDefinition
+from mainspring.model.node import Limit
 from mainspring.model.wire import DefinitionReader
 from mainspring.moves.claim import claim
-from mainspring.moves.enqueue import EnqueueRequest, enqueue
+from mainspring.moves.enqueue import EnqueueRequest, enqueue, enqueue_at_once
 from mainspring.moves.jobs import create_jobs
 from mainspring.ports.store import ExecutionQuery, Tx
 from tests.contracts.store_rows import an_execution
@@ -34,6 +36,15 @@ __all__ = ["store", "url"]
 pytestmark = pytest.mark.servers
 
 ONE = [EnqueueRequest("work", {"n": 1})]
+
+
+@pytest.fixture
+async def single(url: str) -> AsyncIterator[PostgresStore]:
+    """A store that says everything on one connection: another one would first be asked whether it is there."""
+    store = PostgresStore(url, random=Random(1), settings=PostgresSettings(pool_size=1))
+    await store.open()
+    yield store
+    await store.close()
 
 
 def claim_one(tx: Tx) -> list[Execution]:
@@ -74,19 +85,100 @@ def claim_alone(tx: Tx) -> list[Execution]:
 
 
 async def test_an_enqueue_takes_two_round_trips_and_a_claim_alone_takes_one(
-    store: PostgresStore, monkeypatch: Any
+    single: PostgresStore, monkeypatch: Any
 ) -> None:
-    begin, end = await trips(store, lambda tx: enqueue(tx, ONE), monkeypatch)
+    begin, end = await trips(single, lambda tx: enqueue(tx, ONE), monkeypatch)
     assert begin == 3, "BEGIN, the clock and the limits"
     assert end in (2, 3), "the INSERT and COMMIT, and what others are told"
-    assert await trips(store, claim_one, monkeypatch) == [3, 1]
-    claimed = await store.read(lambda tx: tx.executions.find(ExecutionQuery(handler="work")))
+    assert await trips(single, claim_one, monkeypatch) == [3, 1]
+    claimed = await single.read(lambda tx: tx.executions.find(ExecutionQuery(handler="work")))
     assert [execution.attempt for execution in claimed] == [1, 1, 1]
     for _ in range(3):
-        await store.write(lambda tx: enqueue(tx, ONE))
-    assert await trips(store, claim_alone, monkeypatch) == [4]
-    claimed = await store.read(lambda tx: tx.executions.find(ExecutionQuery(handler="work")))
+        await single.write(lambda tx: enqueue(tx, ONE))
+    assert await trips(single, claim_alone, monkeypatch) == [4]
+    claimed = await single.read(lambda tx: tx.executions.find(ExecutionQuery(handler="work")))
     assert [execution.attempt for execution in claimed] == [1] * 6
+
+
+def at_once(tx: Tx) -> list[Execution]:
+    return enqueue_at_once(tx, ONE)
+
+
+async def test_an_enqueue_that_asks_nothing_takes_one_round_trip(
+    single: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (all_of_it,) = await trips(single, at_once, monkeypatch)
+    assert all_of_it in (4, 5), "BEGIN, the clock, the INSERT and COMMIT, and what others are told"
+    with monkeypatch.context() as patched:
+        patched.setattr(postgres_wire, "LATELY", 0.0)
+        begin, rest = await trips(single, at_once, monkeypatch)
+    assert begin == 2, "a connection that was not used lately is asked for the clock first"
+    assert rest in (2, 3)
+    found = await single.read(lambda tx: tx.executions.find(ExecutionQuery(handler="work")))
+    assert [execution.status for execution in found] == ["queued"] * 6
+
+
+async def test_an_enqueue_at_once_of_a_connection_that_was_lost_is_said_on_another_one(url: str) -> None:
+    store = PostgresStore(url, random=Random(1), settings=PostgresSettings(pool_size=1))
+    await store.open()
+    for _ in range(6):
+        await store.write(at_once)
+    await terminated(url, await store.read(backend_pid))
+    (made,) = await store.write(at_once)
+    assert len(await store.read(lambda tx: tx.executions.find(ExecutionQuery(handler="work")))) == 7
+    assert await store.read(lambda tx: tx.executions.get(made.id)) == made
+    await store.close()
+
+
+async def test_an_enqueue_at_once_whose_connection_is_lost_meanwhile_is_not_said_again(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody knows whether it was done, and it may have ended by now: who asks for it is told so."""
+    store = PostgresStore(url, random=Random(1), settings=PostgresSettings(pool_size=1))
+    await store.open()
+    for _ in range(6):
+        await store.write(at_once)
+    hear = Pipeline._hear
+
+    def lost(self: Pipeline, until: int | None = None) -> None:
+        if until is None:
+            hear(self)  # it is done, and the answer comes
+            self._pgconn.finish()
+        hear(self, until)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Pipeline, "_hear", lost)
+        with pytest.raises(StoreUnavailableError):
+            await store.write(at_once)
+    assert len(await store.read(lambda tx: tx.executions.find(ExecutionQuery(handler="work")))) == 7
+    assert len(await store.write(at_once)) == 1
+    await store.close()
+
+
+async def test_a_limit_that_is_set_meanwhile_holds_for_what_begins_after_it(store: PostgresStore, url: str) -> None:
+    enqueues = Enqueues()
+    for _ in range(3):
+        await store.write(enqueues.work(ONE))
+    other = PostgresStore(url, random=Random(2))
+    await other.open()
+    await other.write(lambda tx: tx.platforms.put_limit(Limit("default", "platform", "", max_running=3)))
+    made = [(await store.write(enqueues.work(ONE)))[0] for _ in range(3)]
+    assert [(one.status, one.blocked_by) for one in made] == [("pending", "platform")] * 3
+    await other.write(lambda tx: tx.platforms.put_limit(Limit("default", "platform", "")))
+    made = [(await store.write(enqueues.work(ONE)))[0] for _ in range(3)]
+    assert [one.status for one in made] == ["queued"] * 3
+    await other.close()
+
+
+async def test_where_a_platform_has_limits_they_are_asked_for_first_from_the_second_time_on(
+    single: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enqueues = Enqueues()
+    await single.write(lambda tx: tx.platforms.put_limit(Limit("default", "queue", "other", max_running=1)))
+    begin, *rest = await trips(single, enqueues.work(ONE), monkeypatch)
+    assert (begin, len(rest)) == (3, 2), "BEGIN, the clock and the limits; their lock; the INSERT and COMMIT"
+    await single.write(lambda tx: tx.platforms.put_limit(Limit("default", "queue", "other")))
+    assert len(await trips(single, enqueues.work(ONE), monkeypatch)) == 1
 
 
 async def test_what_work_does_after_the_end_it_sent_along_is_a_transaction_of_its_own(store: PostgresStore) -> None:
@@ -116,7 +208,7 @@ async def test_what_work_does_after_the_end_it_sent_along_is_a_transaction_of_it
     assert sorted(execution.attempt for execution in found) == [0] * 2 + [1] * 8
 
 
-async def test_a_claim_whose_connection_was_lost_is_not_said_again(url: str) -> None:
+async def test_a_claim_whose_connection_was_lost_is_not_said_again(url: str, monkeypatch: Any) -> None:
     """Nobody knows whether it was done: what it may have got is given back at the next heartbeat, as after any loss."""
     store = PostgresStore(url, random=Random(1), settings=PostgresSettings(pool_size=1))
     await store.open()
@@ -124,8 +216,12 @@ async def test_a_claim_whose_connection_was_lost_is_not_said_again(url: str) -> 
         await store.write(lambda tx: enqueue(tx, ONE))
         await store.write(claim_alone)
     await terminated(url, await store.read(backend_pid))
-    with pytest.raises(StoreUnavailableError):
-        await store.write(claim_alone)
+    with monkeypatch.context() as patched:
+        patched.setattr(Pipeline, "silent", True)  # it goes as it is claimed
+        with pytest.raises(StoreUnavailableError):
+            await store.write(claim_alone)
+    await terminated(url, await store.read(backend_pid))
+    assert await store.write(claim_alone) == [], "what is known to be lost is not claimed on"
     await store.write(lambda tx: enqueue(tx, ONE))
     assert len(await store.write(claim_alone)) == 1
     await store.close()

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mainspring.app.enqueuing import Enqueuer
+from mainspring.app.enqueuing import Enqueuer, Enqueues
 from mainspring.app.wiring import SystemParts, open_bus, open_sealer, open_store, open_tracing, open_transport
 from mainspring.control.scheduler import SchedulerService
 from mainspring.control.traced import carried, producing, traced
@@ -21,7 +21,7 @@ from mainspring.model.execution import Execution
 from mainspring.model.metrics import Figure
 from mainspring.model.trace import headers
 from mainspring.moves import events
-from mainspring.moves.enqueue import EnqueueRequest, enqueue
+from mainspring.moves.enqueue import EnqueueRequest
 from mainspring.moves.events import Published
 from mainspring.moves.schedules import Schedules
 from mainspring.ports.bus import Bus
@@ -64,6 +64,7 @@ class Application:
         self._bus: Bus | None = None
         self._tracing: list[Tracing | None] = []
         self._opened = False
+        self._enqueues = Enqueues()
         self._enqueuer: Enqueuer | None = None
         self._sealer: Sealer | None = None
         self._lock = threading.Lock()
@@ -180,7 +181,7 @@ class Application:
         """Make an execution; durable when this returns. Concurrent callers of one event loop share transactions."""
         store, loop = await self.open(), asyncio.get_running_loop()
         if self._enqueuer is None or not self._enqueuer.serves(store, loop):
-            self._enqueuer = Enqueuer(store, loop)
+            self._enqueuer = Enqueuer(store, loop, self._enqueues)
         if self.tracing is None:
             return await self._enqueuer.enqueue(carried(request))
         with producing(self.tracing, request.handler, request.platform_id) as span:
@@ -191,7 +192,7 @@ class Application:
         store = self.open_blocking()
         with producing(self.tracing, request.handler, request.platform_id) as span:
             mine = traced(request, span.ids)
-            return span.made(store.write_blocking(lambda tx: enqueue(tx, [mine]))[0])
+            return span.made(store.write_blocking(self._enqueues.work([mine]))[0])
 
     def scheduler(self, *, actor: str = "code") -> SchedulerService:
         """Return the service that creates, pauses, triggers, lists and explains; the store must be open."""

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from mainspring.errors import StoreUnavailableError
 from mainspring.model.execution import Execution
-from mainspring.moves.enqueue import EnqueueRequest, enqueue
-from mainspring.ports.store import Store
+from mainspring.moves.enqueue import EnqueueRequest, enqueue, enqueue_at_once
+from mainspring.ports.store import Store, Tx, Work
 
 #: Most enqueues in one transaction.
 BATCH = 500
@@ -20,11 +20,32 @@ BATCH = 500
 _Waiting = tuple[EnqueueRequest, "asyncio.Future[Execution]"]
 
 
+class Enqueues:
+    """Enqueues as transactions of their own. Remembers which platforms have limits, to ask for these first."""
+
+    def __init__(self) -> None:
+        self._limited: set[str] = set()
+
+    def work(self, requests: Sequence[EnqueueRequest]) -> Work[list[Execution]]:
+        """Return the work of enqueuing these: in one round trip where that can be, and in two where it cannot."""
+        platform_ids = {request.platform_id for request in requests}
+
+        def work(tx: Tx) -> list[Execution]:
+            if self._limited.isdisjoint(platform_ids) and (made := enqueue_at_once(tx, requests)):
+                return made
+            made = enqueue(tx, requests)
+            for platform_id in platform_ids:
+                (self._limited.add if tx.platforms.limits(platform_id) else self._limited.discard)(platform_id)
+            return made
+
+        return work
+
+
 class Enqueuer:
     """Enqueues for the callers of one event loop."""
 
-    def __init__(self, store: Store, loop: asyncio.AbstractEventLoop) -> None:
-        self._store, self._loop = store, loop
+    def __init__(self, store: Store, loop: asyncio.AbstractEventLoop, enqueues: Enqueues) -> None:
+        self._store, self._loop, self._enqueues = store, loop, enqueues
         self._waiting: list[_Waiting] = []
         self._flight: asyncio.Task[None] | None = None
 
@@ -50,7 +71,7 @@ class Enqueuer:
     async def _write(self, batch: Sequence[_Waiting]) -> None:
         requests = [request for request, _ in batch]
         try:
-            made = await self._store.write(lambda tx: enqueue(tx, requests))
+            made = await self._store.write(self._enqueues.work(requests))
         except asyncio.CancelledError:
             for _, future in batch:
                 future.cancel()

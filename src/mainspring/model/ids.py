@@ -14,6 +14,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _TAIL_BITS = 74  # what version and variant leave of the 80 bits after the milliseconds
 _LOW = (1 << 62) - 1  # those of them after the variant
+_HIGH = (1 << _TAIL_BITS) - 1 - _LOW  # and those before it, between version and variant
 _VERSION_AND_VARIANT = 7 << 76 | 2 << 62
 
 
@@ -79,6 +80,30 @@ class Ids:
             self._last = milliseconds, tail
         return _texts(milliseconds, drawn)
 
+    def tails(self, count: int) -> tuple[int, list[str]]:
+        """Return the second halves of ids in ascending order, for a store that puts its own instant in front of them.
+
+        Besides, the milliseconds since the epoch before which that may not be. What came of it is to be told, `made`.
+
+        >>> ids = Ids(Random(1))
+        >>> first, at = ids.new(datetime(2026, 3, 1, 9, tzinfo=UTC)), ids.tails(1)
+        >>> f"{at[0]:012x}"[8:], first[14:] < at[1][0]
+        ('3e80', True)
+        """
+        with self._lock:
+            milliseconds, tail = self._last
+            if milliseconds < 0:
+                tail = self._random.getrandbits(_TAIL_BITS - 1)
+            drawn = [tail := tail + 1 + self._random.getrandbits(32) for _ in range(count)]
+            self._last = milliseconds, tail
+        return max(milliseconds, 0), [_tail_text(tail) for tail in drawn]
+
+    def made(self, id: str) -> None:
+        """Take note of the last id that was made of `tails`: all that come from now on sort after it."""
+        number = int(id.replace("-", ""), 16)
+        with self._lock:
+            self._last = max(self._last, (number >> 80, number >> 64 << 62 & _HIGH | number & _LOW))
+
 
 def _milliseconds(at: datetime) -> int:
     return (at - _EPOCH) // _MILLISECOND
@@ -86,9 +111,11 @@ def _milliseconds(at: datetime) -> int:
 
 def _texts(milliseconds: int, tails: Iterable[int]) -> list[str]:
     """Return the canonical texts of ids of one millisecond, the first half of which they share."""
-    found, head = [], f"{milliseconds:012x}"
-    head = f"{head[:8]}-{head[8:]}"
-    for tail in tails:
-        rest = (tail >> 62 << 64 | tail & _LOW | _VERSION_AND_VARIANT).to_bytes(10, "big").hex()
-        found.append(f"{head}-{rest[:4]}-{rest[4:8]}-{rest[8:]}")
-    return found
+    head = f"{milliseconds:012x}"
+    head = f"{head[:8]}-{head[8:]}-"
+    return [head + _tail_text(tail) for tail in tails]
+
+
+def _tail_text(tail: int) -> str:
+    rest = (tail >> 62 << 64 | tail & _LOW | _VERSION_AND_VARIANT).to_bytes(10, "big").hex()
+    return f"{rest[:4]}-{rest[4:8]}-{rest[8:]}"

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -24,12 +24,14 @@ from mainspring.model.job import JobStatus
 from mainspring.model.policy import Overlap, RetryPolicy
 from mainspring.model.trace import TraceIds
 from mainspring.model.wire import PAYLOAD_LIMIT, check_policies
-from mainspring.moves.admit import add_executions
+from mainspring.moves.admit import AT_ONCE, add_executions
 from mainspring.moves.plan import stop_others
 from mainspring.ports.store import Tx
 from mainspring.schedule.decide import Plan, blank, dispatch, new_execution
 from mainspring.schedule.overlap import Slots
 
+#: In place of an instant that the store will fill in.
+_UNSET = datetime.min.replace(tzinfo=UTC)
 _as_json = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -104,6 +106,23 @@ def enqueue(tx: Tx, requests: Sequence[EnqueueRequest]) -> list[Execution]:
     alike = blank(tx.now)
     stored = {e.id: e for e in add_executions(tx, [_execution(alike, r, new_id) for new_id, r in fresh.items()])}
     return [stored.get(found) or _kept(tx, found) for found in ids]
+
+
+def enqueue_at_once(tx: Tx, requests: Sequence[EnqueueRequest]) -> list[Execution]:
+    """Do `enqueue` as all there is to a transaction, in one round trip; none, and nothing done, where that cannot be.
+
+    It can where nothing has to be known before: for a few requests without keys, for now, of a platform without limits.
+    """
+    platform_ids = {request.platform_id for request in requests}
+    if len(platform_ids) != 1 or len(requests) > AT_ONCE or not all(map(_is_plain, requests)):
+        return []
+    unset = blank(_UNSET).changed(status=Status.QUEUED)
+    return tx.queue_at_once(_execution(unset, request, "") for request in requests)
+
+
+def _is_plain(request: EnqueueRequest) -> bool:
+    keys, times = (request.idempotency_key, request.concurrency_key), (request.run_at, request.start_deadline)
+    return keys == (None, None) and times == (None, None)
 
 
 def _known_ids(tx: Tx, requests: Sequence[EnqueueRequest], new_ids: Sequence[str]) -> dict[str, str]:

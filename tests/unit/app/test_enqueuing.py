@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mainspring.adapters.memory.store import MemoryStore
-from mainspring.app.enqueuing import Enqueuer
+from mainspring.app.enqueuing import Enqueuer, Enqueues
 from mainspring.errors import IdempotencyConflictError, StoreUnavailableError
 from mainspring.model.execution import Execution
 from mainspring.moves.enqueue import EnqueueRequest
@@ -43,7 +43,7 @@ async def store() -> CountedStore:
 
 @pytest.fixture
 async def enqueuer(store: CountedStore) -> Enqueuer:
-    return Enqueuer(store, asyncio.get_running_loop())
+    return Enqueuer(store, asyncio.get_running_loop(), Enqueues())
 
 
 def numbered(number: int, **options: Any) -> EnqueueRequest:

@@ -26,6 +26,7 @@ from mainspring.adapters.memory.rollups import MemoryRollupTable
 from mainspring.adapters.memory.webhooks import MemoryWebhookTable
 from mainspring.errors import StoreError, StoreUnavailableError
 from mainspring.model.dispatch import Announcement
+from mainspring.model.execution import Execution
 from mainspring.model.ids import Ids
 from mainspring.model.nouns import Noun
 from mainspring.ports.admin import AdminTable
@@ -124,6 +125,9 @@ class MemoryTx:
 
     def end_with_next(self) -> None:
         """Nothing to spare."""
+
+    def queue_at_once(self, executions: Iterable[Execution]) -> list[Execution]:
+        return []  # nothing to spare
 
     def wake(self, *topics: str) -> None:
         self.aftermath.topics.update(dict.fromkeys(topics))

@@ -106,6 +106,12 @@ class Pipeline:
         answer = self._own.heard[-1]
         return answer if answer.status in WELL else None
 
+    @property
+    def silent(self) -> bool:
+        """Whether there is nothing to hear: no goodbye either, nor that the connection was closed."""
+        self._poll.register(self._pgconn.socket, select.POLLIN)
+        return not self._poll.poll(0)
+
     @contextmanager
     def _closed_by_errors(self) -> Iterator[None]:
         try:

@@ -32,6 +32,8 @@ LEAD = timedelta(milliseconds=15)
 ROUSE, ENOUGH = 0.006, 0.003
 #: Bytes of parameters with which the server has so much to do that it should begin at once.
 LONG = 16_384
+#: Seconds for which a connection that has answered is believed to be there, unless it is known to be closed.
+LATELY = 10.0
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BEGIN, _SNAPSHOT = Message(b"BEGIN"), Message(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -75,8 +77,8 @@ class Wire:
         # Work that is done ahead of its instant: that instant, and when it comes by this process's clock.
         self._at: datetime | None = None
         self._comes = inf
-        # Seconds until the last question was answered.
-        self._took = 0.0
+        # Seconds until the last question was answered, and when that was.
+        self._took, self._heard_at = 0.0, -inf
 
     # -- one transaction -----------------------------------------------------------------------------------------
 
@@ -133,6 +135,8 @@ class Wire:
     def ask(self, text: bytes, values: Sequence[Any]) -> PGresult:
         """Return the answer to a statement. Raises SQLAlchemy's errors, and ours for what was put before."""
         self._hear_end()
+        if self._ending is not None and self._first[0] is _BEGIN and not self._begun and not self._surely_connected:
+            self._say()  # what may be said again
         self._waiting.append(self._message(text, values))
         if self._ending is None:
             return self._say()[-1]
@@ -259,7 +263,8 @@ class Wire:
             answers = self._pipeline.exchange(said)
         except psycopg.Error as error:
             raise as_sqlalchemy(error, "", connection) from error
-        self._took = monotonic() - asked_at
+        self._heard_at = monotonic()
+        self._took = self._heard_at - asked_at
         self._begun = self._begun or answers[0].status in WELL
         for message, answer in zip([*before, *said], answers, strict=True):
             if answer.status not in WELL and not message.hint:
@@ -303,6 +308,11 @@ class Wire:
             self._pipeline = Pipeline(connection.connection.dbapi_connection, prepares=self._prepares)
             self._connection = connection
         return self._connection
+
+    @property
+    def _surely_connected(self) -> bool:
+        """Whether the server was there a moment ago and has said nothing since: where it goes, it says goodbye."""
+        return self._connection is not None and monotonic() - self._heard_at < LATELY and self._pipeline.silent
 
     def drop(self) -> None:
         """Let go of the connection."""

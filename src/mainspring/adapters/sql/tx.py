@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from mainspring.adapters.sql.admin import SqlAdminTable
@@ -16,6 +17,7 @@ from mainspring.adapters.sql.jobs import SqlJobTable
 from mainspring.adapters.sql.nodes import SqlNodeTable
 from mainspring.adapters.sql.outlook import SqlOutlook
 from mainspring.adapters.sql.platforms import SqlPlatformTable
+from mainspring.adapters.sql.queueing import QueueingTable
 from mainspring.adapters.sql.records import SqlChainTable, SqlDeadLetterTable, SqlLogTable
 from mainspring.adapters.sql.rehearsal import Numbers, Rehearsal
 from mainspring.adapters.sql.rollups import SqlRollupTable
@@ -23,7 +25,8 @@ from mainspring.adapters.sql.search import SqlSearchTable
 from mainspring.adapters.sql.session import Session
 from mainspring.adapters.sql.types import from_micros
 from mainspring.adapters.sql.webhooks import SqlWebhookTable
-from mainspring.model.dispatch import Announcement
+from mainspring.model.dispatch import Announcement, dispatch_of
+from mainspring.model.execution import Execution
 from mainspring.model.ids import Ids
 from mainspring.ports.admin import AdminTable
 from mainspring.ports.search import SearchTable
@@ -122,6 +125,16 @@ class SqlTx:
 
     def end_with_next(self) -> None:
         self._session.end_with_next(self.aftermath)
+
+    def queue_at_once(self, executions: Iterable[Execution]) -> list[Execution]:
+        if self._session.dialect.one_writer or isinstance(self._ids, Numbers):
+            return []
+        new = list(executions)
+        # Whom to tell along with the commit is asked before there are ids.
+        self._session.end_with_next(Aftermath(announcements=list(map(dispatch_of, new))))
+        stored = QueueingTable(self._session).queue(new, self._ids)
+        self.announce(sorted(map(dispatch_of, stored), key=attrgetter("priority"), reverse=True))
+        return stored
 
     def wake(self, *topics: str) -> None:
         self.aftermath.topics.update(dict.fromkeys(topics))

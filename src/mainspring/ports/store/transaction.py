@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Protocol, TypeVar, runtime_checkable
 
 from mainspring.model.dispatch import Announcement
+from mainspring.model.execution import Execution
 from mainspring.ports.admin import AdminTable
 from mainspring.ports.search import SearchTable
 from mainspring.ports.store.events import ChainTable, InboxTable, OutboxTable
@@ -67,6 +68,14 @@ class Tx(Protocol):
         """Let the next statement take the transaction's end along, where that spares a round trip.
 
         For work of one statement: whatever it asks or writes after that is a transaction of its own.
+        """
+
+    def queue_at_once(self, executions: Iterable[Execution]) -> list[Execution]:
+        """Add queued executions of one platform, and announce them; return them, in their order, as stored.
+
+        For a transaction of nothing else, whose end goes along: all is said in one round trip. Their ids and instants,
+        which is ``now``, are the store's to make. None, and nothing is done, where the platform has any limit, which
+        has to be looked at, and where there are no round trips to spare.
         """
 
     def wake(self, *topics: str) -> None:

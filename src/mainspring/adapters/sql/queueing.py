@@ -1,0 +1,69 @@
+"""New executions that are queued at once, in one statement that is all there is to its transaction, on PostgreSQL.
+
+It asks for limits itself, and makes ids and instants of the clock that is read in front of it: nothing has to be known
+before it is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any
+
+import sqlalchemy as sa
+
+from mainspring.adapters.sql.batches import Field, Packed, cells, pack
+from mainspring.adapters.sql.dialect import Dialect
+from mainspring.adapters.sql.moves import MoveTable
+from mainspring.adapters.sql.tables import executions, limits
+from mainspring.adapters.sql.waiting import EXECUTION
+from mainspring.model.execution import Execution
+from mainspring.model.ids import Ids
+
+_e = executions.c
+
+#: What the statement itself puts into a row: the id is made of the clock, too.
+_NOW, _ID = ("created_at", "available_at", "queued_at"), ("id", "idempotency_key")
+_GIVEN = tuple(field for field in EXECUTION.fields if field.name not in _NOW + _ID)
+_values = attrgetter(*(field.name for field in _GIVEN))
+_TAIL, _FLOOR = Field("tail", sa.Text()), Field("floor", sa.BigInteger())
+
+
+class QueueingTable(MoveTable):
+    """The part of `ExecutionTable` for what nothing is asked of before."""
+
+    def queue(self, new: Sequence[Execution], ids: Ids) -> list[Execution]:
+        """Add executions of one platform; return them as stored. None, and nothing is done, where it has a limit."""
+        floor, tails = ids.tails(len(new))
+        rows = [(tail, floor, *_values(execution)) for tail, execution in zip(tails, new, strict=True)]
+        packed = pack((_TAIL, _FLOOR, *_GIVEN), rows, leave_out_null=True)
+        statement = _queue(self._dialect, packed.shared, packed.varying)
+        made = self._all(statement, **packed.parameters)
+        if not made:
+            return []
+        # They begin alike and ascend as their tails do; in which order a database returns them it does not say.
+        stored = [
+            execution.changed(**dict.fromkeys(_ID, made_id), **dict.fromkeys(_NOW, now))
+            for execution, (made_id, now) in zip(new, sorted(made), strict=True)
+        ]
+        ids.made(stored[-1].id)
+        if self._session.record_transitions:
+            self._record_new(stored)
+        return stored
+
+
+@lru_cache(64)
+def _queue(dialect: Dialect, shared: tuple[Field, ...], varying: tuple[Field, ...]) -> Any:
+    given = dict(cells(dialect, Packed(shared, varying, {})))
+    tail, floor = given.pop(_TAIL.name), given.pop(_FLOOR.name)
+    now, word = dialect.now, sa.literal_column
+    digits = sa.func.lpad(sa.func.to_hex(sa.func.greatest(now.op("/")(word("1000")), floor)), word("12"), word("'0'"))
+    clock = sa.select(now.label("now"), digits.label("digits")).subquery("clock")
+    first = sa.func.left(clock.c.digits, word("8"), type_=sa.Text)
+    second = sa.func.right(clock.c.digits, word("4"), type_=sa.Text)
+    dash = word("'-'", sa.Text)
+    values = dict.fromkeys(_ID, first + dash + second + dash + tail) | dict.fromkeys(_NOW, clock.c.now) | given
+    limited = sa.select(limits.c.name).where(limits.c.platform_id == given[_e.platform_id.name])
+    rows = sa.select(*values.values()).where(~limited.exists())
+    return executions.insert().from_select(list(values), rows).returning(_e.id, _e.created_at)
