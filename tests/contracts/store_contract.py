@@ -63,7 +63,7 @@ class HeardAnnouncer(DatabaseTransport):
     def __init__(self) -> None:
         self.heard: list[Announcement] = []
 
-    def announce(self, announcements: Sequence[Announcement]) -> Iterable[str]:
+    def announce(self, announcements: Sequence[Announcement], *, told: bool = False) -> Iterable[str]:
         """Remember and pass on."""
         self.heard.extend(announcements)
         return super().announce(announcements)

@@ -36,7 +36,7 @@ class Announcing:
     def __init__(self, transport: RedisTransport) -> None:
         self.transport, self.losing = transport, False
 
-    def announce(self, announcements: Sequence[Announcement]) -> Iterable[str]:
+    def announce(self, announcements: Sequence[Announcement], *, told: bool = False) -> Iterable[str]:
         """Announce, unless told to lose everything."""
         return () if self.losing else self.transport.announce(announcements)
 

@@ -191,7 +191,7 @@ class Naming(DatabaseTransport):
 
     may_lose = True
 
-    def announce(self, announcements: Sequence[Announcement]) -> Iterable[str]:
+    def announce(self, announcements: Sequence[Announcement], *, told: bool = False) -> Iterable[str]:
         return ()
 
     def __init__(self) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 import psycopg
 import pytest
@@ -17,14 +17,15 @@ from mainspring.adapters.redis.connection import RedisSettings
 from mainspring.adapters.redis.transport import RedisTransport
 from mainspring.adapters.sql.postgres import PostgresStore
 from mainspring.errors import ConflictError, StoreError, StoreUnavailableError
+from mainspring.model.dispatch import Announcement
 from mainspring.model.execution import Execution
 from mainspring.moves.claim import claim
 from mainspring.moves.enqueue import EnqueueRequest, enqueue
 from mainspring.ports.store import Tx
-from mainspring.ports.transport import Announcer
+from mainspring.ports.transport import Announcer, DatabaseTransport
 from tests import servers
 from tests.integration.postgres_rig import url
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, auntil
 
 __all__ = ["url"]
 
@@ -131,6 +132,24 @@ async def test_where_it_is_quiet_a_commit_tells_workers_of_work_that_streams_car
     assert made.status == "queued"
     assert await asyncio.wait_for(waiting.result(), PATIENCE) is not None
     await transport.close()
+
+
+async def test_who_announces_knows_whether_others_were_told_with_the_commit(make: Make) -> None:
+    class Announcing(DatabaseTransport):
+        told: ClassVar[list[bool]] = []
+
+        def announce(self, announcements: Sequence[Announcement], *, told: bool = False) -> Iterable[str]:
+            self.told.append(told)
+            return super().announce(announcements)
+
+    store = make(announcer=Announcing())
+    await store.open()
+    assert store._telegraph is not None
+    await store.write(enqueue_one)
+    await auntil("it is announced", lambda: Announcing.told == [True])
+    store._telegraph._free_at += 60.0  # it is not quiet
+    await store.write(enqueue_one)
+    await auntil("it is announced", lambda: Announcing.told == [True, False])
 
 
 #: Asked as an update of an execution is committed.

@@ -20,6 +20,7 @@ from statistics import median
 
 import pytest
 
+from mainspring.adapters.redis import sender
 from mainspring.adapters.redis.connection import AWAY, RedisSettings, connect
 from mainspring.adapters.redis.outgoing import Outgoing
 from mainspring.adapters.redis.streams import DEAD, DISPATCH, GROUP, RETRY
@@ -90,6 +91,23 @@ async def test_each_queue_and_band_has_a_stream_of_its_own(rig: Rig) -> None:
     names = [f"{DISPATCH}{rest}" for rest in ("", ":default:high", ":default:low", ":mail", ":mail:high", ":mail:low")]
     await rig.is_so(lambda: rig.transport.stats.announced == 12)
     assert sorted(await rig.redis.keys("*")) == sorted(names)
+
+
+async def test_what_others_were_told_of_makes_way_a_moment_and_not_for_what_comes_after_it(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, third = (Dispatch(execution_id, "default") for execution_id in "abc")
+    rig.transport.announce([first], told=True)
+    await rig.is_so(lambda: rig.transport.stats.announced == 1)
+    monkeypatch.setattr(sender, "WAY", 3600.0)
+    rig.transport.announce([second], told=True)
+    await asyncio.to_thread(rig.transport.announce, [third], told=True)
+    assert await rig.redis.xlen(DISPATCH) == 1
+    rig.transport.announce([Dispatch("d", "default")])
+    await rig.is_so(lambda: rig.transport.stats.announced == 4)
+    rig.transport.announce([second], told=True)
+    await rig.transport.close()
+    assert await rig.redis.xlen(DISPATCH) == 5, "what waits is sent in the end"
 
 
 async def test_many_at_once_share_entries_and_a_few_are_spread(rig: Rig) -> None:

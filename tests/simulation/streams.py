@@ -83,7 +83,7 @@ class Streams:
     def wakes(self, announcements: Sequence[Announcement]) -> Iterable[str]:
         return ()
 
-    def announce(self, announcements: Sequence[Announcement]) -> Iterable[str]:
+    def announce(self, announcements: Sequence[Announcement], *, told: bool = False) -> Iterable[str]:
         dispatches = [one for one in announcements if isinstance(one, Dispatch)]
         if self.away:
             return ("queued",) if dispatches else ()
@@ -199,7 +199,7 @@ class StreamTransport:
     def wakes(self, announcements: Sequence[Announcement]) -> Iterable[str]:
         return ()
 
-    def announce(self, announcements: Sequence[Announcement]) -> Iterable[str]:
+    def announce(self, announcements: Sequence[Announcement], *, told: bool = False) -> Iterable[str]:
         return self._streams.announce(announcements)
 
     async def deliveries(self, worker_id: str, queues: Mapping[str, int], *, poll: float) -> Any:

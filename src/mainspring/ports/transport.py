@@ -18,8 +18,10 @@ from mainspring.model.dispatch import Announcement, Dispatch
 class Announcer(Protocol):
     """Takes what committed transactions announced."""
 
-    def announce(self, announcements: Sequence[Announcement]) -> Iterable[str]:
+    def announce(self, announcements: Sequence[Announcement], *, told: bool = False) -> Iterable[str]:
         """Pass announcements on, and return the topics (see `Wakeups`) to wake besides. Safe from any thread.
+
+        ``told``: others have heard with the commit what it `wakes`, and are about to look; this may make way for them.
 
         It neither blocks nor raises: the transaction has committed, and its caller waits for nothing else. What
         cannot be passed on is dropped and counted.
@@ -134,7 +136,7 @@ class DatabaseTransport:
     async def close(self) -> None:
         """Do nothing."""
 
-    def announce(self, announcements: Sequence[Announcement]) -> Iterable[str]:
+    def announce(self, announcements: Sequence[Announcement], *, told: bool = False) -> Iterable[str]:
         """Have the workers woken if anything was queued."""
         return self.wakes(announcements)
 
@@ -201,8 +203,8 @@ class Aftermath:
         """Return topics that may be told with the commit itself."""
         return list(self.topics | dict.fromkeys(announcer.wakes(self.announcements)))
 
-    def pass_on(self, announcer: Announcer) -> list[str]:
-        """Pass the announcements on; return every topic to wake."""
+    def pass_on(self, announcer: Announcer, *, told: bool = False) -> list[str]:
+        """Pass the announcements on; return every topic to wake. ``told``: the `early` ones were told."""
         if self.announcements:
-            self.topics.update(dict.fromkeys(announcer.announce(self.announcements)))
+            self.topics.update(dict.fromkeys(announcer.announce(self.announcements, told=told)))
         return list(self.topics)

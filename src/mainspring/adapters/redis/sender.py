@@ -1,4 +1,7 @@
-"""Sending announcements: at once when idle, and while one batch is under way the next one gathers."""
+"""Sending announcements: at once when idle, and while one batch is under way the next one gathers.
+
+What others have been told of with its commit makes way for their claims for a moment, unless something else is sent.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,8 @@ logger = logging.getLogger("mainspring")
 
 #: Most commands in one pipeline.
 PIPELINE = 500
+#: Seconds by which what others were told of with its commit is sent later: by then, where they are idle, it has begun.
+WAY = 0.004
 
 
 @dataclass(slots=True)
@@ -98,13 +103,17 @@ class Sender:
                 await asyncio.wait_for(self._empty.wait(), within)
         await end([self._task])
 
-    def wake(self) -> None:
-        """Send what was put. Safe from any thread."""
+    def wake(self, *, told: bool = False) -> None:
+        """Send what was put; in a moment, where others are ``told`` of it by then. Safe from any thread."""
+        step = self._make_way if told else self._wanted.set
         if _running_loop() is self._loop:
-            self._wanted.set()
+            step()
             return
         with contextlib.suppress(RuntimeError):  # the loop has closed: polling finds the work
-            self._loop.call_soon_threadsafe(self._wanted.set)
+            self._loop.call_soon_threadsafe(step)
+
+    def _make_way(self) -> None:
+        self._loop.call_later(WAY, self._wanted.set)
 
     async def _run(self) -> None:
         while True:

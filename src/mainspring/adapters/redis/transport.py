@@ -85,7 +85,7 @@ class RedisTransport:
 
     # -- announcing ------------------------------------------------------------------------------------------------
 
-    def announce(self, announcements: Sequence[Announcement]) -> Iterable[str]:
+    def announce(self, announcements: Sequence[Announcement], *, told: bool = False) -> Iterable[str]:
         if not announcements:
             return ()
         home = self._home
@@ -99,7 +99,7 @@ class RedisTransport:
         if home is None:  # its thread was only just started: what it found no home for is sent when it has one
             home = self._in_background()
         if home is not None:
-            home.sender.wake()
+            home.sender.wake(told=told)
         return _woken(announcements) if dropped else ()
 
     def wakes(self, announcements: Sequence[Announcement]) -> Iterable[str]:

@@ -257,7 +257,7 @@ class PostgresStore:
 
     def _committed(self, aftermath: Aftermath, told: bool) -> None:
         early = aftermath.early(self._announcer) if told else []
-        topics = aftermath.pass_on(self._announcer)
+        topics = aftermath.pass_on(self._announcer, told=told)
         if topics or early:
             self._wake(*dict.fromkeys([*early, *topics]))
         if self._telegraph is not None and (left := [topic for topic in topics if topic not in early]):
