@@ -14,7 +14,7 @@ import pytest
 
 from mainspring.adapters.memory.bus import InProcessBus
 from mainspring.adapters.memory.wakeups import InProcessWakeups
-from mainspring.adapters.sql import engine_lock, line, postgres_threads, telegraph
+from mainspring.adapters.sql import engine_lock, line, postgres_threads, sqlite_threads, telegraph
 from mainspring.adapters.sql.line import Line
 from mainspring.adapters.sql.postgres import PostgresSettings, PostgresStore
 from mainspring.adapters.sql.store import SqlStore
@@ -266,6 +266,32 @@ async def test_on_sqlite_a_disk_that_cannot_be_roused_keeps_nothing_from_its_com
     await auntil("it is early enough", tried)
     assert await kept(store) == "x"
     await store.close()
+
+
+async def test_on_sqlite_a_disk_too_slow_to_be_roused_in_time_is_left_alone(
+    manual: tuple[SqlStore, ManualClock], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, clock = manual
+    store.become_engine("dev")
+    roused: list[datetime] = []
+
+    def slowly(descriptor: int) -> None:
+        roused.append(clock.now())
+        clock.advance(timedelta(seconds=1))
+
+    monkeypatch.setattr(engine_lock, "_flush", slowly)
+    monkeypatch.setattr(sqlite_threads, "monotonic", lambda: clock.now().timestamp())
+
+    async def written_ahead() -> None:
+        instant = clock.now() + 3 * MILLISECOND
+        await store.write_at(instant, keeps())
+
+    await written_ahead()
+    await written_ahead()
+    assert len(roused) == 1
+    clock.advance(timedelta(seconds=sqlite_threads.LET_SLEEP))
+    await written_ahead()
+    assert len(roused) == 2
 
 
 async def test_on_sqlite_who_is_not_the_engine_rouses_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

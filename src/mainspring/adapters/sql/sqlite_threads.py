@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from mainspring.adapters.sql.companions import Companions
 from mainspring.adapters.sql.failures import translated
 from mainspring.adapters.sql.line import Call, Line, LineThread, deliver, rouse
-from mainspring.adapters.sql.punctual import is_near, wait
+from mainspring.adapters.sql.punctual import is_near, monotonic, wait
 from mainspring.adapters.sql.sqlite import raw
 from mainspring.errors import StoreError, StoreUnavailableError
 from mainspring.ports.store import TooEarlyError
@@ -38,6 +38,8 @@ LAST = 0.001
 BEGIN = 0.005
 #: Seconds before it at which the disk is roused, and without which it is too late for that: it takes up to two of them.
 ROUSE, ENOUGH = 0.0035, 0.002
+#: Seconds for which a disk that took longer than there was is not roused.
+LET_SLEEP = 60.0
 #: How long before an instant work is best handed over that is committed at it: late timers and threads have the rest.
 LEAD = timedelta(milliseconds=10)
 
@@ -119,6 +121,7 @@ class Writer(ConnectionThread):
         self._committed, self._woken, self._now, self._rouse_disk = committed, woken, now, rouse_disk
         self._by_itself = False
         self._commits = 0
+        self._rouse_from = 0.0
 
     def serve(self, connection: sa.Connection, driver: sqlite3.Connection) -> None:
         while (first := self._next(driver)) is not None:
@@ -213,11 +216,18 @@ class Writer(ConnectionThread):
     def _give_way(self, driver: sqlite3.Connection, call: Call, instant: datetime) -> None:
         """Wait until a moment before an instant; undo its work where that is far off, or somebody else comes."""
         calm = self._calm(instant, ROUSE)
-        if calm and self._left(instant) >= ENOUGH:
-            self._rouse_disk()
+        if calm:
+            self._rouse(instant)
         if not (calm and self._calm(instant, LAST)):
             driver.execute("ROLLBACK")
             call.error = TooEarlyError("others want to write, or the instant is far off")
+
+    def _rouse(self, instant: datetime) -> None:
+        """Rouse the disk ahead of an instant; a disk too slow for that is left alone for a while."""
+        if self._left(instant) >= ENOUGH and monotonic() >= self._rouse_from:
+            self._rouse_disk()
+            if self._left(instant) < 0:
+                self._rouse_from = monotonic() + LET_SLEEP
 
     def _calm(self, instant: datetime, until: float) -> bool:
         """Wait until so many seconds before an instant; False where that is far off, or somebody else comes."""
