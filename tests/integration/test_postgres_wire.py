@@ -432,6 +432,18 @@ async def test_the_server_keeps_only_what_came_lately(url: str, monkeypatch: pyt
     await store.close()
 
 
+async def test_the_server_keeps_the_beginning_and_the_end_of_transactions_as_well(single: PostgresStore) -> None:
+    for _ in range(6):
+        await single.write(at_once)
+        await single.read(lambda tx: tx.executions.counts("default", 5))
+
+    def kept(tx: Tx) -> set[str]:
+        connection: sa.Connection = tx.executions._session.connection  # type: ignore[attr-defined]
+        return set(connection.execute(sa.text("SELECT statement FROM pg_prepared_statements")).scalars())
+
+    assert await single.read(kept) >= {"BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "COMMIT"}
+
+
 @pytest.mark.parametrize("forget", ["DEALLOCATE ALL", "ALTER TABLE notes SET (fillfactor = 90)"])
 async def test_work_goes_on_where_the_server_was_told_to_forget(url: str, forget: str) -> None:
     store = PostgresStore(url, random=Random(1), settings=PostgresSettings(pool_size=1))

@@ -36,7 +36,8 @@ LONG = 16_384
 LATELY = 10.0
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_BEGIN, _SNAPSHOT = Message(b"BEGIN"), Message(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+_BEGIN = Message(b"BEGIN", kept=True)
+_SNAPSHOT = Message(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", kept=True)
 _ROLLBACK = Message(b"ROLLBACK")
 # Kept in the transaction for statements that are sent before the answer is here.
 _CLOCK = f"set_config('{NOW}', ({MICROS})::text, true)"
@@ -48,7 +49,7 @@ def _ended(answer: PGresult) -> None:
 
 
 _TELL = TELL.encode()
-_COMMIT = Message(b"COMMIT", heard=_ended)
+_COMMIT = Message(b"COMMIT", kept=True, heard=_ended)
 
 
 class Wire:
