@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,15 @@ class EventContract:
         (found,) = await store.write(lambda tx: tx.outbox.unpublished(10))
         whole = Event(event.id, "order.paid", PLATFORM, now, "shop", "order-1", {"deep": {"n": [1]}, "text": "ü"}, more)
         assert found == whole
+
+    async def test_events_that_say_much_the_same_come_back_whole(self, store: Store, now: datetime) -> None:
+        alike = {"handler": "kb:tidy", "attempt": 1, "deep": {"n": [1, None]}, "text": "ü'\\\""}
+        data: list[dict[str, Any]] = [{"execution_id": new_id(now), "delay_ms": n, **alike} for n in range(4)]
+        given = [replace(an_event(now), data=one) for one in data]
+        await store.write(lambda tx: tx.outbox.add(given))
+        found = await store.write(lambda tx: tx.outbox.unpublished(10))
+        assert found == given
+        assert [list(event.data) for event in found] == [list(event.data) for event in given]
 
     async def test_unpublished_events_come_in_the_order_they_were_added(self, store: Store, now: datetime) -> None:
         events = [an_event(now) for _ in range(4)]

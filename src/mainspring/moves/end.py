@@ -10,7 +10,7 @@ from mainspring.model.dispatch import GivenUp, RetryPlanned, dispatch_of
 from mainspring.model.events import Event, EventType
 from mainspring.model.execution import Actor, Attempt, DeadLetter, Execution, Failure, Move, Moves, Status
 from mainspring.model.outcome import Cancelled, Outcome, Released, Succeeded, Waiting
-from mainspring.moves.telling import TOLD, event_of, extensions
+from mainspring.moves.telling import TOLD, event_of, events_of, extensions
 from mainspring.ports.store import Tx
 from mainspring.schedule.settle import Step, fingerprint, settle
 
@@ -69,8 +69,9 @@ def _succeed(tx: Tx, plain: Sequence[tuple[Execution, Succeeded]], actor: Actor)
     ids, fences, results = zip(*sorted((e.id, e.fence, outcome.result) for e, outcome in plain), strict=True)
     accepted = tx.executions.move_alike(Moves(Status.RUNNING, step.to, actor, ids, fences, shared, {"result": results}))
     made = [execution for execution, _ in plain if execution.id in accepted]
-    tx.outbox.add([event_of(new, now, e, step) for new, e in zip(tx.new_ids(len(made)), made, strict=True)])
-    _wake(tx, {step.to} if made else set())
+    if made:
+        tx.outbox.add(events_of(tx.new_ids(len(made)), now, made, step))
+        _wake(tx, {step.to})
     return accepted
 
 

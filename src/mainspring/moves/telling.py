@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
+from mainspring.model.columns import Columns
 from mainspring.model.events import Event, EventType
 from mainspring.model.execution import Execution, Status
 from mainspring.model.wire import milliseconds
@@ -25,26 +27,63 @@ TOLD = {
 }
 
 
+#: What the event of an execution says, but for its id and how long it waited; and what decides about its extensions.
+_likeness = attrgetter(
+    "handler",
+    "cause",
+    "attempt",
+    "queue",
+    "job_id",
+    "job_name",
+    "scheduled_at",
+    "started_at",
+    "failures",
+    "losses",
+    "chain_depth",
+    "trace_id",
+    "span_id",
+)
+
+
+def events_of(new_ids: Sequence[str], now: datetime, executions: Sequence[Execution], step: Step) -> Columns[Event]:
+    """Return the events of executions that all take the same step, each as `event_of` tells it.
+
+    Most of a batch were claimed at once and are of few handlers: what they share is made once.
+    """
+    alike: dict[tuple[Any, ...], Event] = {}
+    data, more = list[Mapping[str, Any]](), list[Mapping[str, Any]]()
+    for execution in executions:
+        like = _likeness(execution)
+        event = alike.get(like)
+        if event is None:
+            event = alike[like] = event_of("", now, execution, step)
+        told = {**event.data, "execution_id": execution.id}
+        if "delay_ms" in told and execution.started_at is not None:
+            told["delay_ms"] = _between(execution.available_at, execution.started_at)
+        data.append(told)
+        more.append(event.extensions)
+    subjects, platforms = [e.id for e in executions], [e.platform_id for e in executions]
+    own = {"id": new_ids, "platform_id": platforms, "subject": subjects, "data": data, "extensions": more}
+    return Columns.alike(event_of("", now, executions[0], step), len(executions), **own)
+
+
 def event_of(new_id: str, now: datetime, execution: Execution, step: Step, *, dead: bool = False) -> Event:
     """Return the event of a step that is `TOLD`. ``dead``: what failed is a dead letter."""
     after, started_at, scheduled_at = step.set, execution.started_at, execution.scheduled_at
-    data: dict[str, Any] = {
-        "execution_id": execution.id,
-        "handler": execution.handler,
-        "cause": execution.cause._value_,  # by the hundred thousand: .value is a function
-        "attempt": execution.attempt,
-        "queue": execution.queue,
-    }
+    # What is its own comes first: of what many events end with alike no more than one is stored anew.
+    data: dict[str, Any] = {"execution_id": execution.id}
+    if started_at is not None and execution.attempt == 1:
+        data["delay_ms"] = _between(execution.available_at, started_at)
+    data["handler"] = execution.handler
+    data["cause"] = execution.cause._value_  # by the hundred thousand: .value is a function
+    data["attempt"], data["queue"] = execution.attempt, execution.queue
     if execution.job_id is not None:
         data["job"], data["job_id"] = execution.job_name, execution.job_id
     if scheduled_at is not None:
         data["scheduled_at"] = _told(scheduled_at)
-    if started_at is not None:
-        if execution.attempt == 1:
-            data["delay_ms"] = _between(execution.available_at, started_at)
-        if (finished_at := after.get("finished_at")) is not None:
-            data["duration_ms"] = _between(started_at, finished_at)
-            data["started_at"] = _told(started_at)
+    if started_at is not None and (finished_at := after.get("finished_at")) is not None:
+        data["duration_ms"] = _between(started_at, finished_at)
+        data["started_at"] = _told(started_at)
     if step.to is not Status.SUCCESS:
         data |= _trouble(step, dead=dead)
     fields = {

@@ -47,6 +47,33 @@ def test_of_definitions_each_row_has_what_is_its_own_and_what_all_share_is_sent_
     assert whole == [orjson.loads(kind.encode(one)) for one in definitions]
 
 
+def test_of_objects_each_row_has_what_is_its_own_and_what_all_share_is_sent_once() -> None:
+    told = [{"id": one, "handler": "tidy", "attempt": 1, "at": "08:00"} for one in "abc"]
+    packed = pack(WANTED, list(zip("123", told, strict=True)))
+    assert [field.name for field in packed.shared] == ["data"]
+    beginnings = [row[1] for row in orjson.loads(packed.parameters[ROWS])]
+    assert beginnings == ['{"id":"a"', '{"id":"b"', '{"id":"c"']
+    assert [orjson.loads(one + packed.parameters["data_"]) for one in beginnings] == told
+
+
+def test_objects_share_nothing_but_an_ending_that_all_have_in_the_same_order_and_written_alike() -> None:
+    cases: list[list[Any]] = [
+        [{"id": 1, "n": 1}, {"id": 2, "n": True}, {"id": 3, "n": 1}],
+        [{"id": 1, "n": 1.0}, {"id": 2, "n": 1}],
+        [{"id": "a", "n": 1}, {"id": "b"}, {"id": "c", "n": 1}],
+        [{"n": 1}, {"n": 1, "id": "b"}],
+        [{"n": "1", "id": "a"}, {"n": "1", "id": "b"}],
+        [{"id": "a", "n": "1", "m": "2"}, {"id": "b", "m": "2", "n": "1"}],
+        [{"id": "a", "n": "1"}, None, {"id": "b", "n": "1"}],
+        [{"id": "a", "n": "1"}, ["n"], {"id": "b", "n": "1"}],
+    ]
+    for told in cases:
+        shared, rows = sent(*told)
+        assert shared == []
+        assert [value and list(orjson.loads(value)) for _, value in rows] == [one and list(one) for one in told]
+        assert [value and orjson.loads(value) for _, value in rows] == told
+
+
 def test_values_read_together_are_written_whole_also_what_they_leave_to_their_class() -> None:
     @dataclass(frozen=True)
     class Visit(Value):

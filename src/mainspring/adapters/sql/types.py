@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
+from itertools import repeat
+from operator import is_
 from typing import Any
 
 import orjson
@@ -31,6 +33,7 @@ from mainspring.model.wire import (
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FOLDED = "/2"
+_NOTHING = object()
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -266,8 +269,45 @@ class Json(Coded):
     def encode_all(self, values: Sequence[Any]) -> list[Any]:
         return [None if value is None else to_json(value) for value in values]
 
+    def encode_parts(self, values: Sequence[Any]) -> tuple[list[Any], str]:
+        own, shared = _names(values)
+        if not shared:
+            return self.encode_all(values), ""
+        ending = to_json({name: values[0][name] for name in shared})
+        return [to_json({name: value[name] for name in own})[:-1] for value in values], f",{ending[1:]}"
+
     def decode(self, value: Any) -> Any:
         return orjson.loads(value)
+
+
+def _names(values: Sequence[Any]) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the names of several objects: of the items each has of its own, and of those they all end with.
+
+    Of any values but objects with the same names in the same order there are none; their order is what was written.
+    """
+    if not all(type(value) is dict for value in (values[0], values[-1])):
+        return (), ()
+    names = tuple(values[0])
+    # What the ends do not share need not be looked for in between: of objects with nothing in common no more is read.
+    if not _shared(names, (values[0], values[-1])) or not all(type(value) is dict for value in values):
+        return (), ()
+    if not all(map(names.__eq__, map(tuple, values))):
+        return (), ()
+    count = _shared(names, values)
+    return names[: len(names) - count], names[len(names) - count :]
+
+
+def _shared(names: Sequence[str], values: Sequence[dict[str, Any]]) -> int:
+    """Return how many items the objects have in common at their end; the first is each one's own in any case."""
+    count = 0
+    for name in reversed(names[1:]):
+        item = values[0][name]
+        items = [value.get(name, _NOTHING) for value in values]
+        # Equal is not enough: 1 and True are, and are not written alike. Equal texts are.
+        if items.count(item) < len(items) if type(item) is str else not all(map(is_, items, repeat(item))):
+            break
+        count += 1
+    return count
 
 
 class Words(Json):
