@@ -17,6 +17,7 @@ import orjson
 import sqlalchemy as sa
 
 from mainspring.adapters.sql.dialect import ROWS, Dialect
+from mainspring.adapters.sql.statements import Result
 from mainspring.adapters.sql.types import Coded, clean
 from mainspring.model.columns import Columns
 from mainspring.model.value import Value
@@ -156,21 +157,27 @@ class Shape(Generic[R]):
     def rows(self, rows: Sequence[Any]) -> list[R]:
         """Return the values of rows of `select`."""
         if len(rows) > 1 and issubclass(self.kind, Value):
-            return self._several(self.kind, rows)
+            return self._several(self.kind, len(rows), zip(*rows, strict=True))
         made = self._made
         return [made(row) for row in rows]
 
-    def _several(self, kind: type[Value], rows: Sequence[Any]) -> list[Any]:
+    def values(self, result: Result) -> list[R]:
+        """Return the values of what `select` gave; many by column, as they were read."""
+        if result.rowcount > 1 and issubclass(self.kind, Value):
+            return self._several(self.kind, result.rowcount, result.columns)
+        return self.rows(result.rows)
+
+    def _several(self, kind: type[Value], count: int, given: Iterable[Sequence[Any]]) -> list[Any]:
         common: dict[str, Any] = {}
         names, columns = [], []
-        for field, column in zip(self.fields, zip(*rows, strict=True), strict=True):
+        for field, column in zip(self.fields, given, strict=True):
             if _is_shared(field.type, column):
                 common[field.name] = column[0]
             else:
                 names.append(field.name)
                 columns.append(column)
         # Without a column there would be no rows to go through.
-        return kind.sharing(common, names, zip(*columns, strict=True) if columns else [()] * len(rows))
+        return kind.sharing(common, names, zip(*columns, strict=True) if columns else [()] * count)
 
     @property
     def _made(self) -> Callable[[Any], R]:

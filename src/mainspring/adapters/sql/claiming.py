@@ -5,7 +5,7 @@ What is locked is found first and written then, row by row by its key: a planner
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -32,8 +32,8 @@ class ClaimingTable(MoveTable):
         if not rooms or not wanted.handlers or wanted.limit <= 0 or (wanted.offered is not None and not wanted.offered):
             return []
         statement = _claim(self._dialect, len(rooms), offered=wanted.offered is not None)
-        rows = self._all(statement, **self._parameters(worker_id, lease, rooms, wanted))
-        claimed = sorted(EXECUTION.rows(rows), key=_turn)
+        found = self._run(statement, self._parameters(worker_id, lease, rooms, wanted))
+        claimed = sorted(EXECUTION.values(found), key=_turn)
         if claimed and self._session.record_transitions:
             to = Status.RUNNING
             moves = [Move(e.id, Status.QUEUED, to, Actor.WORKER, fence=e.fence - 1) for e in claimed]
@@ -42,8 +42,8 @@ class ClaimingTable(MoveTable):
 
     def _parameters(
         self, worker_id: str, lease: timedelta, rooms: Sequence[tuple[str, int]], wanted: Claimable
-    ) -> Mapping[str, Any]:
-        found = {"worker": worker_id, "lease": lease // MICROSECOND, "limit": wanted.limit}
+    ) -> dict[str, Any]:
+        found: dict[str, Any] = {"worker": worker_id, "lease": lease // MICROSECOND, "limit": wanted.limit}
         found |= {"handlers": to_json(wanted.handlers), "ids": to_json(wanted.offered)}
         for number, (queue, room) in enumerate(rooms):
             found |= {f"queue_{number}": queue, f"room_{number}": room}

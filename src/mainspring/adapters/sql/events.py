@@ -37,7 +37,7 @@ class SqlOutboxTable(SqlTable):
         self._put_values(_OUT, events, conflict="one of these events is in the outbox already")
 
     def unpublished(self, limit: int) -> list[Event]:
-        return _OUT.rows(self._all(_UNPUBLISHED, limit=limit))
+        return _OUT.values(self._run(_UNPUBLISHED, {"limit": limit}))
 
     def mark_published(self, event_ids: Sequence[str]) -> set[str]:
         if not event_ids:

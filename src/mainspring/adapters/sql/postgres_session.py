@@ -63,5 +63,4 @@ class PostgresSession(Session):
             known.describe(codes, self._wire.connected().dialect)
         if not known.returns:
             return Result((), answer.command_tuples or 0)
-        rows = self._wire.rows(answer)
-        return Result(known.converted(rows), len(rows))
+        return known.converted(self._wire.rows(answer))

@@ -21,12 +21,33 @@ Convert = Callable[[Any], Any]
 _PLACE = re.compile(r"%\(([^)]+)\)s|%%")
 
 
-@dataclass(slots=True)
 class Result:
-    """What a statement gave: its rows, as plain tuples of our values, and how many rows it touched."""
+    """What a statement gave: its rows, as plain tuples of our values, and how many rows it touched.
 
-    rows: Sequence[tuple[Any, ...]]
-    rowcount: int
+    Of many rows these values were read by column, and whoever wants `columns` has them so.
+    """
+
+    __slots__ = ("_columns", "_rows", "rowcount")
+
+    def __init__(
+        self,
+        rows: Sequence[tuple[Any, ...]] | None,
+        rowcount: int,
+        columns: Sequence[Sequence[Any]] = (),
+    ) -> None:
+        self._rows, self.rowcount, self._columns = rows, rowcount, columns
+
+    @property
+    def rows(self) -> Sequence[tuple[Any, ...]]:
+        """The rows."""
+        if self._rows is None:
+            self._rows = list(zip(*self._columns, strict=True))
+        return self._rows
+
+    @property
+    def columns(self) -> Sequence[Sequence[Any]]:
+        """The values of each column, in the order of the rows; none where there are no rows."""
+        return self._columns or list(zip(*self.rows, strict=True))
 
     def first(self) -> tuple[Any, ...] | None:
         """Return the first row, None where there is none."""
@@ -106,24 +127,27 @@ class Compiled:
         self.columns = _conversions(self.types, codes or (), dialect)
         self.returns = codes is not None
 
-    def converted(self, rows: Sequence[tuple[Any, ...]]) -> Sequence[tuple[Any, ...]]:
-        """Return rows of the driver with our values in them."""
+    def converted(self, rows: Sequence[tuple[Any, ...]]) -> Result:
+        """Return what rows of the driver are with our values in them."""
         if not self.columns or not rows:
-            return rows
+            return Result(rows, len(rows))
         if len(rows) == 1:
             row = list(rows[0])
             for index, convert, _ in self.columns:
                 row[index] = convert(row[index])
-            return [tuple(row)]
+            return Result([tuple(row)], 1)
         columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
         for index, convert, shared in self.columns:
             values = columns[index]
-            # What was written together is read together: most columns of a batch hold one instant or one word.
+            # What was written together is read together: most columns of a batch hold one instant or one word, or few.
             if shared and values.count(values[0]) == len(values):
                 columns[index] = (convert(values[0]),) * len(values)
+            elif shared and len(distinct := set(values)) < len(values) // 2:
+                known = {value: convert(value) for value in distinct}
+                columns[index] = list(map(known.__getitem__, values))
             elif values.count(None) < len(values):
                 columns[index] = list(map(convert, values))
-        return list(zip(*columns, strict=True))
+        return Result(None, len(rows), columns)
 
     def run(self, connection: sa.Connection, parameters: Mapping[str, Any]) -> Result:
         """Run it on the driver's connection under one of SQLAlchemy's."""
@@ -143,7 +167,7 @@ class Compiled:
             raise as_sqlalchemy(error, self.text, connection) from error
         finally:
             cursor.close()
-        return Result(self.converted(rows), len(rows))
+        return self.converted(rows)
 
 
 _NOTHING = object()
