@@ -14,7 +14,7 @@ from mainspring.adapters.sql.batches import shape
 from mainspring.adapters.sql.dialect import Dialect
 from mainspring.adapters.sql.session import SqlTable
 from mainspring.adapters.sql.tables import inbox, outbox, pending_events, unapplied, unpublished
-from mainspring.adapters.sql.types import to_json
+from mainspring.adapters.sql.types import micros, to_json
 from mainspring.model.events import Event, PendingEvent
 
 _OUT, _IN, _PENDING = shape(Event, outbox), shape(Event, inbox), shape(PendingEvent, pending_events)
@@ -42,8 +42,10 @@ class SqlOutboxTable(SqlTable):
     def mark_published(self, event_ids: Sequence[str]) -> set[str]:
         if not event_ids:
             return set()
-        parameters = {"ids": to_json(event_ids), "now": self._session.now}
-        return {event_id for event_id, applied in self._all(_mark(self._dialect), **parameters) if not applied}
+        # PostgreSQL has its now already, and we perhaps not yet.
+        now = {"now": micros(self._session.now)} if self._dialect.one_writer else {}
+        rows = self._all(_mark(self._dialect), ids=to_json(event_ids), **now)
+        return {event_id for event_id, applied in rows if not applied}
 
     def unapplied(self, limit: int) -> list[Event]:
         return _OUT.rows(self._all(_UNAPPLIED, limit=limit))
@@ -97,7 +99,8 @@ def _settle(dialect: Dialect) -> Any:
 @lru_cache(2)
 def _mark(dialect: Dialect) -> Any:
     marked = outbox.update().where(dialect.member(_o.id, "ids"), unpublished)
-    return marked.values(published_at=bindparam("now")).returning(_o.id, _o.applied)
+    now = sa.type_coerce(dialect.now, sa.BigInteger)
+    return marked.values({_o.published_at: now}).returning(_o.id, _o.applied)
 
 
 @lru_cache(2)

@@ -69,7 +69,7 @@ class SqlRollupTable(SqlTable):
         return {rollup.key: rollup for rollup in _ROLLUP.rows(rows)}
 
     def put(self, rollups: Sequence[Rollup]) -> None:
-        self._insert_values(_ROLLUP, sorted(rollups, key=lambda rollup: rollup.key), on_conflict="replace")
+        self._put_values(_ROLLUP, sorted(rollups, key=lambda rollup: rollup.key), on_conflict="replace")
 
     def series(
         self, span: Span, platform_id: str, *, since: datetime, until: datetime, job_id: str = "", limit: int
