@@ -20,6 +20,7 @@ from mainspring.adapters.redis.bus import EVENTS, RedisBus
 from mainspring.adapters.redis.connection import RedisSettings
 from mainspring.errors import BusUnavailableError
 from mainspring.model.cloudevents import encoded
+from mainspring.model.events import EventType
 from mainspring.ports.bus import Bus
 from tests import servers
 from tests.contracts.bus_contract import BusContract, Ear, an_event, ready
@@ -71,6 +72,32 @@ class RedisBusContract(BusContract):
         assert [fields[b"type"].decode() for _, fields in entries] == [event.type for event in events]
         assert [fields[b"platform_id"].decode() for _, fields in entries] == [event.platform_id for event in events]
         assert [fields[b"event"].decode() for _, fields in entries] == [encoded(event) for event in events]
+
+    async def test_events_that_follow_each_other_are_told_in_their_order_whoever_they_are_of(
+        self, buses: tuple[Bus, Bus], url: str
+    ) -> None:
+        """Runs of one type and platform go to the server together, and keep their place."""
+        kinds = [EventType.EXECUTION_SUCCESS, EventType.EXECUTION_RETRY]
+        events = [
+            replace(an_event(str(n)), platform_id=platform, type=kinds[kind])
+            for n, (platform, kind) in enumerate([("a", 0), ("a", 0), ("a", 1), ("b", 1), ("b", 1), ("b", 1), ("a", 0)])
+        ]
+        await buses[0].publish(events)
+        with closing(redis.Redis.from_url(url)) as client:
+            entries: Any = client.xrange(EVENTS)
+        assert [tuple(fields.values()) for _, fields in entries] == [
+            (str(event.type).encode(), event.platform_id.encode(), encoded(event).encode()) for event in events
+        ]
+
+    async def test_the_stream_keeps_about_as_many_events_as_it_is_told_to(
+        self, buses: tuple[Bus, Bus], url: str
+    ) -> None:
+        for begin in range(0, 3000, 500):
+            await buses[0].publish([an_event(str(begin + n)) for n in range(500)])
+        with closing(redis.Redis.from_url(url)) as client:
+            kept: Any = client.xrange(EVENTS)
+        assert 1000 <= len(kept) <= 1200
+        assert json.loads(kept[-1][1][b"event"])["id"] == "2999"
 
     async def test_what_others_write_into_the_stream_is_ignored(self, buses: tuple[Any, Bus], url: str) -> None:
         ear = Ear()

@@ -10,9 +10,11 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from redis.asyncio import Redis
@@ -37,19 +39,26 @@ FIELD = b"event"
 _BLOCK = timedelta(seconds=2)
 _PAGE = 200
 
-#: Adds events to a stream: its length; then, of type, platform and CloudEvent of each, the lengths in bytes; then all
-#: of these in a row. One command of few words with one answer: the driver takes longer over a word than the server.
+#: Adds events to a stream: its length; then numbers, and the bytes they count in a row. The events of one type and
+#: platform that follow each other are a run: how many, the lengths of type and platform, the length of each CloudEvent.
+#: One command of few words with one answer: the driver takes longer over a word than the server.
 _ADD_ALL = Script(
     """
-    local lengths, ended = string.gmatch(ARGV[2], '%d+'), 0
+    local call, stream, bytes, ended = redis.call, KEYS[1], ARGV[3], 0
+    local numbers = string.gmatch(ARGV[2], '%d+')
     local function word()
         local begun = ended + 1
-        ended = ended + tonumber(lengths())
-        return string.sub(ARGV[3], begun, ended)
+        ended = ended + tonumber(numbers())
+        return string.sub(bytes, begun, ended)
     end
-    while ended < #ARGV[3] do
-        redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', 'type', word(), 'platform_id', word(), 'event', word())
+    while ended < #bytes do
+        local count = tonumber(numbers())
+        local kind, platform = word(), word()
+        for _ = 1, count do
+            call('XADD', stream, '*', 'type', kind, 'platform_id', platform, 'event', word())
+        end
     end
+    call('XTRIM', stream, 'MAXLEN', '~', ARGV[1])
     return redis.status_reply('OK')
     """
 )
@@ -70,10 +79,9 @@ class RedisBus:
         """Add events in one go, all or none: a later one of an execution never overtakes an earlier one."""
         if self._reading is not None and not self._placed.is_set():
             await self._wait_placed()
-        words = [word.encode() for event in events for word in (event.type, event.platform_id, encoded(event))]
-        lengths = " ".join([str(len(word)) for word in words])
+        numbers, words = _runs(events)
         try:
-            await run_script(self._connected(), _ADD_ALL, [EVENTS], [self._length, lengths, b"".join(words)])
+            await run_script(self._connected(), _ADD_ALL, [EVENTS], [self._length, numbers, words])
         except AWAY as error:
             raise BusUnavailableError(f"Redis: {str(error) or type(error).__name__}") from error
         except RedisError as error:
@@ -153,6 +161,16 @@ class RedisBus:
             self.ignored += 1
             logger.debug("an entry of %s is no event: %s", EVENTS, error)
             return None
+
+
+def _runs(events: Iterable[Event]) -> tuple[str, bytes]:
+    """Return events as `_ADD_ALL` takes them."""
+    numbers, words = list[int](), list[bytes]()
+    for (kind, platform_id), run in groupby(events, key=attrgetter("type", "platform_id")):
+        told = [str(kind).encode(), platform_id.encode(), *[encoded(event).encode() for event in run]]
+        numbers += [len(told) - 2, *map(len, told)]
+        words += told
+    return " ".join(map(str, numbers)), b"".join(words)
 
 
 def _flat(fields: Any) -> bool:
