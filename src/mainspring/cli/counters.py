@@ -37,13 +37,11 @@ class Counters:
 
     def count(self, event: Event) -> None:
         """Count an event."""
-        execution_id = str(event.data.get("execution_id"))
-        if event.type in _ENDED:
-            self.done[_ENDED[event.type]] += 1
-            self.running.pop(execution_id, None)
-        elif event.type == EventType.EXECUTION_RETRY:
-            self.done["retried"] += 1
-            self.running.pop(execution_id, None)
+        ended = "retried" if event.type == EventType.EXECUTION_RETRY else _ENDED.get(event.type)
+        if ended is not None:
+            self.done[ended] += 1
+            if self.running:  # they run in other processes where this one has none
+                self.running.pop(str(event.data.get("execution_id")), None)
         elif event.type == EventType.EXECUTION_DEAD:
             self.done["dead"] += 1
         elif event.type == EventType.OCCURRENCE_SKIPPED:

@@ -156,11 +156,12 @@ class Watch:
         if not self._roles.dispatcher:
             self._began[execution.id] = self._loop.time()
         attempt.words.on_line = partial(self._on_line, execution)
-        # The handler begins first. What it logs, and how it ends, is shown in turn, and so after this.
-        self._loop.call_soon(self._show_start, execution)
+        if not self._throttle.holds():
+            # The handler begins first. What it logs, and how it ends, is shown in turn, and so after this.
+            self._loop.call_soon(self._show_start, execution)
 
     def _show_start(self, execution: Execution) -> None:
-        if not self._throttle.holds():
+        if not self._throttle.holds():  # many may begin before the first of them is shown
             self.show(started(execution, self._zone(execution.job_name or "")))
 
     def _on_end(self, attempt: Attempt, outcome: Outcome) -> None:

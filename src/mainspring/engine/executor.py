@@ -73,6 +73,8 @@ class Words:
 
     def take_lines(self) -> list[tuple[str, str, Mapping[str, Any]]]:
         """Return the lines kept so far and forget them."""
+        if not self._lines and not self._dropped:
+            return []
         count = len(self._lines)
         taken, self._lines[:count] = self._lines[:count], []
         if self._dropped:
