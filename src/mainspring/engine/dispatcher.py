@@ -139,9 +139,11 @@ class JobDispatcherWorker:
         self._status = "stopped"
         self._crowded: set[str] = set()
         poll, foresight = self.settings.interval_ms / 1000, self.planning.foresight
+        self._promoting = self._loop("promote", self._promote, ("pending",), poll * LOOKS)
+        self._some_blocked = True
         watched = [
             self._loop("plan", self.planning.step, ("jobs",), poll * LOOKS),
-            self._loop("promote", self._promote, ("pending",), poll * LOOKS),
+            self._promoting,
             self._loop("relay", self.relay.step, ("outbox",), poll * LOOKS),
         ]
         self._deliverer = (
@@ -152,6 +154,7 @@ class JobDispatcherWorker:
         self._lookout = Lookout(store, {loop.name: loop for loop in watched})
         self._loops = [
             *watched,
+            self._loop("let in", self._let_in, ("ended",), None),
             self._loop("look", self._look, (), poll),
             self._loop("foresee", foresight.step, (foresight.topic,), poll * LOOKS),
             self._loop("reap", self._reap, (), self.settings.reap.total_seconds()),
@@ -240,16 +243,19 @@ class JobDispatcherWorker:
         if self.held:
             return None
         limit, asked = self.settings.batch_size, self._time()
-
-        def work(tx: Tx) -> tuple[int, datetime | None, datetime]:
-            return *promote_next(tx, limit), tx.now
-
-        promoted, next_at, now = await self._store.write(work)
-        if promoted >= limit:
+        self._some_blocked = True  # until it is known: what ends meanwhile may come too late for this look
+        promoted, now = await self._store.write(lambda tx: (promote_next(tx, limit), tx.now))
+        self._some_blocked = promoted.some_blocked
+        if promoted.queued >= limit:
             return 0.0
-        if next_at is None:
+        if promoted.next_at is None:
             return None
-        return max((next_at - now).total_seconds() - (self._time() - asked), 0.001)
+        return max((promoted.next_at - now).total_seconds() - (self._time() - asked), 0.001)
+
+    async def _let_in(self) -> None:
+        """Look what may take the place of what has ended, if something waits for one: what is blocked tells itself."""
+        if self._some_blocked:
+            self._promoting.wake()
 
     async def _reap(self) -> float | None:
         reaped = await self._reaper.step()
@@ -323,5 +329,5 @@ class JobDispatcherWorker:
     def _draws(self) -> list[float]:
         return [self._random.random() for _ in range(DRAWS)]
 
-    def _loop(self, name: str, step: Any, topics: tuple[str, ...], poll: float) -> Loop:
+    def _loop(self, name: str, step: Any, topics: tuple[str, ...], poll: float | None) -> Loop:
         return Loop(name, step, wakeups=self._wakeups, topics=topics, poll=poll, gap=self.planning.gaps.wait)

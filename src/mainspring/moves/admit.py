@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter
+from typing import NamedTuple
 
 from mainspring.model.columns import Columns
 from mainspring.model.dispatch import dispatch_of, dispatches_of
@@ -178,12 +179,21 @@ def promote(tx: Tx, limit: int = 500) -> int:
     return promoted
 
 
-def promote_next(tx: Tx, limit: int = 500) -> tuple[int, datetime | None]:
-    """Do `promote` where something waits for it; return how many were queued, and when the next becomes due."""
+class Promoted(NamedTuple):
+    """How many executions were queued, when the next becomes due, and whether some may be blocked."""
+
+    queued: int
+    next_at: datetime | None
+    some_blocked: bool
+
+
+def promote_next(tx: Tx, limit: int = 500) -> Promoted:
+    """Do `promote` where something waits for it."""
     some_blocked, next_at = tx.executions.held_back()
     if not some_blocked and (next_at is None or next_at > tx.now):
-        return 0, next_at
-    return promote(tx, limit), tx.executions.next_available_at()
+        return Promoted(0, next_at, False)
+    # What has become due may have met a limit.
+    return Promoted(promote(tx, limit), tx.executions.next_available_at(), True)
 
 
 def _admit(tx: Tx, admission: Admission, executions: Iterable[Execution]) -> int:

@@ -222,6 +222,6 @@ def _bury(tx: Tx, failed: Sequence[tuple[Execution, Step]]) -> dict[str, Event]:
 
 def _wake(tx: Tx, to: set[Status]) -> None:
     if any(status.terminal for status in to):
-        tx.wake("ended", "outbox", "pending")
+        tx.wake("ended", "outbox")
     if Status.WAITING in to or Status.RETRYING in to or Status.PENDING in to:
         tx.wake("pending", "outbox")

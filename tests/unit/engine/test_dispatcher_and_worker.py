@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from mainspring.engine.worker import Worker
 from mainspring.engine.worker_settings import WorkerSettings
 from mainspring.errors import NotFoundError, OverlapConflictError
 from mainspring.model.execution import Status
+from mainspring.model.node import Limit
 from mainspring.model.wire import definition_from_wire
 from mainspring.moves.claim import claim
 from mainspring.moves.enqueue import EnqueueRequest, enqueue
@@ -149,6 +151,60 @@ def test_a_worker_takes_no_more_than_its_slots():
         await house.stop()
 
     virtually(test)
+
+
+class Asked(MemoryStore):
+    """A store that knows how often it was asked for what waits."""
+
+    promotions = 0
+
+    async def write(self, work: Any) -> Any:
+        self.promotions += "_promote" in getattr(work, "__qualname__", "")
+        return await super().write(work)
+
+
+class AskedHouse(House):
+    keeps = Asked
+
+
+def test_what_a_limit_held_back_starts_as_soon_as_there_is_room_and_not_with_the_next_look():
+    async def test(house: House) -> None:
+        begun: list[float] = []
+
+        async def h() -> None:
+            begun.append(asyncio.get_running_loop().time())
+            await asyncio.sleep(0.25)
+
+        house.registry.register_handler("h", h)
+        await house.start()
+        await asyncio.sleep(100)
+        await house.store.write(lambda tx: tx.platforms.put_limit(Limit("default", "queue", "default", max_running=1)))
+        await house.store.write(lambda tx: enqueue(tx, [EnqueueRequest("h")] * 4))
+        await asyncio.sleep(5)
+        await house.stop()
+        between = [later - sooner for sooner, later in pairwise(begun)]
+        assert between == pytest.approx([0.25] * 3, abs=0.01)
+
+    virtually(test)
+
+
+def test_where_nothing_is_held_back_no_end_asks_what_it_may_let_in():
+    async def test(house: House) -> None:
+        async def h() -> None: ...
+
+        house.registry.register_handler("h", h)
+        await house.start()
+        await asyncio.sleep(100)
+        assert isinstance(house.store, Asked)
+        before = house.store.promotions
+        for _ in range(10):
+            await house.store.write(lambda tx: enqueue(tx, [EnqueueRequest("h")]))
+            await asyncio.sleep(0.05)
+        assert {e.status for e in await house.all()} == {Status.SUCCESS}
+        assert house.store.promotions - before <= 1  # its poll
+        await house.stop()
+
+    virtually(test, AskedHouse)
 
 
 def test_what_a_dead_worker_held_runs_again_as_its_leases_end_however_many_and_whenever_the_reaper_polls():

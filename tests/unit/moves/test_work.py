@@ -317,14 +317,15 @@ def test_promoting_what_comes_next_tells_when_and_looks_further_only_where_somet
     def following():
         return bench.do(promote_next)
 
-    assert following() == (0, None)
+    assert following() == (0, None, False)
     (later,) = put(bench, EnqueueRequest("h", run_at=START + MINUTE))
-    assert following() == (0, START + MINUTE)
+    assert following() == (0, START + MINUTE, False)
     bench.clock.advance(MINUTE)
-    assert following() == (1, None)
+    assert following() == (1, None, True)
     assert bench.get(later.id).status is Status.QUEUED
     limit(bench, "queue", "default", max_running=1)
     (held,) = put(bench, EnqueueRequest("h"))
-    assert (held.status, following()) == (Status.PENDING, (0, None))
+    assert (held.status, following()) == (Status.PENDING, (0, None, True))
     limit(bench, "queue", "default", max_running=2)
-    assert following() == (1, None)
+    assert following() == (1, None, True)
+    assert following() == (0, None, False)
