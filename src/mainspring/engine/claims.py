@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from mainspring.engine.heartbeat import renew
 from mainspring.engine.registry import JobHandlerRegistry
 from mainspring.engine.service import Loop
 from mainspring.engine.slots import Forestalled, is_short
@@ -208,8 +209,14 @@ class Claims:
     async def _give_back_mislaid(self) -> None:
         if self._claiming or not self._mislaid:
             return
-        mislaid = [key for key in self._mislaid if not self._worker.runs(*key)]
-        await self._store.write(lambda tx: give_back(tx, self._worker.id, mislaid))
+        if any(not self._worker.runs(*key) for key in self._mislaid):
+            # Most of them have ended since, or had yet to begin: asked once for all what is still on lease here.
+            worker_id, lease = self._worker.id, self._worker.settings.lease
+            held = await self._store.write(lambda tx: renew(tx, worker_id, lease))
+            still = self._mislaid & {(one.execution_id, one.fence) for one in held}
+            mislaid = [key for key in still if not self._worker.runs(*key)]
+            if mislaid:
+                await self._store.write(lambda tx: give_back(tx, worker_id, mislaid))
         self._mislaid = set()
 
     async def _look_for_left(self) -> None:

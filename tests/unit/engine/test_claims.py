@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from mainspring.adapters.memory import MemoryStore
 from mainspring.engine.executor import Attempt
+from mainspring.engine.heartbeat import Held
 from mainspring.errors import StoreUnavailableError
 from mainspring.model.execution import Execution, Status
 from mainspring.moves.enqueue import EnqueueRequest, enqueue
@@ -125,3 +126,30 @@ def test_a_worker_that_stops_meanwhile_waits_for_what_it_claimed_and_gives_it_ba
         await house.dispatcher.stop()
 
     virtually(test, Hosted)
+
+
+def test_what_has_ended_since_a_heartbeat_is_not_looked_up_one_by_one():
+    """Of a busy worker that is most of what a heartbeat has found on lease."""
+
+    async def test(house: House) -> None:
+        async def h() -> None: ...
+
+        house.registry.register_handler("h", h)
+        await house.start()
+        await house.store.write(lambda tx: enqueue(tx, [EnqueueRequest("h")] * 20))
+        await asyncio.sleep(0.5)
+        ended = [Held(execution.id, execution.fence, False) for execution in await house.all()]
+        executions: Any = await house.store.read(lambda tx: tx.executions)
+        looked_up, get = list[str](), executions.get
+
+        def noted(execution_id: str, **how: Any) -> Any:
+            looked_up.append(execution_id)
+            return get(execution_id, **how)
+
+        executions.get = noted
+        house.worker.on_beat(ended)
+        await asyncio.sleep(0.5)
+        await house.stop()
+        assert (len(ended), looked_up) == (20, [])
+
+    virtually(test)
