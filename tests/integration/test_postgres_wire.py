@@ -444,6 +444,26 @@ async def test_the_server_keeps_the_beginning_and_the_end_of_transactions_as_wel
     assert await single.read(kept) >= {"BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "COMMIT"}
 
 
+async def test_what_the_server_is_to_forget_comes_after_the_beginning_of_a_snapshot(
+    single: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transaction that was given up leaves one statement too many; nothing may be said in front of the next one."""
+    monkeypatch.setattr(module, "KEPT", 6)
+    for _ in range(8):
+        await single.read(lambda tx: tx.executions.counts("default", 5))
+        await single.write(at_once)
+
+    def given_up(tx: Tx) -> None:
+        for ask in (tx.executions.depths, tx.executions.next_available_at, tx.executions.held_back):
+            ask()
+        raise LookupError("not today")
+
+    for _ in range(3):
+        with pytest.raises(LookupError, match="not today"):
+            await single.read(given_up)
+        assert await single.read(lambda tx: tx.executions.counts("default", 50)) == {"queued": 8}
+
+
 @pytest.mark.parametrize("forget", ["DEALLOCATE ALL", "ALTER TABLE notes SET (fillfactor = 90)"])
 async def test_work_goes_on_where_the_server_was_told_to_forget(url: str, forget: str) -> None:
     store = PostgresStore(url, random=Random(1), settings=PostgresSettings(pool_size=1))

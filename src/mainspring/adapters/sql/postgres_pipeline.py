@@ -135,6 +135,8 @@ class Pipeline:
         own.rounds += 1
 
     def _send(self, message: Message, own: _Own) -> None:
+        if own.sent:  # not in front of all else, which may be the BEGIN of a snapshot: that has to come first
+            self._forget(own)
         name = self._name(message, own) if message.kept and self._prepares else None
         if name is None:
             self._pgconn.send_query_params(message.text, message.values, message.types, message.formats)
@@ -156,7 +158,6 @@ class Pipeline:
             own.kept[own.sent] = key
             own.sent += 1
         self._sent[key] = known  # the newest: those are forgotten first that came longest ago
-        self._forget(own)
         return known
 
     def _forget(self, own: _Own) -> None:
