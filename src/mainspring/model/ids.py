@@ -14,7 +14,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _TAIL_BITS = 74  # what version and variant leave of the 80 bits after the milliseconds
 _LOW = (1 << 62) - 1  # those of them after the variant
-_HIGH = (1 << _TAIL_BITS) - 1 - _LOW  # and those before it, between version and variant
+_UPPER = 1 << _TAIL_BITS - 1  # the half of all tails that `Ids.tails` are of, and that no id begins anew in
 _VERSION_AND_VARIANT = 7 << 76 | 2 << 62
 
 
@@ -59,6 +59,7 @@ class Ids:
     def __init__(self, random: Random) -> None:
         self._random = random
         self._last = (-1, 0)
+        self._tail = 0  # the highest that was handed out: other threads have those up to it under way
         self._lock = threading.Lock()
 
     def new(self, at: datetime) -> str:
@@ -70,6 +71,7 @@ class Ids:
         wanted, draw, drawn = _milliseconds(at), self._random.getrandbits, []
         with self._lock:
             milliseconds, tail = self._last
+            tail = tail if tail < _UPPER else self._tail
             for _ in range(count):
                 if wanted > milliseconds:
                     # The top bit stays free: counting on then has room for 2 ** 41 steps, which no process takes.
@@ -77,7 +79,7 @@ class Ids:
                 else:
                     tail += 1 + draw(32)
                 drawn.append(tail)
-            self._last = milliseconds, tail
+            self._last, self._tail = (milliseconds, tail), max(self._tail, tail)
         return _texts(milliseconds, drawn)
 
     def tails(self, count: int) -> tuple[int, list[str]]:
@@ -91,18 +93,15 @@ class Ids:
         ('3e80', True)
         """
         with self._lock:
-            milliseconds, tail = self._last
-            if milliseconds < 0:
-                tail = self._random.getrandbits(_TAIL_BITS - 1)
+            tail = self._tail if self._tail >= _UPPER else _UPPER | self._random.getrandbits(_TAIL_BITS - 2)
             drawn = [tail := tail + 1 + self._random.getrandbits(32) for _ in range(count)]
-            self._last = milliseconds, tail
-        return max(milliseconds, 0), [_tail_text(tail) for tail in drawn]
+            self._tail = tail
+            return max(self._last[0], 0), [_tail_text(tail) for tail in drawn]
 
     def made(self, id: str) -> None:
         """Take note of the last id that was made of `tails`: all that come from now on sort after it."""
-        number = int(id.replace("-", ""), 16)
         with self._lock:
-            self._last = max(self._last, (number >> 80, number >> 64 << 62 & _HIGH | number & _LOW))
+            self._last = max(self._last, (int(id[:8] + id[9:13], 16), self._tail))
 
 
 def _milliseconds(at: datetime) -> int:
