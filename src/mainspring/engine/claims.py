@@ -209,15 +209,16 @@ class Claims:
     async def _give_back_mislaid(self) -> None:
         if self._claiming or not self._mislaid:
             return
-        if any(not self._worker.runs(*key) for key in self._mislaid):
+        asked = self._mislaid  # what a heartbeat finds meanwhile may be the answer to a claim that is under way by then
+        if any(not self._worker.runs(*key) for key in asked):
             # Most of them have ended since, or had yet to begin: asked once for all what is still on lease here.
             worker_id, lease = self._worker.id, self._worker.settings.lease
             held = await self._store.write(lambda tx: renew(tx, worker_id, lease))
-            still = self._mislaid & {(one.execution_id, one.fence) for one in held}
+            still = asked & {(one.execution_id, one.fence) for one in held}
             mislaid = [key for key in still if not self._worker.runs(*key)]
             if mislaid:
                 await self._store.write(lambda tx: give_back(tx, worker_id, mislaid))
-        self._mislaid = set()
+        self._mislaid -= asked
 
     async def _look_for_left(self) -> None:
         """Look into the database when another worker was offered what only workers like this one can run."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
 from mainspring.adapters.memory import MemoryStore
@@ -11,6 +12,7 @@ from mainspring.engine.executor import Attempt
 from mainspring.engine.heartbeat import Held
 from mainspring.errors import StoreUnavailableError
 from mainspring.model.execution import Execution, Status
+from mainspring.moves.claim import claim
 from mainspring.moves.enqueue import EnqueueRequest, enqueue
 from mainspring.ports.store import Work
 from tests.unit.engine.test_dispatcher_and_worker import House, virtually
@@ -153,3 +155,60 @@ def test_what_has_ended_since_a_heartbeat_is_not_looked_up_one_by_one():
         assert (len(ended), looked_up) == (20, [])
 
     virtually(test)
+
+
+class Slow(MemoryStore):
+    """A store that waits for the test before it asks what a worker holds, and before it answers a claim."""
+
+    slow = False
+
+    async def write(self, work: Any) -> Any:
+        if self.slow and "_give_back_mislaid" in work.__qualname__:
+            await self.asks.wait()
+        done = await super().write(work)
+        if self.slow and "claim_h" in work.__qualname__:
+            await self.answers.wait()
+        return done
+
+    def slow_down(self) -> None:
+        self.slow, self.asks, self.answers = True, asyncio.Event(), asyncio.Event()
+
+
+class SlowHouse(House):
+    keeps = Slow
+
+
+def test_what_is_claimed_while_a_worker_asks_what_it_has_mislaid_is_not_given_back():
+    """Its answer has not come yet, though a heartbeat has found it on lease already."""
+
+    async def test(house: House) -> None:
+        store, ran = house.store, list[str]()
+        assert isinstance(store, Slow)
+
+        async def h() -> None:
+            ran.append("h")
+
+        def claim_h(tx: Any) -> list[Execution]:
+            how: Any = {"queues": {"default": 1}, "handlers": ["h"], "limit": 1, "lease": timedelta(seconds=15)}
+            return claim(tx, house.worker.id, **how)
+
+        house.registry.register_handler("h", h)
+        await house.start()
+        await asyncio.sleep(0.5)
+        store.slow_down()
+        house.worker.on_beat([Held("long gone", 1, False)])
+        await asyncio.sleep(0.01)
+        (made,) = await store.write(lambda tx: enqueue(tx, [EnqueueRequest("h")]))
+        claiming = asyncio.create_task(house.worker.take(claim_h))
+        await asyncio.sleep(0.01)
+        house.worker.on_beat([Held(made.id, 1, False)])
+        store.asks.set()
+        await asyncio.sleep(0.01)
+        assert [(e.status, e.fence) for e in await house.all()] == [(Status.RUNNING, 1)]
+        store.answers.set()
+        await claiming
+        await asyncio.sleep(0.5)
+        assert ([(e.status, e.fence) for e in await house.all()], ran) == ([(Status.SUCCESS, 1)], ["h"])
+        await house.stop()
+
+    virtually(test, SlowHouse)
