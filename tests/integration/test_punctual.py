@@ -303,6 +303,22 @@ async def test_on_sqlite_who_is_not_the_engine_rouses_no_disk(tmp_path: Path, mo
     await store.close()
 
 
+async def test_on_sqlite_no_disk_is_roused_that_no_commit_waits_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roused: list[int] = []
+    monkeypatch.setattr(engine_lock, "_flush", roused.append)
+    clock = ManualClock(SystemClock().now())
+    for synchronous in ("full", "normal"):
+        path = tmp_path / f"{synchronous}.db"
+        store = SqlStore(path, clock=clock, random=Random(1), synchronous=synchronous)
+        await store.open()
+        store.become_engine("dev")
+        await store.write_at(clock.now() + 3 * MILLISECOND, keeps())
+        await store.close()
+        assert len(roused) == 1, "where commits are flushed, and only there"
+
+
 async def test_on_postgres_who_waits_for_work_looks_once_in_vain_before(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -107,7 +107,7 @@ class SqlStore:
                 self._committed,
                 woken=self._woken,
                 now=self._clock.now,
-                rouse_disk=self._engine_lock.rouse_disk,
+                rouse_disk=self._rouse_disk,
             )
             self._writes.start([writer])
             try:
@@ -203,6 +203,10 @@ class SqlStore:
         result = call.work(tx)
         session.check()
         return result, tx.aftermath
+
+    def _rouse_disk(self) -> None:
+        if self._settings.synchronous == "full":  # else no commit waits for the disk
+            self._engine_lock.rouse_disk()
 
     def _woken(self, aftermath: Aftermath) -> list[str]:
         return aftermath.early(self._announcer)
