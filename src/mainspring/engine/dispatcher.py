@@ -154,7 +154,7 @@ class JobDispatcherWorker:
         self._lookout = Lookout(store, {loop.name: loop for loop in watched})
         self._loops = [
             *watched,
-            self._loop("let in", self._let_in, ("ended",), None),
+            self._loop("admit", self._let_in, ("ended",), None),
             self._loop("look", self._look, (), poll),
             self._loop("foresee", foresight.step, (foresight.topic,), poll * LOOKS),
             self._loop("reap", self._reap, (), self.settings.reap.total_seconds()),
