@@ -67,7 +67,7 @@ class House:
     @property
     def waiting(self) -> bool:
         assert self.store._writer is not None
-        return bool(self.store._writer.companions)
+        return bool(self.store._writer.companions.waiting)
 
     async def enqueue(self, jobs: int = 1) -> list[Execution]:
         requests = [EnqueueRequest("h", {"n": n}) for n in range(jobs)]
@@ -112,6 +112,18 @@ async def test_what_went_along_runs_in_the_context_that_its_worker_was_started_i
     await house.worker.stop()
     await house.store.close()
     assert house.tenants == ["a", "a"]
+
+
+async def test_what_goes_along_knows_whether_its_topic_was_woken_again_since(tmp_path: Path) -> None:
+    store = SqlStore(tmp_path / "jobs.db", clock=SystemClock(), random=system_random())
+    await store.open()
+    for again in (False, True):
+        waiting = store.accompany("queued", lambda tx: tx.now)
+        await store.write(lambda tx: tx.wake("queued"))
+        await store.write(lambda tx: tx.wake("jobs", *["queued"] * again))  # noqa: B023 - done within the round
+        await waiting.result()
+        assert waiting.woken_again is again
+    await store.close()
 
 
 async def test_what_a_schedule_makes_is_claimed_in_the_commit_that_decides_it(house: House) -> None:

@@ -106,6 +106,17 @@ async def test_a_companion_begins_when_its_own_process_wakes_its_topic(make: Mak
     assert not withdrawn._call.future.done()
 
 
+async def test_a_companion_knows_whether_its_topic_was_woken_again_since_it_was_begun(make: Make) -> None:
+    mine = make()
+    await mine.open()
+    for again in (False, True):
+        waiting = mine.accompany("queued", sees)
+        mine._wake("queued")
+        mine._wake("jobs", *["queued"] * again)
+        assert await asyncio.wait_for(waiting.result(), PATIENCE) is None
+        assert waiting.woken_again is again
+
+
 async def test_a_companion_of_a_store_that_was_closed_meanwhile_is_told_so(make: Make) -> None:
     mine = make()
     await mine.open()

@@ -170,6 +170,7 @@ class NodeStore:
         self._faults = world.random(f"store of {life.name}")
         self.quiet = False
         self.companions: list[SimCompanion[Any]] = []
+        self.begun: list[SimCompanion[Any]] = []
 
     async def open(self) -> None:
         """Nothing to do: the record is there."""
@@ -207,6 +208,8 @@ class NodeStore:
 
     def woken(self, topics: Sequence[str]) -> None:
         """Begin what waits for one of these topics."""
+        for companion in self.begun:
+            companion.woken_again = companion.woken_again or companion.topic in topics
         for companion in [one for one in self.companions if one.topic in topics]:
             if companion.withdraw():
                 companion.begin()
@@ -251,6 +254,7 @@ class SimCompanion(Generic[T]):
         self.topic, self._store, self._work, self._done = topic, store, work, done
         self._context = contextvars.copy_context()
         self._future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self.woken_again = False
         store.companions.append(self)
 
     def withdraw(self) -> bool:
@@ -260,10 +264,15 @@ class SimCompanion(Generic[T]):
         return waiting
 
     async def result(self) -> T:
-        return await self._future
+        try:
+            return await self._future
+        finally:
+            if self in self._store.begun:
+                self._store.begun.remove(self)
 
     def begin(self) -> None:
         """Run the work, as the store would run any."""
+        self._store.begun.append(self)
         _ = asyncio.get_running_loop().create_task(self._run(), context=self._context)
 
     async def _run(self) -> None:

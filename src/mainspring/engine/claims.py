@@ -194,7 +194,9 @@ class Claims:
         self._along = None
         if self._transport.may_lose:
             self._forestalled.add(execution.id for execution in claimed)
-        self._hungry = is_short(along.room, claimed, along.limit, self._worker.settings.queues)
+        # What has woken the topic again has woken this loop as well, perhaps for both at once: that is looked for now.
+        short = is_short(along.room, claimed, along.limit, self._worker.settings.queues)
+        self._hungry = short or along.claim.woken_again
         if not self._hungry:
             self._stand_by()
         return not self._hungry

@@ -25,7 +25,7 @@ class Guest(Generic[T]):
 
     def __init__(self, work: Work[T], done: Callable[[T], None]) -> None:
         self.work, self.done = work, done
-        self.taken = False
+        self.taken = self.woken_again = False
         self.future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
     def withdraw(self) -> bool:
@@ -212,3 +212,21 @@ def test_what_is_claimed_while_a_worker_asks_what_it_has_mislaid_is_not_given_ba
         await house.stop()
 
     virtually(test, SlowHouse)
+
+
+def test_what_was_queued_while_a_claim_went_along_is_looked_for_at_once_and_not_with_the_next_poll():
+    """It waited for a second: the loop was woken for both at once, and looked at what had gone along alone."""
+
+    async def test(house: House) -> None:
+        scene = Scene(house)
+        guest, claimed = await scene.claimed()
+        await scene.store.write(lambda tx: enqueue(tx, [EnqueueRequest("h")]))
+        guest.woken_again = True
+        guest.done(claimed)
+        guest.future.set_result(claimed)
+        scene.house.wakeups.notify("queued")
+        await asyncio.sleep(0.1)
+        assert scene.ran == ["h", "h"]
+        await house.stop()
+
+    virtually(test, Hosted)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import threading
 from collections.abc import Callable, Container
 from typing import Generic, TypeVar
 
@@ -17,13 +18,25 @@ T = TypeVar("T")
 
 
 class Companions:
-    """Calls that wait for a topic. Safe from any thread: taking one out is one step of the interpreter."""
+    """Calls that wait for a topic, and those that were taken and are not over for who left them.
+
+    Safe from any thread.
+    """
 
     def __init__(self) -> None:
         self._topics: dict[Call, str] = {}
+        self._taken: dict[Call, str] = {}
+        # Of those taken: whose topic was woken once more.
+        self._again: set[Call] = set()
+        self._lock = threading.Lock()
 
     def __bool__(self) -> bool:
-        return bool(self._topics)
+        return bool(self._topics or self._taken)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._topics)
 
     def add(self, topic: str, work: Work[T], done: Callable[[T], None] | None = None) -> Waiting[T]:
         """Let work wait, for the present event loop and context."""
@@ -33,17 +46,31 @@ class Companions:
             # Else it would run, and what it begins with it, in the context of the thread that tells the loop: in none.
             here = contextvars.copy_context()
             call.done = lambda result: here.run(done, result)
-        self._topics[call] = topic
+        with self._lock:
+            self._topics[call] = topic
         return Waiting(call, self)
 
     def take(self, topics: Container[str]) -> list[Call]:
         """Return what waits for one of these topics; it waits no longer."""
-        wanted = [call for call, topic in list(self._topics.items()) if topic in topics]
-        return [call for call in wanted if self.drop(call)]
+        with self._lock:
+            self._again.update(call for call, topic in self._taken.items() if topic in topics)
+            taken = [call for call, topic in self._topics.items() if topic in topics]
+            for call in taken:
+                self._taken[call] = self._topics.pop(call)
+        return taken
 
     def drop(self, call: Call) -> bool:
         """Let a call wait no longer; False where somebody has taken it."""
-        return self._topics.pop(call, None) is not None
+        with self._lock:
+            return self._topics.pop(call, None) is not None
+
+    def over(self, call: Call) -> bool:
+        """Have done with a call that was taken; tell whether its topic was woken again since then."""
+        with self._lock:
+            self._taken.pop(call, None)
+            again = call in self._again
+            self._again.discard(call)
+        return again
 
 
 class Waiting(Generic[T]):
@@ -51,6 +78,7 @@ class Waiting(Generic[T]):
 
     def __init__(self, call: Call, companions: Companions) -> None:
         self._call, self._companions = call, companions
+        self.woken_again = False
 
     def withdraw(self) -> bool:
         """Wait no longer; False where somebody has taken it."""
@@ -62,5 +90,8 @@ class Waiting(Generic[T]):
 
     async def result(self) -> T:
         """Return what it returned, once that has committed."""
-        result: T = await self._call.future  # type: ignore[misc]  # an asyncio future, since it was given a loop
+        try:
+            result: T = await self._call.future  # type: ignore[misc]  # an asyncio future, since it was given a loop
+        finally:
+            self.woken_again = self._companions.over(self._call)
         return result

@@ -40,6 +40,9 @@ class Store(Protocol):
 class Companion(Protocol[T_co]):
     """Work that waits for what it goes along with."""
 
+    #: Once there is a result: whether the topic was woken again since this was begun, for what it may not have seen.
+    woken_again: bool
+
     def withdraw(self) -> bool:
         """Wait no longer; False where it is under way already, or done, so that there is a result."""
 
