@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from mainspring.adapters.sql.postgres import PostgresStore
+from mainspring.adapters.sql.postgres import PostgresSettings, PostgresStore
 from tests import servers
 
 #: The database with the tables of today on each server, to be copied: migrating takes longer. Gone with its server.
@@ -35,6 +35,17 @@ def _template(server: str) -> str:
 def url(postgres18_url: str) -> Iterator[str]:
     with migrated(postgres18_url) as url:
         yield url
+
+
+@contextlib.asynccontextmanager
+async def of_one_connection(url: str) -> AsyncIterator[PostgresStore]:
+    """Open a store that says everything on one connection, and so on one that is known, with what was prepared in it."""
+    store = PostgresStore(url, random=Random(1), settings=PostgresSettings(pool_size=1))
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
 
 
 @pytest.fixture

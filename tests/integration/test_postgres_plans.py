@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
-from random import Random
 from typing import Any
 
 import psycopg
 import pytest
 import sqlalchemy as sa
 
-from mainspring.adapters.sql.postgres import PostgresSettings, PostgresStore
+from mainspring.adapters.sql.postgres import PostgresStore
 from mainspring.model.execution import Actor, Execution
 from mainspring.model.outcome import Released, Succeeded
 from mainspring.moves.admit import promote
@@ -21,7 +20,7 @@ from mainspring.moves.end import Ended, settle_attempts
 from mainspring.moves.enqueue import EnqueueRequest, enqueue
 from mainspring.moves.reap import reap
 from mainspring.ports.store import Claimable, Tx
-from tests.integration.postgres_rig import migrated
+from tests.integration.postgres_rig import migrated, of_one_connection
 
 LEASE = timedelta(minutes=10)
 #: Partitions of what has ended, of what was published, and those of the rest.
@@ -44,10 +43,8 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.fixture
 async def store(url: str) -> AsyncIterator[PostgresStore]:
     """A store of one connection, so that what was prepared in it is used."""
-    store = PostgresStore(url, random=Random(1), settings=PostgresSettings(pool_size=1))
-    await store.open()
-    yield store
-    await store.close()
+    async with of_one_connection(url) as store:
+        yield store
 
 
 def rows(tx: Tx, statement: str) -> list[Any]:

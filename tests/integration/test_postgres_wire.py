@@ -29,7 +29,7 @@ from mainspring.moves.enqueue import EnqueueRequest, enqueue, enqueue_at_once
 from mainspring.moves.jobs import create_jobs
 from mainspring.ports.store import ExecutionQuery, Tx
 from tests.contracts.store_rows import an_execution
-from tests.integration.postgres_rig import store, url
+from tests.integration.postgres_rig import of_one_connection, store, url
 
 __all__ = ["store", "url"]
 
@@ -41,10 +41,8 @@ ONE = [EnqueueRequest("work", {"n": 1})]
 @pytest.fixture
 async def single(url: str) -> AsyncIterator[PostgresStore]:
     """A store that says everything on one connection: another one would first be asked whether it is there."""
-    store = PostgresStore(url, random=Random(1), settings=PostgresSettings(pool_size=1))
-    await store.open()
-    yield store
-    await store.close()
+    async with of_one_connection(url) as store:
+        yield store
 
 
 def claim_one(tx: Tx) -> list[Execution]:
