@@ -39,7 +39,7 @@ def url(postgres18_url: str) -> Iterator[str]:
 
 @contextlib.asynccontextmanager
 async def of_one_connection(url: str) -> AsyncIterator[PostgresStore]:
-    """Open a store that says everything on one connection, and so on one that is known, with what was prepared in it."""
+    """Open a store of one connection: all is said on one that is known, with what was prepared in it."""
     store = PostgresStore(url, random=Random(1), settings=PostgresSettings(pool_size=1))
     await store.open()
     try:
