@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from mainspring.engine.heartbeat import renew
+from mainspring.engine.lending import LentSlots
 from mainspring.engine.registry import JobHandlerRegistry
 from mainspring.engine.service import Loop
 from mainspring.engine.slots import Forestalled, is_short
@@ -83,6 +84,10 @@ class Claims:
         self._along: _Along | None = None
         self._stopped = False
         self._forestalled = Forestalled()
+        self._lent = LentSlots(worker.id, store, lease=worker.settings.lease, begin=self._handed)
+        # Whether what is lent is to be taken back: more may wait than the last claim had room for, or what was handed
+        # may not begin.
+        self._recalls = False
         self._accompanied = store if isinstance(store, Accompanied) else None
         self._loop: Loop | None = None
         self._left: asyncio.Task[None] | None = None
@@ -94,6 +99,8 @@ class Claims:
         topics = ("queued", self._deliveries.topic, self._freed)
         self._loop = Loop("claim", self._step, wakeups=self._wakeups, topics=topics, poll=poll, gap=self._gap)
         self._loop.start()
+        if not settings.started_events:
+            self._lent.start()
         self._left = asyncio.create_task(self._look_for_left(), name="mainspring:left")
 
     async def stop(self) -> None:
@@ -106,6 +113,7 @@ class Claims:
         along, self._along = self._along, None
         if along is not None and not along.claim.withdraw():
             await asyncio.gather(along.claim.result(), return_exceptions=True)
+        await self._lent.take_back()
         await self._deliveries.close()
 
     @property
@@ -139,10 +147,16 @@ class Claims:
     async def _step(self) -> float | None:
         if await self._went_along():
             return None
+        if self._recalls:
+            self._recalls = False
+            await self._lent.take_back()
         self._hungry = True  # also while this lasts: a slot that becomes free meanwhile was not counted
         await self._give_back_mislaid()
-        room = self._worker.room
+        room = self._lent.less(self._worker.room)
         if not room or not self._worker.may_claim or not self._handlers():
+            if self._lent.lent:
+                await self._lent.take_back()
+                return 0.0
             return None
         limit = self._limit(room)
         offer = self._deliveries.offer(room, limit)
@@ -157,14 +171,20 @@ class Claims:
             self._deliveries.failed(offer)
             raise
         self._hungry = is_short(room, claimed, limit, self._worker.settings.queues)
-        more = self._deliveries.tried(offer, len(claimed), limit)
+        self._recalls = self._hungry and self._lent.lent
+        more = self._deliveries.tried(offer, len(claimed), limit) or self._recalls
         if not self._hungry and not more and offer.ids is None:
             self._stand_by()
         return 0.0 if more else None
 
     def _stand_by(self) -> None:
-        """Leave the next claim to the store, for when something is queued: where it can, and nothing is left now."""
-        room = self._worker.room
+        """Leave the next claim to the store, for when something is queued: where it can, and nothing is left now.
+
+        And lend a slot to whoever queues it.
+        """
+        if self._worker.may_claim:
+            self._lent.lend(self._worker.room, self._handlers())
+        room = self._lent.less(self._worker.room)
         if self._accompanied is None or not room:
             return
         limit = self._limit(room)
@@ -178,6 +198,21 @@ class Claims:
         if not self._stopped:
             for execution in claimed:
                 self._worker.begin(execution)
+
+    def _handed(self, execution: Execution) -> bool:
+        """Begin what was claimed for this worker, and then lend the next slot; False where it takes nothing now."""
+        if self._stopped or not self._worker.may_claim:
+            self._recalls = True  # it is given back with its slot: now, or by `stop`
+            self._wakeups.notify(self._freed)
+            return False
+        self._worker.begin(execution)
+        asyncio.get_running_loop().call_soon(self._stand_by_anew)
+        return True
+
+    def _stand_by_anew(self) -> None:
+        if self._along is not None and self._along.claim.withdraw():
+            self._along = None  # there may be no room for another one
+            self._stand_by()
 
     async def _went_along(self) -> bool:
         """See what was claimed and begun along with other work; True where that left no reason to look for more."""
@@ -195,8 +230,8 @@ class Claims:
         if self._transport.may_lose:
             self._forestalled.add(execution.id for execution in claimed)
         # What has woken the topic again has woken this loop as well, perhaps for both at once: that is looked for now.
-        short = is_short(along.room, claimed, along.limit, self._worker.settings.queues)
-        self._hungry = short or along.claim.woken_again
+        self._recalls = is_short(along.room, claimed, along.limit, self._worker.settings.queues)
+        self._hungry = self._recalls or along.claim.woken_again
         if not self._hungry:
             self._stand_by()
         return not self._hungry
@@ -217,6 +252,8 @@ class Claims:
             worker_id, lease = self._worker.id, self._worker.settings.lease
             held = await self._store.write(lambda tx: renew(tx, worker_id, lease))
             still = asked & {(one.execution_id, one.fence) for one in held}
+            if any(not self._worker.runs(*key) for key in still):
+                await self._lent.take_back()  # from here on none of them begins
             mislaid = [key for key in still if not self._worker.runs(*key)]
             if mislaid:
                 await self._store.write(lambda tx: give_back(tx, worker_id, mislaid))

@@ -104,6 +104,7 @@ class JobExecutorService:
         return await self._store.read(work)
 
     def _begin(self, tx: Tx, request: JobExecutionRequest) -> Execution:
+        tx.keep()
         execution = trigger(
             tx,
             self._platform_id,

@@ -190,6 +190,8 @@ class Aftermath:
 
     topics: dict[str, None] = field(default_factory=dict)
     announcements: list[Announcement] = field(default_factory=list)
+    #: Whether what is queued is to stay queued until somebody claims it.
+    kept: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.topics or self.announcements)
@@ -197,7 +199,23 @@ class Aftermath:
     def add(self, other: Aftermath) -> None:
         """Take in what another transaction of the same commit leaves to do."""
         self.topics.update(other.topics)
+        self.kept = self.kept or other.kept
         self.announcements += other.announcements
+
+    @property
+    def queues_one(self) -> str | None:
+        """The queue of the only execution that was queued, and may be handed on; None where there is no such one."""
+        queue = None
+        for one in () if self.kept else self.announcements:
+            if isinstance(one, Dispatch):
+                if queue is not None:
+                    return None
+                queue = one.queue
+        return queue
+
+    def begun(self) -> None:
+        """Take note that what was queued is with a worker already: nobody is to be told of it."""
+        self.announcements = [one for one in self.announcements if not isinstance(one, Dispatch)]
 
     def early(self, announcer: Announcer) -> list[str]:
         """Return topics that may be told with the commit itself."""

@@ -129,6 +129,9 @@ class MemoryTx:
     def queue_at_once(self, executions: Iterable[Execution]) -> list[Execution]:
         return []  # nothing to spare
 
+    def keep(self) -> None:
+        """Nobody lends slots here."""
+
     def wake(self, *topics: str) -> None:
         self.aftermath.topics.update(dict.fromkeys(topics))
 

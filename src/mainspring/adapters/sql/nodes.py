@@ -10,7 +10,7 @@ from sqlalchemy import bindparam
 
 from mainspring.adapters.sql.batches import shape
 from mainspring.adapters.sql.session import Session, SqlTable
-from mainspring.adapters.sql.tables import dispatchers, handlers, workers
+from mainspring.adapters.sql.tables import dispatchers, handlers, vacancies, workers
 from mainspring.model.node import DispatcherNode, HandlerRow, WorkerNode
 
 _WORKER, _DISPATCHER = shape(WorkerNode, workers), shape(DispatcherNode, dispatchers)
@@ -22,7 +22,10 @@ _HANDLERS = _HANDLER.select.order_by(handlers.c.name, handlers.c.platform_id)
 _HANDLERS_OF = _HANDLERS.where(
     sa.or_(handlers.c.platform_id == sa.literal_column("''"), handlers.c.platform_id == bindparam("platform"))
 )
-_FORGET = tuple(sa.delete(table).where(table.c.seen_at < bindparam("before")) for table in (workers, dispatchers))
+_FORGET = (
+    *(sa.delete(table).where(table.c.seen_at < bindparam("before")) for table in (workers, dispatchers)),
+    sa.delete(vacancies).where(vacancies.c.worker_id.not_in(sa.select(workers.c.id))),
+)
 
 
 class SqlNodeTable(SqlTable):

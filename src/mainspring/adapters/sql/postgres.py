@@ -7,8 +7,9 @@ decides. What is woken is told to other processes by NOTIFY (see `telegraph`).
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
@@ -24,17 +25,18 @@ from mainspring.adapters.sql.partitions import LAYING_OUT
 from mainspring.adapters.sql.postgres_activity import activity
 from mainspring.adapters.sql.postgres_session import PostgresSession
 from mainspring.adapters.sql.postgres_threads import PostgresThread
-from mainspring.adapters.sql.postgres_wire import LEAD, Wire
+from mainspring.adapters.sql.postgres_wire import LEAD, Wire, Words
 from mainspring.adapters.sql.schema import HEAD, current, upgrade
 from mainspring.adapters.sql.statements import Statements
 from mainspring.adapters.sql.telegraph import Telegraph
 from mainspring.adapters.sql.tx import SqlTx
+from mainspring.adapters.sql.vacancies import ADDRESSES, VacancyTable, filling, handed, may_lend
 from mainspring.adapters.sql.walls import raise_walls
 from mainspring.errors import SchemaError, StoreUnavailableError
 from mainspring.model.ids import Ids
 from mainspring.ports.activity import Activity
 from mainspring.ports.clock import Wakeups
-from mainspring.ports.store import Work
+from mainspring.ports.store import Filled, Handed, Lender, Tx, Vacancy, Work
 from mainspring.ports.transport import Aftermath, Announcer, DatabaseTransport
 
 logger = logging.getLogger("mainspring")
@@ -101,6 +103,10 @@ class PostgresStore:
         self._calls = Line("calls")
         self._companions = Companions()
         self._telegraph: Telegraph | None = None
+        # Whether workers lend slots here, and what they are told.
+        self._lends = False
+        self._filling = filling(self._engine.dialect)
+        self._lenders: dict[str, Callable[[Handed], Any]] = {}
         self._opened = False
 
     # -- opening and closing -------------------------------------------------------------------------------------
@@ -117,6 +123,7 @@ class PostgresStore:
             found = version or "not there"
             raise SchemaError(f"the database's schema is {found}; run `mainspring migrate` to make it {HEAD}")
         pooled = self._settings.pooled
+        self._lends = not (pooled or self._record_transitions) and self._asked(may_lend)
         settings = self._settings.on_server() if pooled else {}
         self._calls.start(
             [
@@ -134,7 +141,8 @@ class PostgresStore:
         )
         if not pooled:
             plain = self._url.set(drivername="postgresql").render_as_string(hide_password=False)
-            self._telegraph = Telegraph(plain, self._wake, **self._options()["connect_args"])
+            options = self._options()["connect_args"]
+            self._telegraph = Telegraph(plain, self._wake, self._handed, ADDRESSES, **options)
             self._telegraph.start()
         self._opened = True
 
@@ -223,16 +231,67 @@ class PostgresStore:
 
     def _run(self, wire: Wire, work: Work[Any]) -> tuple[Any, Aftermath]:
         recorded = self._record_transitions
-        session = PostgresSession(wire, self._statements, self._words, record_transitions=recorded)
+        session = PostgresSession(wire, self._statements, self._end, record_transitions=recorded)
         tx = SqlTx(session, self._ids)
         result = work(tx)
         session.check()
+        if not wire.ended:
+            self._fill(session, tx.aftermath)
         return result, tx.aftermath
 
-    def _words(self, aftermath: Aftermath) -> str | None:
+    def _end(self, session: PostgresSession, aftermath: Aftermath) -> Words | None:
+        self._fill(session, aftermath)
+        return self._words(aftermath)
+
+    def _fill(self, session: PostgresSession, aftermath: Aftermath) -> None:
+        """Have the only execution that was queued claimed for a worker that lends a slot, if one does."""
+        telegraph, queue = self._telegraph, aftermath.queues_one
+        if self._lends and queue is not None and not session.confined and telegraph is not None and telegraph.quiet:
+            session.fill(self._filling.numbered, queue)
+
+    def _words(self, aftermath: Aftermath) -> Words | None:
         """What other processes are told along with the commit."""
-        topics = aftermath.early(self._announcer) if self._telegraph is not None and aftermath else ()
-        return self._telegraph.words(topics) if self._telegraph is not None and topics else None
+        telegraph = self._telegraph
+        topics = aftermath.early(self._announcer) if telegraph is not None and aftermath else []
+        told = telegraph.words(topics) if telegraph is not None and topics else None
+        if telegraph is None or told is None:
+            return None
+        others = [topic for topic in topics if topic != "queued"]
+        return Words(told, telegraph.told(others) if others else None)
+
+    # -- slots that are lent ---------------------------------------------------------------------------------------
+
+    def hear(self, worker_id: str, handed: Callable[[Handed], None]) -> str | None:
+        """Have ``handed`` called with what whoever queues claims for this worker."""
+        if self._telegraph is None or not self._lends:
+            return None
+        loop, context = asyncio.get_running_loop(), contextvars.copy_context()
+        self._lenders[worker_id] = lambda one: loop.call_soon_threadsafe(context.run, handed, one)
+        return self._telegraph.address
+
+    async def lend(self, lender: Lender, vacancies: Sequence[Vacancy], term: timedelta) -> set[str]:
+        """Let vacancies stand, anew or longer."""
+
+        def work(tx: Tx) -> set[str]:
+            tx.end_with_next()
+            return _vacancies(tx).lend(lender, vacancies, term)
+
+        return await self.write(work)
+
+    async def take_back(self, worker_id: str) -> list[Filled]:
+        """Let none of a worker's vacancies stand; return those that were filled."""
+        return await self.write(lambda tx: _vacancies(tx).take_back(worker_id))
+
+    def _handed(self, words: str) -> None:
+        """Pass on what a notification says; in the telegraph's thread."""
+        try:
+            one = handed(words, self._engine.dialect)
+            if (lender := self._lenders.get(one.worker_id)) is not None:
+                lender(one)
+        except Exception as error:  # its event loop is closed, or whoever told is no friend: who hears goes on hearing
+            logger.debug("what was handed to a worker did not reach it, and will be queued again: %s", error)
+
+    # -- what is woken -----------------------------------------------------------------------------------------------
 
     def _rouse(self, aftermath: Aftermath) -> None:
         """Have whoever waits for work look for it once in vain, a moment before there is some."""
@@ -262,6 +321,11 @@ class PostgresStore:
             self._wake(*dict.fromkeys([*early, *topics]))
         if self._telegraph is not None and (left := [topic for topic in topics if topic not in early]):
             self._telegraph.send(left)
+
+
+def _vacancies(tx: Tx) -> VacancyTable:
+    assert isinstance(tx, SqlTx), "a transaction of this store"
+    return tx.vacancies
 
 
 def driver_url(url: str) -> sa.URL:

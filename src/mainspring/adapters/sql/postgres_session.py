@@ -9,13 +9,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from mainspring.adapters.sql.dialect import POSTGRES
-from mainspring.adapters.sql.postgres_wire import Wire
+from mainspring.adapters.sql.postgres_wire import Wire, Words
 from mainspring.adapters.sql.session import Session
 from mainspring.adapters.sql.statements import Compiled, Result, Statements, by_sqlalchemy
 from mainspring.ports.transport import Aftermath
 
-#: Says what others are to be told along with a commit, None for nothing.
-Words = Callable[[Aftermath], str | None]
+#: Readies the end of a transaction: says what others are to be told along with it, None for nothing.
+Ending = Callable[["PostgresSession", Aftermath], Words | None]
 
 
 class PostgresSession(Session):
@@ -23,9 +23,9 @@ class PostgresSession(Session):
 
     dialect = POSTGRES
 
-    def __init__(self, wire: Wire, statements: Statements, words: Words, *, record_transitions: bool) -> None:
+    def __init__(self, wire: Wire, statements: Statements, ending: Ending, *, record_transitions: bool) -> None:
         super().__init__(statements, record_transitions=record_transitions)
-        self._wire, self._words = wire, words
+        self._wire, self._ending = wire, ending
         self._now: datetime | None = None
 
     @property
@@ -47,7 +47,11 @@ class PostgresSession(Session):
 
     def end_with_next(self, aftermath: Aftermath) -> None:
         if not self.record_transitions:  # which are written in the same transaction
-            self._wire.end_with_next(lambda: self._words(aftermath))
+            self._wire.end_with_next(lambda: self._ending(self, aftermath))
+
+    def fill(self, statement: bytes, queue: str) -> None:
+        """Have what was queued claimed for a worker that lends a slot of this queue."""
+        self._wire.fill(statement, queue)
 
     def _run(self, statement: Any, parameters: dict[str, Any]) -> Result:
         known = self._statements.known(statement)

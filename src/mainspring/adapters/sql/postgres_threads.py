@@ -13,7 +13,7 @@ from typing import Any
 
 from mainspring.adapters.sql.failures import repeatable, translated
 from mainspring.adapters.sql.line import Call, Line, LineThread, deliver
-from mainspring.adapters.sql.postgres_wire import Wire
+from mainspring.adapters.sql.postgres_wire import Wire, Words
 from mainspring.adapters.sql.punctual import pause
 from mainspring.ports.store import TooEarlyError, Work
 from mainspring.ports.transport import Aftermath
@@ -44,7 +44,7 @@ class PostgresThread(LineThread):
         line: Line,
         wire: Wire,
         run: Runner,
-        words: Callable[[Aftermath], str | None],
+        words: Callable[[Aftermath], Words | None],
         rouse: Callable[[Aftermath], None],
         committed: Callable[[Aftermath, bool], None],
     ) -> None:
@@ -107,5 +107,7 @@ class PostgresThread(LineThread):
         if call.at is not None and call.future.cancelled():
             raise TooEarlyError("nobody waits for it any more")
         told = self._wire.commit(self._words(aftermath))
+        if self._wire.filled and aftermath.queues_one is not None:  # else work went on, and queued more
+            aftermath.begun()
         call.aftermath = aftermath
         return told

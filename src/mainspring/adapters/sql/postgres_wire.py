@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 import sqlalchemy as sa
@@ -22,7 +22,7 @@ from mainspring.adapters.sql.failures import translated
 from mainspring.adapters.sql.postgres_pipeline import WELL, Message, Pipeline
 from mainspring.adapters.sql.punctual import monotonic, wait
 from mainspring.adapters.sql.statements import as_sqlalchemy
-from mainspring.adapters.sql.telegraph import TELL
+from mainspring.adapters.sql.telegraph import HAND, TELL
 from mainspring.adapters.sql.types import micros
 from mainspring.errors import ConflictError, StoreError
 
@@ -48,8 +48,15 @@ def _ended(answer: PGresult) -> None:
         raise StoreError("the transaction was given up after an error that its work did not pass on")
 
 
-_TELL = TELL.encode()
+_TELL, _HAND = TELL.encode(), HAND.encode()
 _COMMIT = Message(b"COMMIT", kept=True, heard=_ended)
+
+
+class Words(NamedTuple):
+    """What others are told along with a commit; ``filled``: in place of it, where what it queued is with a worker."""
+
+    told: str
+    filled: str | None
 
 
 class Wire:
@@ -73,7 +80,9 @@ class Wire:
         self._begun = self._ended = self._told = False
         # Whether the COMMIT that went out with a question is under way.
         self._ends = False
-        self._ending: Callable[[], str | None] | None = None
+        self._ending: Callable[[], Words | None] | None = None
+        # Whether the one execution that was queued is to be claimed for a worker that lends a slot, and whether it was.
+        self._fills = self._filled = False
         self._now: datetime | None = None
         # Work that is done ahead of its instant: that instant, and when it comes by this process's clock.
         self._at: datetime | None = None
@@ -90,9 +99,9 @@ class Wire:
         self._waiting, self._under_way = [*self._first], []
         self._begun, self._now = False, None
         self._ending, self._ended, self._told = None, False, False
-        self._ends = False
+        self._ends = self._fills = self._filled = False
 
-    def end_with_next(self, words: Callable[[], str | None]) -> None:
+    def end_with_next(self, words: Callable[[], Words | None]) -> None:
         """Send the COMMIT along with the next question, and tell who listens these words; not before its instant.
 
         Of a transaction that writes the question is answered as soon as that can be, and `commit` waits for the end.
@@ -115,6 +124,25 @@ class Wire:
         if self._comes - monotonic() >= ENOUGH:
             rouse()
         wait(lambda: self._comes - monotonic(), LEAD)
+
+    def fill(self, statement: bytes, queue: str) -> None:
+        """Have the execution that was queued claimed for whoever lends a slot of this queue (see `vacancies`)."""
+        self._hear_end()
+        self._fills = True
+        self._waiting.append(replace(self._message(statement, (queue,)), heard=self._hear_filled))
+
+    def _hear_filled(self, answer: PGresult) -> None:
+        self._filled = bool(answer.get_value(0, 0))
+
+    @property
+    def ended(self) -> bool:
+        """Whether the end went out with a question, and nothing was begun since."""
+        return self._ends or (self._ended and self._waiting == self._first)
+
+    @property
+    def filled(self) -> bool:
+        """Whether that was done, once it is committed."""
+        return self._filled
 
     @property
     def now(self) -> datetime:
@@ -141,7 +169,8 @@ class Wire:
         self._waiting.append(self._message(text, values))
         if self._ending is None:
             return self._say()[-1]
-        words, question = self._ending(), len(self._waiting) - 1
+        question = len(self._waiting) - 1
+        words = self._ending()
         if self._first[0] is _BEGIN:
             return self._ask_at_the_end(question, words)
         question += len(self._under_way)
@@ -149,7 +178,7 @@ class Wire:
         self._begin_anew()
         return answers[question]
 
-    def _ask_at_the_end(self, question: int, words: str | None) -> PGresult:
+    def _ask_at_the_end(self, question: int, words: Words | None) -> PGresult:
         self._put_end(words)
         said, self._waiting, connection = self._waiting, [], self.connected()
         try:
@@ -177,6 +206,7 @@ class Wire:
     def _begin_anew(self) -> None:
         """What ended with its question is over; should work go on, it begins anew."""
         self._waiting, self._begun, self._ending, self._ended = [*self._first], False, None, True
+        self._fills = False
 
     def rows(self, answer: PGresult) -> Sequence[tuple[Any, ...]]:
         """Return the rows of an answer as the driver reads them."""
@@ -189,25 +219,27 @@ class Wire:
             self._say()
         return self.connected()
 
-    def commit(self, words: str | None = None) -> bool:
+    def commit(self, words: Words | None = None) -> bool:
         """End the transaction, and tell who listens these words. Raises `StoreError` where the server had given it up.
 
         Returns whether they were told: that may fail, and changes nothing about what was committed.
         """
         self._hear_end()
-        if self._ended and self._waiting == self._first:
+        if self.ended:
             return self._told
         if not self._begun:  # what may be said again, on another connection, ends nothing
             self._say()
         self._end(words)
         return self._told
 
-    def _put_end(self, words: str | None) -> None:
+    def _put_end(self, words: Words | None) -> None:
         self._waiting.append(_COMMIT)
-        if words is not None:
-            self._waiting.append(replace(self._message(_TELL, (words,)), hint=True))
+        if self._fills:
+            self._waiting.append(replace(self._message(_HAND, words or (None, None)), hint=True))
+        elif words is not None:
+            self._waiting.append(replace(self._message(_TELL, words[:1]), hint=True))
 
-    def _end(self, words: str | None) -> list[PGresult]:
+    def _end(self, words: Words | None) -> list[PGresult]:
         self._put_end(words)
         answers = self._say()
         self._told = words is not None and answers[-1].status in WELL

@@ -14,7 +14,7 @@ from mainspring._version import __version__
 from mainspring.errors import SchemaError
 
 #: Every revision in ``migrations/versions``, oldest first; a test compares.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
 HEAD = REVISIONS[-1]
 
 #: Not Alembic's usual name: the database may be shared with an application that migrates its own tables.

@@ -32,6 +32,8 @@ class Session(ABC):
 
     def __init__(self, statements: Statements, *, record_transitions: bool) -> None:
         self.record_transitions = record_transitions
+        #: Whether what follows sees the rows of one platform alone.
+        self.confined = False
         self._statements = statements
         # What went wrong with the database itself, after which SQLite may have given up the transaction: what work that
         # swallows it would still write would be on its own, and is refused.

@@ -25,6 +25,18 @@ CHANNEL = "mainspring"
 TELL = f"SELECT set_config('synchronous_commit', 'off', true), pg_notify('{CHANNEL}', $1)"
 _TELL = TELL.replace("$1", "%s")
 _ROUSE = f"SELECT pg_notify('{CHANNEL}', %s)"
+_VOUCH = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
+#: Where a session keeps whom its last commit handed something to, by his channel, and what; empty for nobody.
+ADDRESS, HANDED = "mainspring.address", "mainspring.handed"
+#: Tell him, and the others in words of their own, or nobody else. After the commit, as `TELL` does.
+HAND = f"""
+SELECT set_config('synchronous_commit', 'off', true),
+  CASE WHEN current_setting('{ADDRESS}') <> ''
+    THEN pg_notify(current_setting('{ADDRESS}'), current_setting('{HANDED}')) END,
+  (SELECT pg_notify('{CHANNEL}', words)
+    FROM (SELECT CASE current_setting('{ADDRESS}') WHEN '' THEN $1::text ELSE $2::text END) AS told (words)
+    WHERE words IS NOT NULL)
+"""  # noqa: S608 - ours
 #: Seconds after the last notification in which nobody need be roused.
 ASLEEP = 0.2
 #: Seconds over which topics are gathered into one notification.
@@ -40,8 +52,18 @@ def _time() -> float:
 class Telegraph:
     """Tells other processes what this one woke, and this one what they did."""
 
-    def __init__(self, url: str, wake: Callable[..., None], **options: Any) -> None:
-        self._url, self._wake, self._options = url, wake, options
+    def __init__(
+        self,
+        url: str,
+        wake: Callable[..., None],
+        handed: Callable[[str], None] = lambda _: None,
+        address: str = CHANNEL,
+        **options: Any,
+    ) -> None:
+        self._url, self._wake, self._handed, self._options = url, wake, handed, options
+        #: The channel on which this process alone is told of what was claimed for its workers. While it hears, it
+        #: holds a lock of that name.
+        self.address = f"{address}_{secrets.token_hex(16)}"
         self._topics: set[str] = set()
         self._free_at = 0.0
         self._rousing: str | None = None
@@ -66,17 +88,21 @@ class Telegraph:
         if quiet:
             self._ring()
 
+    @property
+    def quiet(self) -> bool:
+        """Whether what is told now may go along with the commit that it is of."""
+        return not self._topics and _time() >= self._free_at
+
     def words(self, topics: Sequence[str]) -> str | None:
         """Return what to tell the others of these topics, along with the commit that wakes them.
 
         None while topics are gathered: then they are for `send`, once it has committed.
         """
         with self._lock:
-            now = _time()
-            if self._topics or now < self._free_at:
+            if not self.quiet:
                 return None
-            self._free_at = now + GATHER
-        return self._told(topics)
+            self._free_at = _time() + GATHER
+        return self.told(topics)
 
     def rouse(self, topic: str) -> bool:
         """Tell the others of a topic a moment before it is woken; False where they have been awake just now.
@@ -86,11 +112,12 @@ class Telegraph:
         with self._lock:
             if self._topics or _time() < self._free_at + ASLEEP:
                 return False
-            self._rousing = self._told([topic])
+            self._rousing = self.told([topic])
         self._ring()
         return True
 
-    def _told(self, topics: Sequence[str]) -> str:
+    def told(self, topics: Sequence[str]) -> str:
+        """Return these topics as they are told, with the mark of who tells."""
         return ",".join([*topics, self._mark])
 
     def close(self) -> None:
@@ -122,13 +149,18 @@ class Telegraph:
     def listen(self, connection: psycopg.Connection[Any]) -> None:
         """Hear what others tell on a connection, also what arrives while a statement of our own runs on it."""
         # The driver takes those out of the line itself, and keeps them for ever where nobody asked for them.
-        connection.add_notify_handler(lambda heard: self._heard(heard.payload))
+        connection.add_notify_handler(lambda heard: self._heard(heard.channel, heard.payload))
         connection.execute(f"LISTEN {CHANNEL}")
+        connection.execute(f"LISTEN {self.address}")
 
     def _serve(self, connection: psycopg.Connection[Any]) -> None:
+        vouched = False
         while True:
+            # Of a connection that was lost the server may hold the lock for long: it is not waited for.
+            vouched = vouched or self._vouch(connection)
+            otherwise = None if vouched else AGAIN
             # It goes on hearing while it gathers: what others tell is not to wait for what there is to tell them.
-            self._wait([connection.fileno()], max(self._free_at - _time(), 0.0) if self._topics else None)
+            self._wait([connection.fileno()], max(self._free_at - _time(), 0.0) if self._topics else otherwise)
             connection.pgconn.consume_input()
             self._hear(connection)
             self._rouse(connection)
@@ -140,9 +172,12 @@ class Telegraph:
 
     def _hear(self, connection: psycopg.Connection[Any]) -> None:
         while (heard := connection.pgconn.notifies()) is not None:
-            self._heard(heard.extra.decode())
+            self._heard(heard.relname.decode(), heard.extra.decode())
 
-    def _heard(self, topics: str) -> None:
+    def _heard(self, channel: str, topics: str) -> None:
+        if channel == self.address:
+            self._handed(topics)
+            return
         words = topics.split(",")
         if self._mark not in words:
             self._wake(*words)
@@ -152,7 +187,7 @@ class Telegraph:
         with self._lock:
             topics, self._topics = sorted(self._topics), set()
         if topics:
-            connection.execute(_TELL, (self._told(topics),))
+            connection.execute(_TELL, (self.told(topics),))
             self._hear(connection)
         return bool(topics)
 
@@ -162,6 +197,12 @@ class Telegraph:
         if words is not None:
             connection.execute(_ROUSE, (words,))
             self._hear(connection)
+
+    def _vouch(self, connection: psycopg.Connection[Any]) -> bool:
+        """Let others know, as long as there is this connection, that this process hears; False where it cannot yet."""
+        row = connection.execute(_VOUCH, (self.address,)).fetchone()
+        self._hear(connection)
+        return row is not None and bool(row[0])
 
     def _wait(self, sockets: list[int], seconds: float | None) -> None:
         ready, _, _ = select.select([self._ear, *sockets], [], [], seconds)

@@ -24,6 +24,7 @@ from mainspring.adapters.sql.rollups import SqlRollupTable
 from mainspring.adapters.sql.search import SqlSearchTable
 from mainspring.adapters.sql.session import Session
 from mainspring.adapters.sql.types import from_micros
+from mainspring.adapters.sql.vacancies import VacancyTable
 from mainspring.adapters.sql.webhooks import SqlWebhookTable
 from mainspring.model.dispatch import Announcement, dispatch_of
 from mainspring.model.execution import Execution
@@ -64,6 +65,7 @@ _TABLES: dict[str, Callable[[Session], Any]] = {
     "search": SqlSearchTable,
     "history": SqlHistoryTable,
     "rollups": SqlRollupTable,
+    "vacancies": VacancyTable,
 }
 
 
@@ -85,6 +87,7 @@ class SqlTx:
     search: SearchTable
     history: HistoryTable
     rollups: RollupTable
+    vacancies: VacancyTable
 
     def __init__(self, session: Session, ids: Ids | Numbers) -> None:
         self._session, self._ids = session, ids
@@ -102,6 +105,7 @@ class SqlTx:
         confine = self._session.dialect.confine
         if confine is not None:
             self._session.execute(confine, {"platform": platform_id or "", "role": API_ROLE if platform_id else "none"})
+            self._session.confined = platform_id is not None
 
     @property
     def now(self) -> datetime:
@@ -135,6 +139,9 @@ class SqlTx:
         stored = QueueingTable(self._session).queue(new, self._ids)
         self.announce(sorted(map(dispatch_of, stored), key=attrgetter("priority"), reverse=True))
         return stored
+
+    def keep(self) -> None:
+        self.aftermath.kept = True
 
     def wake(self, *topics: str) -> None:
         self.aftermath.topics.update(dict.fromkeys(topics))

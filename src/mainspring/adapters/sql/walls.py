@@ -35,7 +35,7 @@ _OTHERWISE: Mapping[str, str] = {
 #: Of no platform, and readable: who runs where.
 _SHARED = frozenset({"workers", "dispatchers"})
 #: Of no platform, and none of a request's business.
-_HIDDEN = frozenset({"leases"})
+_HIDDEN = frozenset({"leases", "vacancies"})
 #: Grows and never changes.
 _APPEND_ONLY = frozenset({"audit_entries"})
 

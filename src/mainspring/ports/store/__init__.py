@@ -14,6 +14,7 @@ from mainspring.ports.store.executions import Claimable, ExecutionQuery, Executi
 from mainspring.ports.store.fleet import NodeTable, PlatformTable
 from mainspring.ports.store.history import Dropped, HistoryTable, KeptSince
 from mainspring.ports.store.jobs import DecisionTable, JobTable
+from mainspring.ports.store.lending import Filled, Handed, Lender, Lending, Vacancy
 from mainspring.ports.store.letters import DeadLetterTable, LetterQuery
 from mainspring.ports.store.outlook import Outlook
 from mainspring.ports.store.rollups import RollupTable
@@ -30,10 +31,14 @@ __all__ = [
     "Dropped",
     "ExecutionQuery",
     "ExecutionTable",
+    "Filled",
+    "Handed",
     "HistoryTable",
     "InboxTable",
     "JobTable",
     "KeptSince",
+    "Lender",
+    "Lending",
     "LetterQuery",
     "LogTable",
     "NodeTable",
@@ -46,6 +51,7 @@ __all__ = [
     "Store",
     "TooEarlyError",
     "Tx",
+    "Vacancy",
     "WebhookTable",
     "Work",
 ]

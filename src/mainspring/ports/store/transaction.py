@@ -78,6 +78,9 @@ class Tx(Protocol):
         has to be looked at, and where there are no round trips to spare.
         """
 
+    def keep(self) -> None:
+        """Let what this transaction queues be handed to no worker that lends a slot: whoever queues it may want it."""
+
     def wake(self, *topics: str) -> None:
         """Ask that ``topics`` (see `Wakeups`) are notified once this transaction has committed."""
 

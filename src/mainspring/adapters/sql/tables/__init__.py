@@ -39,6 +39,7 @@ from mainspring.adapters.sql.tables.fleet import (
     limits,
     notes,
     platforms,
+    vacancies,
     workers,
 )
 from mainspring.adapters.sql.tables.jobs import (
@@ -109,6 +110,7 @@ __all__ = [
     "unended",
     "unlive",
     "unpublished",
+    "vacancies",
     "webhook_deliveries",
     "webhooks",
     "workers",

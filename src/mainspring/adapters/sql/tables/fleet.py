@@ -121,4 +121,20 @@ leases = sa.Table(
     required("until", Instant),
 )
 
+# Slots that workers lend, on PostgreSQL: what was claimed for one is told by its last two columns.
+vacancies = sa.Table(
+    "vacancies",
+    metadata,
+    sa.Column("queue", NAME, primary_key=True),
+    sa.Column("worker_id", NAME, primary_key=True),
+    required("number", sa.BigInteger),
+    required("room", sa.BigInteger),
+    required("until", Instant),
+    required("lease", sa.BigInteger),
+    required("handlers", Words),
+    required("address", sa.String(64)),
+    sa.Column("execution_id", ID),
+    sa.Column("fence", sa.BigInteger),
+)
+
 notes = sa.Table("notes", metadata, sa.Column("name", NAME, primary_key=True), required("value", sa.Text))
