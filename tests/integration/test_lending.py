@@ -45,8 +45,8 @@ def requests(count: int, **fields: Any) -> list[EnqueueRequest]:
 class Shop:
     """A worker in a process of its own, as far as its store knows, and somebody who queues work from another one."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str, *, in_one_trip: bool = False) -> None:
+        self.url, self.in_one_trip = url, in_one_trip
         self.wakeups, self.others = InProcessWakeups(), CountedWakeups()
         self.store = PostgresStore(url, random=Random(1), wakeups=self.wakeups)
         self.customer = PostgresStore(url, random=Random(2), wakeups=self.others)
@@ -83,7 +83,13 @@ class Shop:
         self.running -= 1
 
     async def queue(self, count: int = 1, **fields: Any) -> list[Execution]:
-        return await self.customer.write(lambda tx: enqueue(tx, requests(count, **fields)))
+        """Queue as a process of one's own does: in one trip, where that is what is tested and where it can be."""
+
+        def work(tx: Tx) -> list[Execution]:
+            asked = requests(count, **fields)
+            return (self.in_one_trip and enqueue_at_once(tx, asked)) or enqueue(tx, asked)
+
+        return await self.customer.write(work)
 
     async def queue_unheard(self, count: int, **fields: Any) -> list[Execution]:
         """Queue without telling anybody, and without handing it to anybody."""
@@ -139,9 +145,9 @@ async def test_while_it_is_not_quiet_nothing_is_handed_on(shop: Shop, monkeypatc
     assert not was_handed(await shop.stored(queued))
 
 
-@pytest.fixture
-async def shop(url: str) -> AsyncIterator[Shop]:
-    shop = Shop(url)
+@pytest.fixture(params=[True, False], ids=["in one trip", "step by step"])
+async def shop(url: str, request: pytest.FixtureRequest) -> AsyncIterator[Shop]:
+    shop = Shop(url, in_one_trip=request.param)
     await shop.open()
     yield shop
     await shop.close()

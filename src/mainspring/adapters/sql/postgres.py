@@ -231,7 +231,7 @@ class PostgresStore:
 
     def _run(self, wire: Wire, work: Work[Any]) -> tuple[Any, Aftermath]:
         recorded = self._record_transitions
-        session = PostgresSession(wire, self._statements, self._end, record_transitions=recorded)
+        session = PostgresSession(wire, self._statements, self._end, self._hands_on, record_transitions=recorded)
         tx = SqlTx(session, self._ids)
         result = work(tx)
         session.check()
@@ -245,9 +245,12 @@ class PostgresStore:
 
     def _fill(self, session: PostgresSession, aftermath: Aftermath) -> None:
         """Have the only execution that was queued claimed for a worker that lends a slot, if one does."""
-        telegraph, queue = self._telegraph, aftermath.queues_one
-        if self._lends and queue is not None and not session.confined and telegraph is not None and telegraph.quiet:
+        if (queue := aftermath.queues_one) is not None and session.hands_on:
             session.fill(self._filling.numbered, queue)
+
+    def _hands_on(self) -> bool:
+        """Whether workers may lend here, and what was claimed for one may be told at once."""
+        return self._lends and self._telegraph is not None and self._telegraph.quiet
 
     def _words(self, aftermath: Aftermath) -> Words | None:
         """What other processes are told along with the commit."""

@@ -23,9 +23,17 @@ class PostgresSession(Session):
 
     dialect = POSTGRES
 
-    def __init__(self, wire: Wire, statements: Statements, ending: Ending, *, record_transitions: bool) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        statements: Statements,
+        ending: Ending,
+        hands_on: Callable[[], bool],
+        *,
+        record_transitions: bool,
+    ) -> None:
         super().__init__(statements, record_transitions=record_transitions)
-        self._wire, self._ending = wire, ending
+        self._wire, self._ending, self._hands_on = wire, ending, hands_on
         self._now: datetime | None = None
 
     @property
@@ -49,9 +57,21 @@ class PostgresSession(Session):
         if not self.record_transitions:  # which are written in the same transaction
             self._wire.end_with_next(lambda: self._ending(self, aftermath))
 
+    @property
+    def hands_on(self) -> bool:
+        return not (self.confined or self.record_transitions) and self._hands_on()
+
+    def hand_on(self, statement: Any, parameters: dict[str, Any]) -> Result:
+        self._statements.prepare(statement)  # a question by its looks, which would be asked by itself at first
+        self._wire.fills = True
+        found = super().hand_on(statement, parameters)
+        self._wire.filled = bool(found.rows[0][2])
+        return found
+
     def fill(self, statement: bytes, queue: str) -> None:
-        """Have what was queued claimed for a worker that lends a slot of this queue."""
-        self._wire.fill(statement, queue)
+        """Have what was queued claimed for a worker that lends a slot of this queue, unless that was done with it."""
+        if not self._wire.fills:
+            self._wire.fill(statement, queue)
 
     def _run(self, statement: Any, parameters: dict[str, Any]) -> Result:
         known = self._statements.known(statement)

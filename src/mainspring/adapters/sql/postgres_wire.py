@@ -81,8 +81,9 @@ class Wire:
         # Whether the COMMIT that went out with a question is under way.
         self._ends = False
         self._ending: Callable[[], Words | None] | None = None
-        # Whether the one execution that was queued is to be claimed for a worker that lends a slot, and whether it was.
-        self._fills = self._filled = False
+        #: Whether the one execution that was queued is claimed for a worker that lends a slot if one does, and whether
+        #: it was: for whoever asks for that, and once it is committed for whoever tells of it.
+        self.fills = self.filled = False
         self._now: datetime | None = None
         # Work that is done ahead of its instant: that instant, and when it comes by this process's clock.
         self._at: datetime | None = None
@@ -99,7 +100,7 @@ class Wire:
         self._waiting, self._under_way = [*self._first], []
         self._begun, self._now = False, None
         self._ending, self._ended, self._told = None, False, False
-        self._ends = self._fills = self._filled = False
+        self._ends = self.fills = self.filled = False
 
     def end_with_next(self, words: Callable[[], Words | None]) -> None:
         """Send the COMMIT along with the next question, and tell who listens these words; not before its instant.
@@ -128,21 +129,16 @@ class Wire:
     def fill(self, statement: bytes, queue: str) -> None:
         """Have the execution that was queued claimed for whoever lends a slot of this queue (see `vacancies`)."""
         self._hear_end()
-        self._fills = True
+        self.fills = True
         self._waiting.append(replace(self._message(statement, (queue,)), heard=self._hear_filled))
 
     def _hear_filled(self, answer: PGresult) -> None:
-        self._filled = bool(answer.get_value(0, 0))
+        self.filled = bool(answer.get_value(0, 0))
 
     @property
     def ended(self) -> bool:
         """Whether the end went out with a question, and nothing was begun since."""
         return self._ends or (self._ended and self._waiting == self._first)
-
-    @property
-    def filled(self) -> bool:
-        """Whether that was done, once it is committed."""
-        return self._filled
 
     @property
     def now(self) -> datetime:
@@ -206,7 +202,7 @@ class Wire:
     def _begin_anew(self) -> None:
         """What ended with its question is over; should work go on, it begins anew."""
         self._waiting, self._begun, self._ending, self._ended = [*self._first], False, None, True
-        self._fills = False
+        self.fills = False
 
     def rows(self, answer: PGresult) -> Sequence[tuple[Any, ...]]:
         """Return the rows of an answer as the driver reads them."""
@@ -234,7 +230,7 @@ class Wire:
 
     def _put_end(self, words: Words | None) -> None:
         self._waiting.append(_COMMIT)
-        if self._fills:
+        if self.fills:
             self._waiting.append(replace(self._message(_HAND, words or (None, None)), hint=True))
         elif words is not None:
             self._waiting.append(replace(self._message(_TELL, words[:1]), hint=True))

@@ -70,6 +70,15 @@ class Session(ABC):
         if self._failed is not None:
             raise self._failed
 
+    @property
+    def hands_on(self) -> bool:
+        """Whether what is queued by itself may be claimed at once for a worker that lends a slot (see `vacancies`)."""
+        return False
+
+    def hand_on(self, statement: Any, parameters: dict[str, Any]) -> Result:
+        """Run a statement that queues one execution so; the third column of its row says who has it, '' for nobody."""
+        return self.execute(statement, parameters)
+
     @abstractmethod
     def end_with_next(self, aftermath: Aftermath) -> None:
         """Let the next statement take the end along, and what is told with it of an aftermath."""

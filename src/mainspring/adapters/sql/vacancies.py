@@ -34,7 +34,8 @@ _ROW, _WORDS = 3_000, 7_900
 _e, _v, _word = executions.c, vacancies.c, sa.literal_column
 _NOW = sa.type_coerce(POSTGRES.now, sa.BigInteger)
 _UNTIL = sa.type_coerce(_v.until, sa.BigInteger)
-_COLUMNS = [_e[name] for name in EXECUTION.names]
+#: Of an execution, those that make one.
+COLUMNS = [_e[name] for name in EXECUTION.names]
 _FIELDS = tuple(Field(name, _v[name].type) for name in ("queue", "number", "room"))
 #: What the channels begin with on which rows like ours are told: workers of a version with other columns have others.
 ADDRESSES = f"{CHANNEL}_{hashlib.sha256(','.join(EXECUTION.names).encode()).hexdigest()[:8]}"
@@ -93,16 +94,62 @@ def _lend(shared: tuple[Field, ...], varying: tuple[Field, ...]) -> Any:
     ).returning(_v.queue)
 
 
+def standing(queue: Any) -> tuple[sa.ColumnElement[bool], ...]:
+    """Return what holds of a vacancy of a queue that may be filled from here."""
+    hears = sa.func.starts_with(_v.address, _word(f"'{ADDRESSES}'"))
+    return _v.queue == queue, _UNTIL > _NOW, _v.execution_id.is_(None), hears
+
+
+def vacancy(queue: Any, handler: Any, *where: Any, also: Sequence[Any] = ()) -> sa.CTE:
+    """Return the vacancy for an execution, none or one, with what is ``also`` asked, where ``where`` holds."""
+    has_handler = sa.func.jsonb_exists(sa.cast(sa.type_coerce(_v.handlers, sa.Text), postgresql.JSONB), handler)
+    may_tell = sa.func.pg_notification_queue_usage() < _word("0.5")
+    lent = (
+        sa.select(_v.worker_id, _v.number, _v.lease, _v.address, *also)
+        .where(*standing(queue), has_handler, may_tell, *where)
+        .order_by(_v.room.desc())
+        .with_for_update(skip_locked=True, of=vacancies)
+        .subquery("lent")
+    )
+    # Whoever gets the lock that is held as long as somebody hears (see `telegraph`) has found out that nobody does.
+    deaf = sa.func.pg_try_advisory_xact_lock_shared(sa.func.hashtextextended(lent.c.address, _word("0")))
+    return sa.select(lent).where(sa.not_(deaf)).limit(_word("1")).cte("vacancy").prefix_with("MATERIALIZED")
+
+
+def handing(claimed: sa.CTE, of: sa.CTE) -> tuple[sa.CTE, Sequence[sa.ColumnElement[str]]]:
+    """Return what marks a vacancy as filled, and columns that keep for `telegraph.HAND` what is to be told of it.
+
+    ``claimed`` has the columns of executions and, where its row was claimed for the vacancy, the worker's id. The first
+    column is where that worker hears of it, '' for nobody.
+    """
+    filled = (
+        vacancies.update()
+        .where(_v.worker_id == claimed.c.worker_id, _v.queue == claimed.c.queue)
+        .values({_v.execution_id: claimed.c.id, _v.fence: claimed.c.fence})
+        .cte("filled")
+    )
+    row = sa.func.json_build_array(*(claimed.c[column.key] for column in COLUMNS))
+    text = sa.cast(sa.func.json_build_array(claimed.c.worker_id, of.c.number, row), sa.Text)
+    words = sa.case((sa.func.octet_length(text) < _word(str(_WORDS)), text), else_=_word("''"))
+    both = claimed.join(of, sa.true())
+    return filled, [
+        sa.func.set_config(
+            _word(f"'{name}'"),
+            sa.func.coalesce(sa.select(sa.func.max(value)).select_from(both).scalar_subquery(), _word("''")),
+            _word("false"),
+            type_=sa.Text,
+        )
+        for name, value in ((ADDRESS, of.c.address), (HANDED, words))
+    ]
+
+
 @lru_cache(4)
 def filling(dialect: sa.Dialect) -> Compiled:
     """Return the statement that claims the one execution its transaction has queued, where a worker lends a slot.
 
-    What is to be told of it the session keeps until that has committed: see `telegraph.HAND`.
-
     Its parameter is the queue; it answers where that worker hears of it, and '' for nobody.
     """
-    hears = sa.func.starts_with(_v.address, _word(f"'{ADDRESSES}'"))
-    stands = (_v.queue == bindparam("queue"), _UNTIL > _NOW, _v.execution_id.is_(None), hears)
+    queue: Any = bindparam("queue")
     # What is first in its line, where that is what this transaction has put there; looked for if there is a vacancy.
     first = (
         sa.select(_e.id, _e.handler)
@@ -112,59 +159,28 @@ def filling(dialect: sa.Dialect) -> Compiled:
             _e.cancel_requested_at.is_(None).label("wanted"),
             sa.or_(_e.start_deadline_at.is_(None), _e.start_deadline_at > POSTGRES.now).label("in_time"),
         )
-        .where(queued, _e.queue == bindparam("queue"), sa.select(_word("1")).where(*stands).exists())
+        .where(queued, _e.queue == queue, sa.select(_word("1")).where(*standing(queue)).exists())
         .order_by(*TURN)
         .limit(_word("1"))
         .cte("first")
         .prefix_with("MATERIALIZED")
     )
-    has_handler = sa.func.jsonb_exists(sa.cast(sa.type_coerce(_v.handlers, sa.Text), postgresql.JSONB), first.c.handler)
-    may_tell = sa.func.pg_notification_queue_usage() < _word("0.5")
-    lent = (
-        sa.select(first.c.id, _v.worker_id, _v.number, _v.lease, _v.address)
-        .where(first.c.own, first.c.fits, first.c.wanted, first.c.in_time, may_tell)
-        .where(*stands, has_handler)
-        .order_by(_v.room.desc())
-        .with_for_update(skip_locked=True, of=vacancies)
-        .subquery("lent")
-    )
-    # Whoever gets the lock that is held as long as somebody hears (see `telegraph`) has found out that nobody does.
-    deaf = sa.func.pg_try_advisory_xact_lock_shared(sa.func.hashtextextended(lent.c.address, _word("0")))
-    vacancy = sa.select(lent).where(sa.not_(deaf)).limit(_word("1")).cte("vacancy").prefix_with("MATERIALIZED")
+    fit = (first.c.own, first.c.fits, first.c.wanted, first.c.in_time)
+    found = vacancy(queue, first.c.handler, *fit, also=[first.c.id])
     values = {
         _e.status: _word("'running'"),
-        _e.worker_id: vacancy.c.worker_id,
+        _e.worker_id: found.c.worker_id,
         _e.attempt: _e.attempt + _word("1"),
         _e.fence: _e.fence + _word("1"),
         _e.started_at: _NOW,
-        _e.lease_until: _NOW + vacancy.c.lease,
+        _e.lease_until: _NOW + found.c.lease,
         _e.deadline_at: _NOW + sa.type_coerce(_e.timeout, sa.BigInteger) * _word("1000"),
         **POSTGRES.unchanged(_e.scheduled_at),
     }
-    here = (POSTGRES.same_key(_e.id, vacancy.c.id), unended, still(_e.status, "queued"))
-    returned = [*_COLUMNS, vacancy.c.number.label("number_"), vacancy.c.address.label("address_")]
-    claimed = executions.update().where(*here).values(values).returning(*returned).cte("claimed")
-    filled = (
-        vacancies.update()
-        .where(_v.worker_id == claimed.c.worker_id, _v.queue == claimed.c.queue)
-        .values({_v.execution_id: claimed.c.id, _v.fence: claimed.c.fence})
-        .cte("filled")
-    )
-    row = sa.func.json_build_array(*(claimed.c[column.key] for column in _COLUMNS))
-    text = sa.cast(sa.func.json_build_array(claimed.c.worker_id, claimed.c.number_, row), sa.Text)
-    words = sa.case((sa.func.octet_length(text) < _word(str(_WORDS)), text), else_=_word("''"))
-    kept = ((ADDRESS, claimed.c.address_), (HANDED, words))
-    asked = sa.select(
-        *(
-            sa.func.set_config(
-                _word(f"'{name}'"),
-                sa.func.coalesce(sa.select(sa.func.max(value)).scalar_subquery(), _word("''")),
-                _word("false"),
-            )
-            for name, value in kept
-        )
-    ).add_cte(filled)
-    return compile_statement(asked, dialect)
+    here = (POSTGRES.same_key(_e.id, found.c.id), unended, still(_e.status, "queued"))
+    claimed = executions.update().where(*here).values(values).returning(*COLUMNS).cte("claimed")
+    filled, kept = handing(claimed, found)
+    return compile_statement(sa.select(*kept).add_cte(filled), dialect)
 
 
 class _Xid(sa.types.UserDefinedType[Any]):
