@@ -1,8 +1,9 @@
 """What lies at least between an enqueue and a handler's first line where both are durable: bare statements, no engine.
 
-An execution is inserted and committed, the worker hears of it (by NOTIFY, or from a stream), marks it started and
-commits, and begins. On SQLite both marks are one transaction of one process, in a thread, as nothing may block a loop.
-Nothing is looked up, checked, limited, leased, timed out or finished: no engine that keeps both marks can be sooner.
+An execution is inserted as one that a worker at rest has started, both marks in one row and one commit; the worker
+hears of it, by NOTIFY or from a stream, and begins. On SQLite both marks are one transaction of one process, in a
+thread, as nothing may block a loop. Nothing is looked up, checked, limited, leased, timed out or finished, nor who
+works: no engine that keeps both marks can be sooner.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import asyncio
 import concurrent.futures
 import os
 import time
-import uuid
 from typing import Any
 
 import asyncpg
@@ -25,14 +25,10 @@ ON_SQLITE, STREAMS = os.environ.get("BENCH_PEER") == "floor-sqlite", "BENCH_REDI
 STREAM, GROUP = "ready", "workers"
 #: By itself a statement is a transaction. Told along with it, or once it has committed.
 INSERT = """
-INSERT INTO executions (id, platform, handler, queue, status, priority, payload) VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO executions (id, platform, handler, queue, status, priority, payload, started_at, worker, attempt, fence)
+VALUES ($1, $2, $3, $4, 1, $5, $6, now(), 'one', 1, 1)
 """
 TOLD = f"WITH new AS ({INSERT} RETURNING id) SELECT pg_notify('{STREAM}', id::text) FROM new"
-START = """
-UPDATE executions SET status = 1, started_at = now(), worker = 'one', attempt = attempt + 1, fence = fence + 1
-WHERE id = $1 AND fence = 0
-"""
-WAITING = "SELECT id FROM executions WHERE fence = 0"
 
 
 class Floor(Adapter):
@@ -64,7 +60,7 @@ class Floor(Adapter):
             hit()
             return
         made = ceiling.new_id()
-        row = (made, "default", "noop", "default", 0, 5, ceiling.TEXT)
+        row = (made, "default", "noop", "default", 5, ceiling.TEXT)
         if self._redis is None:
             await self._connection.fetch(TOLD, *row)
         else:
@@ -85,36 +81,21 @@ class Floor(Adapter):
         uvloop.run(self._work())
 
     async def _work(self) -> None:
-        worker = await asyncpg.connect(url("postgres"))
-        await worker.execute(START, ceiling.new_id())  # prepared, as all that follow are
-
-        async def begin(made: uuid.UUID) -> None:
-            if await worker.execute(START, made) == "UPDATE 1":
-                hit()
-
         print("works", flush=True)
         if STREAMS:
-            await _read(begin)
-        tasks = set()
-
-        def heard(_connection: Any, _pid: int, _channel: str, made: str) -> None:
-            tasks.add(task := asyncio.ensure_future(begin(uuid.UUID(made))))
-            task.add_done_callback(tasks.discard)
-
+            await _read()
         listener = await asyncpg.connect(url("postgres"))
-        await listener.add_listener(STREAM, heard)
-        for (made,) in await worker.fetch(WAITING):  # told before anybody listened
-            await begin(made)
+        await listener.add_listener(STREAM, lambda *_: hit())
         await asyncio.Event().wait()
 
 
-async def _read(begin: Any) -> None:
+async def _read() -> None:
     client = redis.from_url(url("redis"))
     while True:
         read: Any = await client.xreadgroup(GROUP, "one", {STREAM: ">"}, count=100, block=5000)
         for _, entries in read or ():
-            for _, fields in entries:
-                await begin(uuid.UUID(bytes=fields[b"id"]))
+            for _ in entries:
+                hit()
 
 
 if __name__ == "__main__":
