@@ -180,7 +180,7 @@ async def test_nobody_else_is_told_of_what_was_handed_to_a_worker(shop: Shop) ->
     assert not any("queued" in topics for topics in shop.others.calls)
     await shop.queue(2)  # what is not handed is told, to its own process as well
     await shop.begun(3)
-    assert any("queued" in topics for topics in shop.others.calls)
+    await auntil("it was told", lambda: any("queued" in topics for topics in shop.others.calls))
 
 
 @pytest.mark.parametrize("slots", [1, 2, 3, 4])
@@ -612,4 +612,4 @@ async def test_what_is_queued_after_a_transaction_whose_work_was_handed_is_told(
     handed, *_ = await shop.customer.write(goes_on)
     assert was_handed(await shop.stored(handed))
     await shop.begun(3)
-    assert any("queued" in topics for topics in shop.others.calls)
+    await auntil("it was told", lambda: any("queued" in topics for topics in shop.others.calls))
