@@ -83,13 +83,11 @@ class Shop:
         self.running -= 1
 
     async def queue(self, count: int = 1, **fields: Any) -> list[Execution]:
-        """Queue as a process of one's own does: in one trip, where that is what is tested and where it can be."""
+        return await self.customer.write(lambda tx: self.add(tx, requests(count, **fields)))
 
-        def work(tx: Tx) -> list[Execution]:
-            asked = requests(count, **fields)
-            return (self.in_one_trip and enqueue_at_once(tx, asked)) or enqueue(tx, asked)
-
-        return await self.customer.write(work)
+    def add(self, tx: Tx, asked: list[EnqueueRequest]) -> list[Execution]:
+        """Enqueue in one trip, where that is what is tested and where it can be."""
+        return (self.in_one_trip and enqueue_at_once(tx, asked)) or enqueue(tx, asked)
 
     async def queue_unheard(self, count: int, **fields: Any) -> list[Execution]:
         """Queue without telling anybody, and without handing it to anybody."""
@@ -293,7 +291,7 @@ async def test_who_wants_to_claim_what_he_queues_may(shop: Shop) -> None:
 
     def kept(tx: Tx) -> list[Execution]:
         tx.keep()
-        return enqueue(tx, [EnqueueRequest("h", {})])
+        return shop.add(tx, requests(1))
 
     (queued,) = await shop.customer.write(kept)
     await shop.begun(1)
@@ -360,9 +358,16 @@ async def test_a_worker_that_does_not_hear_is_handed_nothing(shop: Shop) -> None
     assert was_handed(await shop.stored(again))
 
 
-async def test_a_worker_of_a_version_with_other_columns_claims_for_itself(shop: Shop) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param("address = 'mainspring_00000000_' || right(address, 32)", id="of a version with other columns"),
+        pytest.param("until = 0", id="that has not been renewed for some seconds"),
+    ],
+)
+async def test_a_vacancy_is_not_filled(shop: Shop, change: str) -> None:
     await shop.lends()
-    shop.ask("UPDATE vacancies SET address = 'mainspring_00000000_' || right(address, 32)")
+    shop.ask(f"UPDATE vacancies SET {change}")
     (queued,) = await shop.queue()
     await shop.begun(1)
     assert not was_handed(await shop.stored(queued))
@@ -425,14 +430,6 @@ async def test_a_worker_that_stops_takes_its_slots_back_and_runs_nothing_more(sh
     assert len(shop.began) == begun
     await shop.start()
     await shop.begun(6)
-
-
-async def test_a_vacancy_stands_for_some_seconds_only(shop: Shop) -> None:
-    await shop.lends()
-    shop.ask("UPDATE vacancies SET until = 0")
-    (queued,) = await shop.queue()
-    await shop.begun(1)
-    assert not was_handed(await shop.stored(queued))
 
 
 async def test_the_worker_with_the_most_room_is_handed_it(shop: Shop) -> None:

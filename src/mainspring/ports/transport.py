@@ -190,8 +190,6 @@ class Aftermath:
 
     topics: dict[str, None] = field(default_factory=dict)
     announcements: list[Announcement] = field(default_factory=list)
-    #: Whether what is queued is to stay queued until somebody claims it.
-    kept: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.topics or self.announcements)
@@ -199,14 +197,13 @@ class Aftermath:
     def add(self, other: Aftermath) -> None:
         """Take in what another transaction of the same commit leaves to do."""
         self.topics.update(other.topics)
-        self.kept = self.kept or other.kept
         self.announcements += other.announcements
 
     @property
     def queues_one(self) -> str | None:
-        """The queue of the only execution that was queued, and may be handed on; None where there is no such one."""
+        """The queue of the only execution that was queued; None where there is none, or more than one."""
         queue = None
-        for one in () if self.kept else self.announcements:
+        for one in self.announcements:
             if isinstance(one, Dispatch):
                 if queue is not None:
                     return None

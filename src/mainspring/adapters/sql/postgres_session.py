@@ -59,7 +59,7 @@ class PostgresSession(Session):
 
     @property
     def hands_on(self) -> bool:
-        return not (self.confined or self.record_transitions) and self._hands_on()
+        return not (self.confined or self.kept) and self._hands_on()
 
     def hand_on(self, statement: Any, parameters: dict[str, Any]) -> Result:
         self._statements.prepare(statement)  # a question by its looks, which would be asked by itself at first

@@ -32,8 +32,8 @@ class Session(ABC):
 
     def __init__(self, statements: Statements, *, record_transitions: bool) -> None:
         self.record_transitions = record_transitions
-        #: Whether what follows sees the rows of one platform alone.
-        self.confined = False
+        #: Whether what follows sees the rows of one platform alone; whether what is queued is to be handed to nobody.
+        self.confined = self.kept = False
         self._statements = statements
         # What went wrong with the database itself, after which SQLite may have given up the transaction: what work that
         # swallows it would still write would be on its own, and is refused.
@@ -76,7 +76,10 @@ class Session(ABC):
         return False
 
     def hand_on(self, statement: Any, parameters: dict[str, Any]) -> Result:
-        """Run a statement that queues one execution so; the third column of its row says who has it, '' for nobody."""
+        """Run a statement that queues one execution, for such a worker if it can.
+
+        It gives one row, whose third column says where that worker hears of it, '' for nobody.
+        """
         return self.execute(statement, parameters)
 
     @abstractmethod

@@ -141,7 +141,7 @@ class SqlTx:
         return stored
 
     def keep(self) -> None:
-        self.aftermath.kept = True
+        self._session.kept = True
 
     def wake(self, *topics: str) -> None:
         self.aftermath.topics.update(dict.fromkeys(topics))
