@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from mainspring.engine.heartbeat import renew
 from mainspring.engine.lending import LentSlots
@@ -20,6 +20,8 @@ from mainspring.ports.clock import Wakeups
 from mainspring.ports.store import Accompanied, Companion, Store, Tx
 from mainspring.ports.tasks import end
 from mainspring.ports.transport import AnythingQueued, Deliveries, Transport
+
+T = TypeVar("T")
 
 
 class Claimant(Protocol):
@@ -54,9 +56,9 @@ class Claimant(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Along:
-    """A claim that waits to go along with other work, and what there was room for."""
+    """A claim that waits to go along with other work, and what there was room for. None where it was not to be made."""
 
-    claim: Companion[list[Execution]]
+    claim: Companion[list[Execution] | None]
     room: Mapping[str, int]
     limit: int
 
@@ -190,13 +192,13 @@ class Claims:
         limit = self._limit(room)
         work = self._work(room, limit)
         companion = self._accompanied.accompany(
-            "queued", lambda tx: work(tx) if self._worker.may_claim else [], self._begin
+            "queued", lambda tx: work(tx) if self._worker.may_claim else None, self._begin
         )
         self._along = _Along(companion, room, limit)
 
-    def _begin(self, claimed: Sequence[Execution]) -> None:
+    def _begin(self, claimed: Sequence[Execution] | None) -> None:
         if not self._stopped:
-            for execution in claimed:
+            for execution in claimed or ():
                 self._worker.begin(execution)
 
     def _handed(self, execution: Execution) -> bool:
@@ -227,6 +229,8 @@ class Claims:
             self._along = None
             raise
         self._along = None
+        if claimed is None:
+            return False  # nobody has looked, and by now the worker may
         if self._transport.may_lose:
             self._forestalled.add(execution.id for execution in claimed)
         # What has woken the topic again has woken this loop as well, perhaps for both at once: that is looked for now.
@@ -236,7 +240,7 @@ class Claims:
             self._stand_by()
         return not self._hungry
 
-    async def _counted(self, claim: Awaitable[list[Execution]]) -> list[Execution]:
+    async def _counted(self, claim: Awaitable[T]) -> T:
         self._claiming += 1
         try:
             return await claim

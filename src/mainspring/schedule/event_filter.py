@@ -75,7 +75,7 @@ def _within(wanted: Any, value: Any, path: str) -> Mismatch | None:
         return None if holds else Mismatch(path, wanted, None if value is _ABSENT else _shown(value))
     if isinstance(value, (list, tuple)):
         # One element has to meet the whole of it: an order with a red pen and a blue cup holds no blue pen.
-        tried = [first_mismatch(wanted, element, path) for element in value]
+        tried = [_within(wanted, element, path) for element in value]
         return first_mismatch(wanted, {}, path) if not tried else None if None in tried else tried[0]
     return first_mismatch(wanted, value, path)
 

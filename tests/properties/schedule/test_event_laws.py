@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count, pairwise
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mainspring.model.decision import Decision, Verdict
@@ -40,6 +40,7 @@ PATTERNS = st.dictionaries(
 )
 
 
+@example({"z": {"x": [None]}}, {"z": [[{"x": None}]]})
 @given(PATTERNS, st.dictionaries(KEYS, DATA, max_size=3))
 def test_a_filter_judges_by_itself_as_a_plain_reading_of_its_rules_does(pattern: Any, data: Any) -> None:
     assert (first_mismatch(checked_filter(pattern), data) is None) is reading(pattern, data)

@@ -64,9 +64,10 @@ class Scene:
         house.registry.register_handler("h", h)
         house.worker.on_attempt = self.heard.append
 
-    async def claimed(self) -> tuple[Guest[list[Execution]], list[Execution]]:
+    async def claimed(self, *, held: bool = False) -> tuple[Guest[list[Execution]], list[Execution]]:
         await self.house.start()
         await asyncio.sleep(0.5)
+        self.worker.held = held
         guest = self.store.guest
         guest.taken = True
         await self.store.write(lambda tx: enqueue(tx, [EnqueueRequest("h")]))
@@ -95,6 +96,20 @@ def test_what_went_along_begins_as_it_is_told_of_and_not_at_the_claiming_loops_n
         assert scene.store.guest is not guest, "it stands by again"
         await house.stop()
         assert await scene.states() == [Status.SUCCESS]
+
+    virtually(test, Hosted)
+
+
+def test_a_worker_that_was_held_as_its_claim_went_along_looks_for_itself_once_it_is_not():
+    async def test(house: House) -> None:
+        scene = Scene(house)
+        guest, claimed = await scene.claimed(held=True)
+        house.worker.held = False
+        guest.done(claimed)
+        guest.future.set_result(claimed)
+        await asyncio.sleep(0.1)  # sooner than a poll
+        assert scene.ran == ["h"]
+        await house.stop()
 
     virtually(test, Hosted)
 
