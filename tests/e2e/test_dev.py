@@ -75,7 +75,7 @@ def test_the_engine_is_free_again_when_its_process_was_killed(shop: Cli, dev: Pr
 
 def test_other_commands_work_beside_it(shop: Cli, dev: Process) -> None:
     db = ("--db", "jobs.db")
-    dev.wait_for("flaky +failed for good")
+    dev.shows("flaky +failed for good", "slow +skipped")
     made = shop(*db, "jobs", "create", "sum", "--handler", "add", "--manual", "--payload", '{"a": 2}')
     assert made.code == 0, made.err
     assert made.err == ""  # the handler is announced: nothing to warn of
@@ -103,11 +103,12 @@ def test_other_commands_work_beside_it(shop: Cli, dev: Process) -> None:
     assert "Traceback" in failed.out
     assert "ATTEMPT" in failed.out
 
-    why = shop(*db, "explain", "slow")
-    assert why.code == 0
-    assert "overlap" in why.out or "running" in why.out
     ledger = shop(*db, "jobs", "decisions", "slow", "-o", "json").json["data"]
-    assert {one["decision"] for one in ledger} >= {"dispatched"}
+    assert {one["decision"] for one in ledger} >= {"dispatched", "skipped_overlap"}
+    skipped = next(one for one in ledger if one["decision"] == "skipped_overlap")
+    why = shop(*db, "explain", "slow", "--at", skipped["scheduled_at"])
+    assert why.code == 0
+    assert "overlap" in why.out
 
     status = shop(*db, "status")
     assert "All is well" in status.out
