@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from mainspring.model.execution import Status
@@ -51,4 +52,33 @@ class OutlookContract:
         for _ in range(4):  # the third time it is known in the words of the database
             found, at = await store.read(alone)
             assert found.due_at == now + MINUTE
+            assert at >= now
+
+    async def test_what_is_over_first_is_an_attempt_a_time_to_start_in_or_a_pause(
+        self, store: Store, now: datetime
+    ) -> None:
+        grace = 30 * SECOND
+
+        def over(tx: Tx) -> tuple[datetime | None, datetime]:
+            tx.end_with_next()
+            return tx.over_at(grace), tx.now
+
+        await add_job(store, a_job(now, "for good", status=JobStatus.PAUSED))
+        await add_job(store, a_job(now, "active", next_run_at=now))
+        await add(store, an_execution(now, Status.QUEUED), an_execution(now, Status.FAILED, start_deadline_at=now))
+        for _ in range(4):
+            assert (await store.read(over))[0] is None
+        paused = a_job(now, "for a while", status=JobStatus.PAUSED)
+        await add_job(store, replace(paused, paused_until=now + 3 * HOUR))
+        assert (await store.read(over))[0] == now + 3 * HOUR
+        for execution, over_at in (
+            (an_execution(now, Status.RUNNING, deadline_at=now + 2 * HOUR), now + 2 * HOUR + grace),
+            (an_execution(now, Status.QUEUED, start_deadline_at=now + 2 * HOUR), now + 2 * HOUR),
+            (an_execution(now, Status.WAITING, deadline_at=now + HOUR), now + HOUR + grace),
+            (an_execution(now, Status.RUNNING, lease_until=now - SECOND), now - SECOND),
+            (an_execution(now, Status.RETRYING, start_deadline_at=now - MINUTE), now - MINUTE),
+        ):
+            await add(store, execution)
+            found, at = await store.read(over)
+            assert found == over_at
             assert at >= now

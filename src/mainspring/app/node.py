@@ -226,8 +226,10 @@ class Node:
             interval=settings.heartbeat.total_seconds(),
             work=worker.beat,
             on_beat=worker.on_beat,
+            busy=lambda: bool(worker.running),
             gap=gap,
         )
+        worker.on_busy = heartbeat.attend
         heartbeat.start()
         self._heartbeat = heartbeat
 

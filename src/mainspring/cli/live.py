@@ -307,9 +307,13 @@ class Throttle:
     def __init__(self, limit: int = LINES_PER_SECOND) -> None:
         self._limit, self._left, self._held = limit, limit, 0
         self._lock = threading.Lock()
+        #: Called with the first line of a second, in whatever thread that is.
+        self.on_first: Callable[[], None] = lambda: None
 
     def lets(self, line: Line) -> bool:
         """Whether to show the line. What tells of trouble always is."""
+        if self._left == self._limit:
+            self.on_first()
         with self._lock:
             self._left -= 1
             if self._left >= 0 or line.what in ("failed", "dead") or line.text.startswith(("ERROR", "CRITICAL")):

@@ -55,6 +55,8 @@ class Watch:
         self._view, self._stop = view, stop
         self._standing = Standing()
         self._throttle = Throttle()
+        # Whether lines are shown in this second.
+        self._flows = asyncio.Event()
         self._zones = JobZones(app.settings.timezone or "UTC")
         self._zone_of: dict[str, str] = {job["name"]: job["timezone"] for job in app.jobs if job.get("timezone")}
         self._said: dict[str, tuple[Any, Any]] = {}
@@ -66,6 +68,7 @@ class Watch:
     def begin(self, node: Node) -> None:
         """Listen, so that nothing is missed from the first moment on."""
         self._loop = asyncio.get_running_loop()
+        self._throttle.on_first = self._flow
         node.on_attempt = self._on_attempt
         if self._roles.dispatcher:
             # Not by the bus: on a fleet it tells of what all the others publish as well.
@@ -86,16 +89,32 @@ class Watch:
             self._view.line(line)
         stopping = asyncio.create_task(self._tell_stopping(node))
         try:
+            looked = self._loop.time()
             while True:
-                for _ in range(1 if self._view.live else int(LOOK_PLAIN / LOOK)):
-                    await asyncio.sleep(LOOK)
-                    held = self._throttle.refill()
-                    if held:
-                        self._note(f"... and {held} lines more within this second")
-                await self._look(node)
+                await self._next_second(looked + LOOK_PLAIN)
+                held = self._throttle.refill()
+                if held:
+                    self._note(f"... and {held} lines more within this second")
+                if self._view.live or self._loop.time() >= looked + LOOK_PLAIN:
+                    await self._look(node)
+                    looked = self._loop.time()
         finally:
             stopping.cancel()
             await asyncio.gather(stopping, return_exceptions=True)
+
+    async def _next_second(self, until: float) -> None:
+        """Wait for the end of the second; until then at most for one in which lines are shown, where nothing ticks."""
+        if not self._view.live:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._flows.wait(), until - self._loop.time())
+            if not self._flows.is_set():
+                return
+        self._flows.clear()
+        await asyncio.sleep(LOOK)
+
+    def _flow(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has closed, and nobody watches any more
+            self._loop.call_soon_threadsafe(self._flows.set)
 
     def end(self) -> None:
         """Leave the terminal, with one line about what has been."""
@@ -212,9 +231,16 @@ class Watch:
     async def _look(self, node: Node) -> None:
         time, live = asyncio.get_running_loop().time(), self._view.live
         at_jobs = live or time >= self._jobs_at
+        ours = None if node.worker is None else {attempt.execution.id for attempt in node.worker.running}
+        if ours is not None:
+            self._standing.counters.keep(ours)
+        if not (at_jobs or ours is None or ours):
+            return  # of what others run they tell
 
         def work(tx: Tx) -> tuple[Any, ...]:
             platform_id = self._app.platform_id
+            if not at_jobs:
+                tx.end_with_next()
             running = tx.executions.find(ExecutionQuery(platform_id=platform_id, statuses=(Status.RUNNING,), limit=50))
             return (
                 tx.now,
@@ -233,8 +259,6 @@ class Watch:
         if jobs is not None:
             self._jobs_at = time + LOOK_JOBS
             self._know(jobs)
-        if node.worker is not None:
-            self._standing.counters.keep({attempt.execution.id for attempt in node.worker.running})
         self._standing.now, self._standing.live = now, counts or {}
         self._standing.under = [_under(execution) for execution in running if execution.progress]
         self._tell_progress(running)

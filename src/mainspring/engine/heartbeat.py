@@ -50,8 +50,8 @@ def renew(tx: Tx, worker_id: str, lease: timedelta) -> list[Held]:
 class HeartbeatThread:
     """Renew leases every ``interval`` seconds from a thread, and watch the loop that owns the handlers.
 
-    A beat that nobody asked for waits for the next ``gap`` (see `Gaps.wait`), once, and for a tenth of the interval at
-    most.
+    While nothing is under way, which ``busy`` tells, it rests from one beat to the next: see `attend`. A beat that nobody
+    asked for waits for the next ``gap`` (see `Gaps.wait`), once, and for a tenth of the interval at most.
     """
 
     def __init__(
@@ -62,12 +62,15 @@ class HeartbeatThread:
         interval: float,
         work: Callable[[], Callable[[Tx], list[Held]]],
         on_beat: Callable[[list[Held]], None],
+        busy: Callable[[], bool],
         gap: Callable[[float], float] = no_gap,
     ) -> None:
         self._store, self._loop, self._interval, self._gap = store, loop, interval, gap
-        self._work, self._on_beat = work, on_beat
+        self._work, self._on_beat, self._busy = work, on_beat, busy
         self._wake = threading.Event()
-        self._stopped = False
+        self._stopped = self._wanted = False
+        # Whether it has gone to rest until the next beat.
+        self._resting = False
         # Since when the loop owes a sign of life; None while it owes none.
         self._asked: float | None = None
         self._loop_thread = threading.get_ident()
@@ -80,7 +83,14 @@ class HeartbeatThread:
 
     def beat_now(self) -> None:
         """Beat at once: a cancel was asked for. Safe from any thread."""
+        self._wanted = True
         self._wake.set()
+
+    def attend(self) -> None:
+        """Watch the loop closely from now on: something begins to run in it that may block it. Safe from any thread."""
+        if self._resting:
+            self._resting = False
+            self._wake.set()
 
     async def stop(self) -> None:
         """Stop; the last beat under way is waited for."""
@@ -92,20 +102,24 @@ class HeartbeatThread:
         due = self._monotonic() + self._interval
         while not self._stopped:
             self._watch()
-            woken = self._rest(min(due - self._monotonic(), BLOCKED_AFTER / 2))
-            if not woken and self._monotonic() >= due:
+            self._resting = True
+            if self._busy() or self.blocked is not None:  # asked after that: what begins from here on calls `attend`
+                self._resting = False
+            left = due - self._monotonic()
+            self._rest(left if self._resting else min(left, BLOCKED_AFTER / 2))
+            if not self._wanted and self._monotonic() >= due:
                 self._rest(min(self._gap(self._monotonic()), self._interval / 10))
-            if not self._stopped and (woken or self._monotonic() >= due):
+            if not self._stopped and (self._wanted or self._monotonic() >= due):
                 self._beat()
                 due = self._monotonic() + self._interval
 
-    def _rest(self, seconds: float) -> bool:
-        """Wait so long; True, and earlier, where somebody asks for a beat or the end."""
-        woken = self._wake.wait(max(seconds, 0.0))
+    def _rest(self, seconds: float) -> None:
+        """Wait so long, or until somebody asks for a beat, for attention or the end."""
+        self._wake.wait(max(seconds, 0.0))
         self._wake.clear()
-        return woken
 
     def _beat(self) -> None:
+        self._wanted = False
         try:
             held = self._store.write_blocking(self._work())
         except MainspringError as error:

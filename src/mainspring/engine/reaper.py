@@ -43,8 +43,13 @@ class _Looked:
     seconds: float
 
 
+def _ask(tx: Tx, grace: timedelta, time: Callable[[], float]) -> tuple[datetime | None, datetime, float]:
+    tx.end_with_next()
+    return tx.over_at(grace), tx.now, time()
+
+
 class Reaper:
-    """The reaper of one dispatcher.
+    """The reaper of one dispatcher, which asks one question as long as nothing is over.
 
     After a step forward every lease seems to be over: they are left alone for one lease, in which whoever is alive
     renews. After a step back the leases of the dead would last as long as the step: those that end later than a lease
@@ -71,6 +76,10 @@ class Reaper:
     async def step(self) -> Reaped:
         """Look once; return what was taken back, after ``on_reaped`` was told."""
         draws, time = self._draws(), asyncio.get_running_loop().time
+        over_at, now, seconds = await self._store.read(lambda tx: _ask(tx, self._grace, time))
+        if (over_at is None or over_at > now) and not self._watch.step(now, seconds):
+            self._watch.keep(now, seconds)
+            return Reaped(rest=None if over_at is None else over_at - now)
         looked = await self._store.write(lambda tx: self._look(tx, draws, time()))
         self._watch.keep(looked.now, looked.seconds)
         if looked.step:

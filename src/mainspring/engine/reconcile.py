@@ -20,6 +20,11 @@ logger = logging.getLogger("mainspring")
 QUEUES, PER_QUEUE, MOST = 1000, 500, 5000
 
 
+def _some_wait(tx: Tx) -> bool:
+    tx.end_with_next()
+    return bool(tx.executions.queues_waiting(1))
+
+
 class Reconciler:
     """One step compares the heads of queues with the transport."""
 
@@ -29,7 +34,7 @@ class Reconciler:
 
     async def step(self) -> float | None:
         """Announce again; those first that are claimed first."""
-        waiting = await self._store.read(self._waiting)
+        waiting = await self._store.read(self._waiting) if await self._store.read(_some_wait) else []
         self._reached = waiting[-1].queue if len(waiting) >= MOST else ""
         announced = await self._transport.announce_again(waiting) if waiting else 0
         if announced:

@@ -92,6 +92,8 @@ class Worker:
         #: Called in the loop as an attempt starts, and as its handler ends: before that is recorded.
         self.on_attempt: Callable[[Attempt], None] | None = None
         self.on_end: Callable[[Attempt, Outcome], None] | None = None
+        #: Called in the loop before an attempt starts where none was under way.
+        self.on_busy: Callable[[], None] = lambda: None
         self._claims = Claims(self, store, registry, wakeups, self._transport, gap)
         flush = self.settings.flush.total_seconds()
         self._flushes = Loop("flush", self._flush, wakeups=wakeups, topics=(), poll=flush, gap=gap)
@@ -216,6 +218,8 @@ class Worker:
         )
         if self._tracing is not None:
             attempt.trace = self._tracing.process(execution)
+        if not self._attempts:
+            self.on_busy()
         self._attempts[execution.id, execution.fence] = attempt
         self._idle.clear()
         attempt.start()

@@ -133,6 +133,10 @@ class MemoryExecutionTable:
         rows = self._rows.live(Status.PENDING, Status.QUEUED, Status.RETRYING)
         return self._oldest((e for e in rows if self._start_over(e)), limit)
 
+    def next_start_expired(self) -> datetime | None:
+        rows = self._rows.live(Status.PENDING, Status.QUEUED, Status.RETRYING)
+        return min((e.start_deadline_at for e in rows if e.start_deadline_at is not None), default=None)
+
     def _unqueued(self) -> Iterable[Execution]:
         return self._rows.live(*_UNQUEUED)
 

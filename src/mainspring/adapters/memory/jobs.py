@@ -166,6 +166,10 @@ class MemoryJobTable:
 
         return self._first(limit, passed, lambda job: (job.paused_until, job.id))
 
+    def next_resumed_at(self) -> datetime | None:
+        paused = (job.paused_until for job in self.every() if job.status is JobStatus.PAUSED)
+        return min((at for at in paused if at is not None), default=None)
+
     def outdated(self, tzdb_version: str, limit: int, *, after: str | None = None) -> list[Job]:
         def computed_otherwise(job: Job) -> bool:
             timed = job.status is JobStatus.ACTIVE and job.definition.type.timed

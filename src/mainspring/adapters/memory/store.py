@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from random import Random
 from typing import TypeVar
 
@@ -116,6 +116,10 @@ class MemoryTx:
             blocked=bool(self.executions.blockers(1)),
             unpublished=bool(self.outbox.unpublished(1)),
         )
+
+    def over_at(self, grace: timedelta) -> datetime | None:
+        over = (self.executions.next_over(grace), self.executions.next_start_expired(), self.jobs.next_resumed_at())
+        return min((at for at in over if at is not None), default=None)
 
     def new_id(self) -> str:
         return self._ids.new(self.now)

@@ -75,6 +75,7 @@ _WITH_NAME = _JOB.select.where(
     _j.platform_id == bindparam("platform"),
     sa.cast(_j.definition, sa.Text).contains(bindparam("quoted", type_=sa.Text)),
 ).order_by(_j.name)
+NEXT_RESUMED = sa.select(_j.paused_until).where(paused_job).order_by(_j.paused_until).limit(1)
 _PAUSE_OVER = (
     _JOB.select.where(paused_job, _j.paused_until <= bindparam("now"))
     .order_by(_j.paused_until)

@@ -80,7 +80,8 @@ _OVERDUE = (
     .limit(bindparam("limit"))
     .with_for_update(skip_locked=True)
 )
-_ENDS = sa.select(sa.func.min(_e.lease_until), sa.func.min(_e.deadline_at), sa.func.min(_e.cancel_requested_at)).where(
+#: Of what is under way the first lease, deadline and cancel that was asked for.
+ENDS = sa.select(sa.func.min(_e.lease_until), sa.func.min(_e.deadline_at), sa.func.min(_e.cancel_requested_at)).where(
     under_way
 )
 _REQUEST_CANCEL = (
@@ -172,9 +173,8 @@ class RunningTable(SqlTable):
         return EXECUTION.rows(self._all(_OVERDUE, before=self._session.now - grace, limit=limit))
 
     def next_over(self, grace: timedelta) -> datetime | None:
-        ((lease, deadline, cancel),) = self._all(_ENDS)
-        ends = (lease, deadline and deadline + grace, cancel and cancel + grace)
-        return min((at for at in ends if at is not None), default=None)
+        (ends,) = self._all(ENDS)
+        return first_end(ends, grace)
 
     def request_cancel(self, execution_id: str, reason: str) -> bool:
         parameters = {"execution": execution_id, "now": self._session.now, "reason": reason}
@@ -189,6 +189,13 @@ class RunningTable(SqlTable):
     def counts(self, platform_id: str, most: int) -> dict[str, int]:
         (row,) = self._all(_COUNTS, platform=platform_id, most=most)
         return {status.value: int(count) for status, count in zip(_LIVE, row, strict=True) if count}
+
+
+def first_end(ends: Sequence[datetime | None], grace: timedelta) -> datetime | None:
+    """Return when the first of `ENDS` is over; what a handler may still obey has its grace."""
+    lease, deadline, cancel = ends
+    over = (lease, deadline and deadline + grace, cancel and cancel + grace)
+    return min((at for at in over if at is not None), default=None)
 
 
 @lru_cache(4)

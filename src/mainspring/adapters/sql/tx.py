@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
@@ -117,6 +117,9 @@ class SqlTx:
 
     def outlook(self) -> Outlook:
         return SqlOutlook(self._session).ask()
+
+    def over_at(self, grace: timedelta) -> datetime | None:
+        return SqlOutlook(self._session).over_at(grace)
 
     def new_id(self) -> str:
         return self._ids.new(self._session.now)

@@ -51,12 +51,10 @@ _BLOCKED_BY_LIMIT = _BLOCKED.where(_e.held_job == sa.literal_column("''"))
 _BLOCKED_OF_JOB = _BLOCKED.where(_e.job_id == bindparam("job"))
 _HELD_BY_JOB = ("overlap", "job")
 _PENDING = bounded_count(sa.select(_e.id).where(_e.platform_id == bindparam("platform"), is_(_e.status, "pending")))
+_start_limited = is_(_e.status, "pending", "queued", "retrying") & _e.start_deadline_at.is_not(None)
+NEXT_START_EXPIRED = sa.select(_e.start_deadline_at).where(_start_limited).order_by(_e.start_deadline_at).limit(1)
 _START_EXPIRED = (
-    EXECUTION.select.where(
-        is_(_e.status, "pending", "queued", "retrying"),
-        _e.start_deadline_at.is_not(None),
-        _e.start_deadline_at <= bindparam("now"),
-    )
+    EXECUTION.select.where(_start_limited, _e.start_deadline_at <= bindparam("now"))
     .order_by(_e.start_deadline_at)
     .limit(bindparam("limit"))
     .with_for_update(skip_locked=True)

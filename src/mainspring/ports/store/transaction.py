@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, TypeVar, runtime_checkable
 
 from mainspring.model.dispatch import Announcement
@@ -57,6 +57,12 @@ class Tx(Protocol):
 
     def outlook(self) -> Outlook:
         """Return what comes next for a dispatcher, in one question."""
+
+    def over_at(self, grace: timedelta) -> datetime | None:
+        """Return when something next ends by the clock alone, in one question; None for nothing. It may have passed.
+
+        That is an attempt (see `ExecutionTable.next_over`), the time in which one may start, or a pause.
+        """
 
     def new_id(self) -> str:
         """Return a new UUIDv7 of ``now``; later ones of this process sort after earlier ones."""
