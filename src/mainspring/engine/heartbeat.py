@@ -50,8 +50,8 @@ def renew(tx: Tx, worker_id: str, lease: timedelta) -> list[Held]:
 class HeartbeatThread:
     """Renew leases every ``interval`` seconds from a thread, and watch the loop that owns the handlers.
 
-    While nothing is under way, which ``busy`` tells, it rests from one beat to the next: see `attend`. A beat that nobody
-    asked for waits for the next ``gap`` (see `Gaps.wait`), once, and for a tenth of the interval at most.
+    While nothing is under way, which ``busy`` tells, it rests from one beat to the next: see `attend`. A beat that
+    nobody asked for waits for the next ``gap`` (see `Gaps.wait`), once, and for a tenth of the interval at most.
     """
 
     def __init__(

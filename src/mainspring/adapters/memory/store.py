@@ -67,9 +67,9 @@ class MemoryTx:
         self.jobs: JobTable = jobs
         self.decisions: DecisionTable = decisions
         letters = MemoryDeadLetterTable(journal)
-        self.executions: ExecutionTable = MemoryExecutionTable(
-            journal, rows, logs, outbox, letters, record_transitions=record_transitions
-        )
+        executions = MemoryExecutionTable(journal, rows, logs, outbox, letters, record_transitions=record_transitions)
+        self.executions: ExecutionTable = executions
+        self._others_over = (executions.next_start_expired, jobs.next_resumed_at)
         self.logs: LogTable = logs
         self.dead_letters: DeadLetterTable = letters
         self.outbox: OutboxTable = outbox
@@ -118,7 +118,7 @@ class MemoryTx:
         )
 
     def over_at(self, grace: timedelta) -> datetime | None:
-        over = (self.executions.next_over(grace), self.executions.next_start_expired(), self.jobs.next_resumed_at())
+        over = (self.executions.next_over(grace), *(ask() for ask in self._others_over))
         return min((at for at in over if at is not None), default=None)
 
     def new_id(self) -> str:
