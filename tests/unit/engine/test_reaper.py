@@ -174,3 +174,38 @@ async def test_what_was_taken_back_is_told_although_a_pause_cannot_end(monkeypat
         await ward.reaper.step()
     assert [reaped.lost for reaped in told] == [1]
     assert await ward.status(held) is not Status.RUNNING
+
+
+async def test_while_nothing_is_over_nothing_is_written_and_it_says_when_to_look_again(monkeypatch) -> None:
+    ward = Ward()
+    held = await ward.claimed()
+
+    async def refuse(work: object) -> None:
+        raise AssertionError("nothing is over")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ward.store, "write", refuse)
+        assert (await ward.reaper.step()).rest == LEASE
+    assert await ward.status(held) is Status.RUNNING
+    ward.pass_by(LEASE.total_seconds(), monkeypatch)
+    assert (await ward.reaper.step()).lost == 1
+    assert await ward.status(held) is not Status.RUNNING
+
+
+@pytest.mark.parametrize("what", ["start_deadline", "pause"])
+async def test_it_looks_again_when_a_start_deadline_or_a_pause_is_over(what: str, monkeypatch) -> None:
+    ward = Ward()
+    await ward.store.open()
+    until = ward.clock.now() + timedelta(seconds=7)
+    if what == "pause":
+        definition = definition_from_wire({"name": "j", "handler": "h", "type": "manual"})
+        await ward.store.write(lambda tx: create_job(tx, "default", definition))
+        await ward.store.write(lambda tx: pause_job(tx, Schedules(), "default", "j", reason="rest", until=until))
+    else:
+        request = EnqueueRequest("h", start_deadline=timedelta(seconds=7))
+        await ward.store.write(lambda tx: enqueue(tx, [request]))
+    assert (await ward.reaper.step()).rest == timedelta(seconds=7)
+    ward.pass_by(7, monkeypatch)
+    reaped = await ward.reaper.step()
+    assert reaped.expired == (what == "start_deadline")
+    assert (await ward.reaper.step()).rest is None
