@@ -72,7 +72,7 @@ class OutlookContract:
         await add_job(store, replace(paused, paused_until=now + 3 * HOUR))
         assert (await store.read(over))[0] == now + 3 * HOUR
         for execution, over_at in (
-            (an_execution(now, Status.RUNNING, deadline_at=now + 2 * HOUR), now + 2 * HOUR + grace),
+            (an_execution(now, Status.WAITING, deadline_at=now + 2 * HOUR), now + 2 * HOUR + grace),
             (an_execution(now, Status.QUEUED, start_deadline_at=now + 2 * HOUR), now + 2 * HOUR),
             (an_execution(now, Status.WAITING, deadline_at=now + HOUR), now + HOUR + grace),
             (an_execution(now, Status.RUNNING, lease_until=now - SECOND), now - SECOND),
