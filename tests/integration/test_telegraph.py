@@ -2,6 +2,7 @@
 
 import select
 import threading
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -12,6 +13,7 @@ from mainspring.adapters.sql import telegraph as module
 from mainspring.adapters.sql.postgres import PostgresSettings, PostgresStore
 from mainspring.adapters.sql.telegraph import CHANNEL, Telegraph
 from mainspring.ports.store import Tx
+from tests.contracts.store_contract import HeardWakeups
 from tests.integration.postgres_rig import url
 
 __all__ = ["url"]
@@ -35,6 +37,9 @@ class Ears:
 
     def listen(self, *topics: str):
         raise AssertionError("a telegraph only notifies")
+
+    def when_heard(self, then: Callable[[], None]) -> None:
+        then()
 
 
 @pytest.mark.servers
@@ -63,6 +68,7 @@ def test_what_others_tell_is_heard_while_we_gather_what_we_tell(postgres18_url: 
     with psycopg.connect(postgres18_url, autocommit=True) as other:
         other.execute(f"LISTEN {CHANNEL}")
         telegraph.start()
+        telegraph.hear()
         telegraph.send(["outbox"])
         told = [told.payload for told in other.notifies(timeout=30, stop_after=1)]
         telegraph.send(["ended"])  # from here on it gathers
@@ -133,3 +139,23 @@ async def test_a_commit_takes_the_notification_along_unless_notifications_are_ga
     assert last.payload.split(",")[:-1] == ["ended", "outbox"]
     assert last.pid != writer
     assert ears.heard == ["queued", "outbox", "ended"], "and nobody hears himself"
+
+
+@pytest.mark.servers
+async def test_a_process_in_which_nobody_listens_is_told_nothing(url: str, monkeypatch) -> None:
+    monkeypatch.setattr(module, "GATHER", 0.05)
+    wakeups = HeardWakeups()
+    store = PostgresStore(url, random=Random(1), wakeups=wakeups)
+    await store.open()
+    with psycopg.connect(url, autocommit=True) as other:
+        other.execute(f"LISTEN {CHANNEL}")
+        await store.write(lambda tx: tx.wake("outbox"))
+        await store.write(lambda tx: tx.wake("jobs"))  # which is gathered, and told by the connection that could hear
+        assert len([*other.notifies(timeout=30, stop_after=2)]) == 2
+        listening = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND pid <> pg_backend_pid()"
+        assert other.execute(listening).fetchone() == (0,)
+        ear = wakeups.listen("ended")
+        while not await ear.wait(0.05):
+            other.execute("SELECT pg_notify(%s, 'ended')", (CHANNEL,))
+    await store.close()
+    assert set(wakeups.heard) == {"outbox", "jobs", "ended"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
@@ -36,3 +37,6 @@ class Wakeups(Protocol):
 
     def listen(self, *topics: str) -> Listener:
         """Start listening to ``topics``; to be called inside the event loop that will wait."""
+
+    def when_heard(self, then: Callable[[], None]) -> None:
+        """Call ``then`` as somebody begins to listen, in whatever thread that is; at once where somebody has before."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 
 
 class InProcessWakeups:
@@ -13,6 +14,8 @@ class InProcessWakeups:
         # Tuples are replaced, never changed: notify reads without a lock.
         self._listeners: dict[str, tuple[LoopListener, ...]] = {}
         self._lock = threading.Lock()
+        self._heard = False
+        self._when_heard: list[Callable[[], None]] = []
 
     def notify(self, *topics: str) -> None:
         """Wake whoever listens to one of ``topics``. Safe from any thread."""
@@ -26,7 +29,18 @@ class InProcessWakeups:
         with self._lock:
             for topic in dict.fromkeys(topics):  # one named twice would wake twice, the second time for nothing
                 self._listeners[topic] = (*self._listeners.get(topic, ()), listener)
+            self._heard, then, self._when_heard = True, self._when_heard, []
+        for one in then:
+            one()
         return listener
+
+    def when_heard(self, then: Callable[[], None]) -> None:
+        """Call ``then`` as somebody begins to listen, in whatever thread that is; at once where somebody has before."""
+        with self._lock:
+            if not self._heard:
+                self._when_heard.append(then)
+                return
+        then()
 
     def forget(self, listener: LoopListener) -> None:
         """Stop waking a listener."""

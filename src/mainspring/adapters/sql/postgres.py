@@ -144,7 +144,13 @@ class PostgresStore:
             options = self._options()["connect_args"]
             self._telegraph = Telegraph(plain, self._wake, self._handed, ADDRESSES, **options)
             self._telegraph.start()
+            if self._wakeups is not None:
+                self._wakeups.when_heard(self._hear)
         self._opened = True
+
+    def _hear(self) -> None:
+        if (telegraph := self._telegraph) is not None:
+            telegraph.hear()
 
     async def close(self) -> None:
         """Finish what was submitted and let go of every connection."""
@@ -224,6 +230,7 @@ class PostgresStore:
         """Run ``work`` as soon as ``topic`` is woken, here or by another process, without a turn of the event loop."""
         if not self._opened:
             raise StoreUnavailableError("the store is not open")
+        self._hear()
         waiting = self._companions.add(topic, work, done)
         # Nobody is woken for its topic while it runs, to look for what it will have found: its thread needs the time.
         waiting.then(lambda: self._notify(topic))
@@ -268,6 +275,7 @@ class PostgresStore:
         """Have ``handed`` called with what whoever queues claims for this worker."""
         if self._telegraph is None or not self._lends:
             return None
+        self._hear()
         loop, context = asyncio.get_running_loop(), contextvars.copy_context()
         self._lenders[worker_id] = lambda one: loop.call_soon_threadsafe(context.run, handed, one)
         return self._telegraph.address

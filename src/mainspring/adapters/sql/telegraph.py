@@ -1,8 +1,9 @@
 """NOTIFY and LISTEN: what one process woke, told to the others. A hint; whoever misses it polls.
 
-One thread and one connection of a process do both; where it was quiet, a commit takes the notification along. While it
-is not quiet topics are gathered, so that a busy process takes the server's one notification lock at most 200 times a
-second and not once a commit.
+One thread and one connection of a process do both. It hears only once somebody in the process listens: of many that do
+nothing but enqueue none is woken for what the others tell. Where it was quiet, a commit takes the notification along.
+While it is not quiet topics are gathered, so that a busy process takes the server's one notification lock at most 200
+times a second and not once a commit.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ class Telegraph:
         #: holds a lock of that name.
         self.address = f"{address}_{secrets.token_hex(16)}"
         self._topics: set[str] = set()
+        self._hears = False
         self._free_at = 0.0
         self._rousing: str | None = None
         # Also told, by which a process knows its own words; to others it is a topic that nobody listens to.
@@ -79,6 +81,12 @@ class Telegraph:
     def start(self) -> None:
         """Connect and begin, in a thread."""
         self._thread.start()
+
+    def hear(self) -> None:
+        """Hear from now on what others tell. Safe from any thread."""
+        if not self._hears:
+            self._hears = True
+            self._ring()
 
     def send(self, topics: Iterable[str]) -> None:
         """Tell the others soon. Safe from any thread; never waits."""
@@ -140,7 +148,6 @@ class Telegraph:
         while not self._closed:
             try:
                 with psycopg.connect(self._url, autocommit=True, **self._options) as connection:
-                    self.listen(connection)
                     self._serve(connection)
             except psycopg.Error as error:
                 logger.debug("notifications are cut off, trying again: %s", error)
@@ -154,11 +161,14 @@ class Telegraph:
         connection.execute(f"LISTEN {self.address}")
 
     def _serve(self, connection: psycopg.Connection[Any]) -> None:
-        vouched = False
+        listens = vouched = False
         while True:
+            if self._hears and not listens:
+                self.listen(connection)
+                listens = True
             # Of a connection that was lost the server may hold the lock for long: it is not waited for.
-            vouched = vouched or self._vouch(connection)
-            otherwise = None if vouched else AGAIN
+            vouched = vouched or (listens and self._vouch(connection))
+            otherwise = AGAIN if listens and not vouched else None
             # It goes on hearing while it gathers: what others tell is not to wait for what there is to tell them.
             self._wait([connection.fileno()], max(self._free_at - _time(), 0.0) if self._topics else otherwise)
             connection.pgconn.consume_input()
