@@ -40,7 +40,9 @@ async def make(url: str) -> AsyncIterator[Make]:
     made: list[PostgresStore] = []
 
     def make(announcer: Announcer | None = None) -> PostgresStore:
-        made.append(PostgresStore(url, random=Random(len(made)), wakeups=InProcessWakeups(), announcer=announcer))
+        wakeups = InProcessWakeups()
+        wakeups.listen()
+        made.append(PostgresStore(url, random=Random(len(made)), wakeups=wakeups, announcer=announcer))
         return made[-1]
 
     yield make

@@ -563,6 +563,7 @@ async def test_a_worker_that_stops_while_it_takes_its_slots_back_waits_for_that(
 async def test_who_connects_again_hears_while_the_server_believes_the_old_connection(url: str) -> None:
     """It keeps the lock of a connection that is dead until it finds out, which may take hours."""
     shop = Shop(url)
+    shop.wakeups.listen()
     await shop.store.open()
     assert shop.store._telegraph is not None
     address = shop.store._telegraph.address
@@ -574,7 +575,7 @@ async def test_who_connects_again_hears_while_the_server_believes_the_old_connec
         shop.ask(f"SELECT pg_terminate_backend(pid) FROM ({HOLDING}) AS telegraph")
         await taken
         await shop.open()
-        await auntil("both listen", lambda: len(shop.ask(TRYING)) == 2)
+        await auntil("it listens again", lambda: shop.ask(TRYING))
         await shop.queue(2)
         await shop.begun(2)
     await shop.lends()

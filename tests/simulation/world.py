@@ -113,6 +113,9 @@ class World:
 
     # -- wake-ups: the store's, passed on to every node, or not ----------------------------------------------------
 
+    def when_heard(self, then: Callable[[], None]) -> None:
+        then()
+
     def notify(self, *topics: str) -> None:
         for life, ears in self.ears:
             if life.dead:

@@ -60,6 +60,7 @@ class Node:
 
         Raises `EngineBusyError` where another process is the engine of this SQLite file, unless on standby.
         """
+        self._app.wakeups.listen()  # so that the store hears from its first moment on what others tell
         store = await self._app.open()
         await store.write(lambda tx: register_code(self._app, tx))
         if self._become_engine(store):

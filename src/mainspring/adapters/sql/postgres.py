@@ -144,7 +144,9 @@ class PostgresStore:
             options = self._options()["connect_args"]
             self._telegraph = Telegraph(plain, self._wake, self._handed, ADDRESSES, **options)
             self._telegraph.start()
-            if self._wakeups is not None:
+            if self._wakeups is None:
+                self._hear()
+            else:
                 self._wakeups.when_heard(self._hear)
         self._opened = True
 
