@@ -152,7 +152,8 @@ async def test_a_process_in_which_nobody_listens_is_told_nothing(url: str, monke
         await store.write(lambda tx: tx.wake("outbox"))
         await store.write(lambda tx: tx.wake("jobs"))  # which is gathered, and told by the connection that could hear
         assert len([*other.notifies(timeout=30, stop_after=2)]) == 2
-        listening = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND pid <> pg_backend_pid()"
+        others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        listening = f"SELECT count(*) {others} AND query LIKE 'LISTEN%'"
         assert other.execute(listening).fetchone() == (0,)
         ear = wakeups.listen("ended")
         while not await ear.wait(0.05):
