@@ -104,12 +104,13 @@ async def test_probes_tell_that_it_lives_and_is_ready(node: Node) -> None:
     assert (await ask(node, "/etc/passwd")).status == 404
 
 
-async def test_a_loop_that_a_handler_blocks_does_not_live(node: Node) -> None:
+async def test_a_loop_that_a_handler_blocks_does_not_live(node: Node, caplog) -> None:
     # Asked in a thread of its own, as the loop will not turn; from before, as the handler begins before we hear of it.
     asked = asyncio.get_running_loop().run_in_executor(None, _until_dead, node.metrics_port)
-    await node._app.block.aenqueue(3.0)  # type: ignore[attr-defined]
+    await node._app.block.aenqueue(4.0)  # type: ignore[attr-defined]
     assert await asked == 503, "asked while it was blocked"
     assert (await ask(node, "/livez")).status == 200, "and lives again when it turns again"
+    assert "has blocked the event loop" in caplog.text, "although the thread that sees to it was at rest"
 
 
 def _until_dead(port: int | None) -> int:

@@ -101,6 +101,7 @@ async def one_round(store: PostgresStore) -> None:
         lambda tx: tx.outbox.unpublished(10),
         lambda tx: tx.executions.next_available_at(),
         lambda tx: tx.outlook(),
+        lambda tx: tx.over_at(LEASE),
     ]
     for number, step in enumerate(steps):
         assert (number, {table for table in await locked(store, step) if PAST.search(table)}) == (number, set())

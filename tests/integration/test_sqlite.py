@@ -757,6 +757,7 @@ def partial_index(index: sa.Index) -> bool:
 def every_step(tx: Tx) -> None:
     """Call what the engine and lists ask for, on an empty store."""
     e, now, later = tx.executions, tx.now, tx.now + MINUTE
+    tx.outlook(), tx.over_at(MINUTE)
     e.promotable(5), e.next_available_at(), e.held_back(), e.blockers(5)
     e.pending_count(PLATFORM, 5), e.counts(PLATFORM, 5)
     for job_id, blocked_by in ((None, "queue:a"), ("j", "overlap"), ("j", "queue:a")):

@@ -227,7 +227,7 @@ class Node:
             interval=settings.heartbeat.total_seconds(),
             work=worker.beat,
             on_beat=worker.on_beat,
-            busy=lambda: bool(worker.running),
+            busy=lambda: worker.busy,
             gap=gap,
         )
         worker.on_busy = heartbeat.attend

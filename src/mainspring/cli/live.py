@@ -312,14 +312,15 @@ class Throttle:
 
     def lets(self, line: Line) -> bool:
         """Whether to show the line. What tells of trouble always is."""
-        if self._left == self._limit:
-            self.on_first()
         with self._lock:
+            first = self._left == self._limit
             self._left -= 1
-            if self._left >= 0 or line.what in ("failed", "dead") or line.text.startswith(("ERROR", "CRITICAL")):
-                return True
-            self._held += 1
-            return False
+            trouble = line.what in ("failed", "dead") or line.text.startswith(("ERROR", "CRITICAL"))
+            shown = trouble or self._left >= 0
+            self._held += not shown
+        if first:
+            self.on_first()
+        return shown
 
     def holds(self) -> bool:
         """Whether a line that tells of no trouble would be held back now; if so it is counted, and need not be made."""

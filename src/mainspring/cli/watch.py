@@ -256,6 +256,8 @@ class Watch:
             logger.debug("the view could not look: %s", error)
             return
         self._zones = zones
+        if ours is not None:
+            running = [execution for execution in running if execution.id in ours]
         if jobs is not None:
             self._jobs_at = time + LOOK_JOBS
             self._know(jobs)

@@ -50,8 +50,9 @@ def renew(tx: Tx, worker_id: str, lease: timedelta) -> list[Held]:
 class HeartbeatThread:
     """Renew leases every ``interval`` seconds from a thread, and watch the loop that owns the handlers.
 
-    While nothing is under way, which ``busy`` tells, it rests from one beat to the next: see `attend`. A beat that
-    nobody asked for waits for the next ``gap`` (see `Gaps.wait`), once, and for a tenth of the interval at most.
+    While nothing is under way, which ``busy`` tells, it rests from one beat to the next, and asks the loop for a sign
+    of life with each: see `attend`. A beat that nobody asked for waits for the next ``gap`` (see `Gaps.wait`), once,
+    and for a tenth of the interval at most.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class HeartbeatThread:
         self._wake.set()
 
     def attend(self) -> None:
-        """Watch the loop closely from now on: something begins to run in it that may block it. Safe from any thread."""
+        """Watch the loop closely from now on: what ``busy`` tells of by now may block it. Safe from any thread."""
         if self._resting:
             self._resting = False
             self._wake.set()
@@ -101,15 +102,17 @@ class HeartbeatThread:
     def _run(self) -> None:
         due = self._monotonic() + self._interval
         while not self._stopped:
-            self._watch()
             self._resting = True
-            if self._busy() or self.blocked is not None:  # asked after that: what begins from here on calls `attend`
+            if self._busy() or self._asked is not None:  # asked after that: what begins from here on calls `attend`
                 self._resting = False
             left = due - self._monotonic()
             self._rest(left if self._resting else min(left, BLOCKED_AFTER / 2))
             if not self._wanted and self._monotonic() >= due:
                 self._rest(min(self._gap(self._monotonic()), self._interval / 10))
-            if not self._stopped and (self._wanted or self._monotonic() >= due):
+            beats = self._wanted or self._monotonic() >= due
+            if beats or self._busy() or self._asked is not None:
+                self._watch()
+            if beats and not self._stopped:
                 self._beat()
                 due = self._monotonic() + self._interval
 

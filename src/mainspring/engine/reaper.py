@@ -45,7 +45,8 @@ class _Looked:
 
 def _ask(tx: Tx, grace: timedelta, time: Callable[[], float]) -> tuple[datetime | None, datetime, float]:
     tx.end_with_next()
-    return tx.over_at(grace), tx.now, time()
+    seconds = time()  # before the store's clock, as in the transaction that reaps
+    return tx.over_at(grace), tx.now, seconds
 
 
 class Reaper:

@@ -92,7 +92,7 @@ class Worker:
         #: Called in the loop as an attempt starts, and as its handler ends: before that is recorded.
         self.on_attempt: Callable[[Attempt], None] | None = None
         self.on_end: Callable[[Attempt, Outcome], None] | None = None
-        #: Called in the loop before an attempt starts where none was under way.
+        #: Called in the loop before an attempt starts where none was under way; it is by then.
         self.on_busy: Callable[[], None] = lambda: None
         self._claims = Claims(self, store, registry, wakeups, self._transport, gap)
         flush = self.settings.flush.total_seconds()
@@ -140,6 +140,11 @@ class Worker:
     def running(self) -> list[Attempt]:
         """The attempts under way, oldest first."""
         return list(self._attempts.values())
+
+    @property
+    def busy(self) -> bool:
+        """Whether a handler may run here: of an attempt under way, or one that would not stop. Asked in any thread."""
+        return bool(self._attempts or self._stuck)
 
     @property
     def behind(self) -> bool:
@@ -218,9 +223,9 @@ class Worker:
         )
         if self._tracing is not None:
             attempt.trace = self._tracing.process(execution)
-        if not self._attempts:
-            self.on_busy()
         self._attempts[execution.id, execution.fence] = attempt
+        if len(self._attempts) == 1:
+            self.on_busy()
         self._idle.clear()
         attempt.start()
         self._busy.set()

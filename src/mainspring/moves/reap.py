@@ -20,7 +20,7 @@ CLOCK_STEP = "clock_step"
 
 @dataclass(frozen=True, slots=True)
 class Reaped:
-    """How many executions a step took back, and why; ``rest``: how long until something under way is over next."""
+    """How many executions a step took back, and why; ``rest``: how long until something is over next."""
 
     lost: int = 0
     overdue: int = 0
@@ -53,13 +53,13 @@ def reap(
     if leases_before is not None or (over_at is not None and over_at <= tx.now):
         lost = set() if spare_leases else _take_lost(tx, leases_before)
         overdue = _take_overdue(tx, grace, draws, besides=lost)
-        over_at = tx.executions.next_over(grace)
     expired = sum(
         end(tx, e, Status.EXPIRED, Actor.DISPATCHER, reason="its start deadline passed before it could start")
         for e in tx.executions.start_expired(BATCH)
     )
     # While leases are spared, what is over is not what is to be looked for.
-    rest = None if over_at is None or spare_leases else over_at - tx.now
+    over_at = None if spare_leases else tx.over_at(grace)
+    rest = None if over_at is None else over_at - tx.now
     return Reaped(len(lost), len(overdue), expired, rest)
 
 

@@ -153,6 +153,26 @@ def test_a_worker_takes_no_more_than_its_slots():
     virtually(test)
 
 
+def test_it_says_that_it_is_busy_once_before_a_handler_begins_and_again_after_a_rest():
+    async def test(house):
+        told = list[tuple[bool, int]]()
+
+        async def h() -> None:
+            told.append((house.worker.busy, len(told)))
+
+        house.registry.register_handler("h", h)
+        house.worker.on_busy = lambda: told.append((house.worker.busy, -1))
+        await house.start()
+        for count in (2, 1):
+            await house.store.write(lambda tx, count=count: enqueue(tx, [EnqueueRequest("h")] * count))
+            await asyncio.sleep(5)
+            assert not house.worker.busy
+        await house.stop()
+        assert told == [(True, -1), (True, 1), (True, 2), (True, -1), (True, 4)]
+
+    virtually(test)
+
+
 class Asked(MemoryStore):
     """A store that knows how often it was asked for what waits."""
 

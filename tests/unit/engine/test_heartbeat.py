@@ -89,6 +89,24 @@ async def test_between_beats_it_watches_only_while_something_runs(monkeypatch, b
     assert [one for one in rested if one] == rests
 
 
+async def test_a_loop_that_owes_an_answer_after_a_beat_is_watched_until_it_gives_it(monkeypatch) -> None:
+    """What blocks it need not be an attempt: the engine may live in an application's loop."""
+    at, rested = [0.0], list[float]()
+    watch = watchdog(monkeypatch, at, busy=False, interval=5.0)
+
+    def rest(thread: HeartbeatThread, seconds: float) -> None:
+        rested.append(seconds)
+        at[0] += seconds
+        if thread.blocked is not None:
+            thread._stopped = True
+
+    monkeypatch.setattr(HeartbeatThread, "_rest", rest)
+    watch._gap = lambda now: 0.0
+    watch._run()  # in the loop's own thread, which cannot answer meanwhile
+    assert [one for one in rested if one] == [5.0, 1.0, 1.0, 1.0, 1.0]
+    assert watch.blocked is not None
+
+
 async def test_what_begins_to_block_the_loop_while_it_rests_is_named(monkeypatch) -> None:
     monkeypatch.setattr(heartbeat, "BLOCKED_AFTER", 0.02)
     watch, busy, named = watchdog(monkeypatch, [0.0], interval=3600.0), threading.Event(), threading.Event()

@@ -192,6 +192,16 @@ async def test_while_nothing_is_over_nothing_is_written_and_it_says_when_to_look
     assert await ward.status(held) is not Status.RUNNING
 
 
+async def test_after_what_was_over_it_looks_again_when_the_next_is(monkeypatch) -> None:
+    ward = Ward()
+    await ward.store.open()
+    requests = [EnqueueRequest("h", start_deadline=timedelta(seconds=seconds)) for seconds in (7, 7.5)]
+    await ward.store.write(lambda tx: enqueue(tx, requests))
+    ward.pass_by(7, monkeypatch)
+    reaped = await ward.reaper.step()
+    assert (reaped.expired, reaped.rest) == (1, timedelta(seconds=0.5))
+
+
 @pytest.mark.parametrize("what", ["start_deadline", "pause"])
 async def test_it_looks_again_when_a_start_deadline_or_a_pause_is_over(what: str, monkeypatch) -> None:
     ward = Ward()

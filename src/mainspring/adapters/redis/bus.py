@@ -36,7 +36,7 @@ EVENTS = "stream:scheduler:events"
 #: The field of an entry that holds the event; the others are there to be seen without parsing it.
 FIELD = b"event"
 #: How long one read waits; nothing depends on it.
-_BLOCK = timedelta(seconds=5)
+_BLOCK = timedelta(seconds=2)
 _PAGE = 200
 
 #: Adds events to a stream: its length; then numbers, and the bytes they count in a row. The events of one type and

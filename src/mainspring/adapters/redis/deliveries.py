@@ -43,7 +43,7 @@ class DeliverySettings:
     removed after ``consumer_idle``.
     """
 
-    block: timedelta = timedelta(seconds=5)
+    block: timedelta = timedelta(seconds=2)
     abandoned: timedelta = timedelta(seconds=5)
     look: timedelta = timedelta(seconds=5)
     consumer_idle: timedelta = timedelta(minutes=5)

@@ -42,6 +42,8 @@ SELECT set_config('synchronous_commit', 'off', true),
 ASLEEP = 0.2
 #: Seconds over which topics are gathered into one notification.
 GATHER = 0.005
+#: What is waited for without a look every second: by who wants a result, and by the streams of the API.
+WAITED_FOR = ("ended", "outbox", "pending")
 #: Seconds before a lost connection is made again.
 AGAIN = 1.0
 
@@ -161,11 +163,14 @@ class Telegraph:
         connection.execute(f"LISTEN {self.address}")
 
     def _serve(self, connection: psycopg.Connection[Any]) -> None:
-        listens = vouched = False
+        listens = vouched = late = False
         while True:
             if self._hears and not listens:
                 self.listen(connection)
                 listens = True
+                if late:  # who waits for one of these has looked, and may not have been told of what came then
+                    self._wake(*WAITED_FOR)
+            late = True
             # Of a connection that was lost the server may hold the lock for long: it is not waited for.
             vouched = vouched or (listens and self._vouch(connection))
             otherwise = AGAIN if listens and not vouched else None
