@@ -37,6 +37,7 @@ class PostgresContract(StoreContract):
     @pytest.fixture
     async def store(self, database: str, told: dict[str, Any]) -> AsyncIterator[PostgresStore]:
         emptied(database)
+        told["wakeups"].listen()  # somebody does, from the start
         store = PostgresStore(database, random=Random(1), record_transitions=True, **told)
         await store.open()
         await store.write(lambda tx: tx.history.prepare(7))

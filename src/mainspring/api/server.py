@@ -41,7 +41,7 @@ class _Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, api: Any) -> None:
         super().__init__(config)
-        self._api = api
+        self._api, self._loop = api, asyncio.get_running_loop()
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Begin to stop; a second Ctrl-C does not wait for requests.
@@ -49,7 +49,8 @@ class _Server(uvicorn.Server):
         Uvicorn's own keeps the signal and raises it once more when it is done, which would end the process before the
         store is closed, and as one that was killed.
         """
-        self._api.state.streams.stopping.set()
+        # Not from here: a signal may come between a stream's look at the event and its wait, which would then last.
+        self._loop.call_soon_threadsafe(self._api.state.streams.stopping.set)
         if self.should_exit and sig == signal.SIGINT:
             self.force_exit = True
         self.should_exit = True
