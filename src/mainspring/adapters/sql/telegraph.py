@@ -42,7 +42,7 @@ SELECT set_config('synchronous_commit', 'off', true),
 ASLEEP = 0.2
 #: Seconds over which topics are gathered into one notification.
 GATHER = 0.005
-#: What is waited for without a look every second: by who wants a result, and by the streams of the API.
+#: What somebody may wait for who runs no role: a result, or what streams of the API show.
 WAITED_FOR = ("ended", "outbox", "pending")
 #: Seconds before a lost connection is made again.
 AGAIN = 1.0
