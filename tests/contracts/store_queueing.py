@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from mainspring.model.node import Limit
 from mainspring.moves.enqueue import EnqueueRequest, enqueue, enqueue_at_once
 from mainspring.ports.store import ExecutionQuery, Store
 from tests.contracts.store_rows import HOUR, PLATFORM, SECOND, fetch
+from tests.waiting import auntil
 
 _BY_THE_STORE = ("id", "idempotency_key", "created_at", "available_at", "queued_at")
 
@@ -35,6 +37,17 @@ async def both(store: Store, *requests: EnqueueRequest) -> tuple[list[Execution]
     return ordinary, await store.write(lambda tx: enqueue_at_once(tx, requests) or enqueue(tx, requests))
 
 
+async def told_of(announcer: Any, executions: Sequence[Execution]) -> list[Dispatch]:
+    """Return what was announced of these, in that order, once all are: whoever waits for a commit goes on before that."""
+    ids = {one.id for one in executions}
+
+    def told() -> list[Dispatch]:
+        return [dispatch for dispatch in announcer.heard if dispatch.execution_id in ids]
+
+    await auntil("all of them are announced", lambda: len(told()) >= len(ids))
+    return told()
+
+
 class QueueingContract:
     """`Tx.queue_at_once`."""
 
@@ -42,7 +55,6 @@ class QueueingContract:
         of_all = {"trace_id": "a" * 32, "span_id": "b" * 16, "timeout": HOUR, "isolation": "thread"}
         requests = [request(payload={"n": n, "text": "\u00e4"}, priority=n, **of_all) for n in (1, 9, 5)]
         for several in (requests[:1], requests):
-            before = len(announcer.heard)
             ordinary, at_once = await both(store, *several)
             for one, same in zip(at_once, ordinary, strict=True):
                 assert one.changed(**{name: getattr(same, name) for name in _BY_THE_STORE}) == same
@@ -52,7 +64,7 @@ class QueueingContract:
                 recorded = await transitions(store, one)
                 assert recorded == [Transition(one.id, None, Status.QUEUED, Actor.API, 0, one.created_at)]
             by_priority = sorted(at_once, key=lambda one: -one.priority)
-            heard = announcer.heard[before + len(several) :]
+            heard = await told_of(announcer, at_once)
             assert [dispatch.execution_id for dispatch in heard] == [one.id for one in by_priority]
             assert heard[0] == Dispatch(
                 heard[0].execution_id, PLATFORM, "default", by_priority[0].priority, heard[0].trace
