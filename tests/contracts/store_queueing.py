@@ -38,7 +38,7 @@ async def both(store: Store, *requests: EnqueueRequest) -> tuple[list[Execution]
 
 
 async def told_of(announcer: Any, executions: Sequence[Execution]) -> list[Dispatch]:
-    """Return what was announced of these, in that order, once all are: whoever waits for a commit goes on before that."""
+    """Return what was announced of these, once all are: who waits for a commit goes on before others are told."""
     ids = {one.id for one in executions}
 
     def told() -> list[Dispatch]:
