@@ -64,9 +64,9 @@ async def trips_of(call: Callable[[], Awaitable[Any]], monkeypatch: pytest.Monke
             sent.append(len(said))
         return exchange(self, said)
 
-    def counted_too(self: Pipeline, said: Any, question: int) -> Any:
+    def counted_too(self: Pipeline, said: Any, question: int, *, ahead: bool) -> Any:
         sent.append(len(said))
-        return ask(self, said, question)
+        return ask(self, said, question, ahead=ahead)
 
     for _ in range(2):  # what is asked for the first time goes SQLAlchemy's way
         await call()
@@ -118,6 +118,30 @@ async def test_an_enqueue_that_asks_nothing_takes_one_round_trip(
     assert rest == 3
     found = await single.read(lambda tx: tx.executions.find(ExecutionQuery(handler="work")))
     assert [execution.status for execution in found] == ["queued"] * 6
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+async def test_only_what_may_be_handed_to_nobody_is_looked_at_before_its_end(
+    url: str, monkeypatch: pytest.MonkeyPatch, ahead: bool
+) -> None:
+    """On one processor the server waits with its commit while its client looks at an answer."""
+    requests, rounds = ONE * (2 if ahead else 1), list[int]()
+    ask = Pipeline.ask
+
+    def looked(self: Pipeline, said: Any, question: int, **how: Any) -> Any:
+        answer = ask(self, said, question, **how)
+        rounds.append(self._own.rounds)
+        return answer
+
+    async with of_one_connection(url) as store:
+        await store.write(lambda tx: enqueue_at_once(tx, requests))
+        monkeypatch.setattr(telegraph, "GATHER", 0.0)
+        monkeypatch.setattr(Pipeline, "ask", looked)
+        made = await store.write(lambda tx: enqueue_at_once(tx, requests))
+        stored = await store.read(lambda tx: tx.executions.find(ExecutionQuery(handler="work")))
+    assert len(made) == len(requests)
+    assert len(stored) == 2 * len(requests)
+    assert rounds[0] == ahead, "0: all of it has been heard"
 
 
 async def test_an_enqueue_at_once_of_a_connection_that_was_lost_is_said_on_another_one(url: str) -> None:

@@ -88,22 +88,23 @@ class Pipeline:
         Those after one that failed were not done, nor is it undone. Raises ``OperationalError`` as `send` does.
         """
         with self._closed_by_errors():
-            if said or not self._own.rounds:
+            if said or not self._own.sent:
                 self._sent_off(said)
             self._hear()
             self._pgconn.exit_pipeline_mode()
         own, self._own = self._own, _Own()
         return self._sorted(own)
 
-    def ask(self, said: Sequence[Message], question: int) -> PGresult | None:
-        """Send messages; return the answer to one of them, by its number, without waiting for those after it.
+    def ask(self, said: Sequence[Message], question: int, *, ahead: bool) -> PGresult | None:
+        """Send messages; return the answer to one of them, by its number; ``ahead`` of those after it, or with them.
 
         None where it failed, or one before it. All answers come with the next `exchange`. Raises as `send` does.
         """
+        own = self._own
         with self._closed_by_errors():
-            self._sent_off(said, question)
-            self._hear(until=self._own.asked)
-        answer = self._own.heard[-1]
+            self._sent_off(said, question, flush=ahead)
+            self._hear(until=own.asked if ahead else None)
+        answer = own.heard[own.asked - 1]
         return answer if answer.status in WELL else None
 
     @property
@@ -121,15 +122,16 @@ class Pipeline:
             self._driver.close()  # nobody knows any more whose answer would come next
             raise
 
-    def _sent_off(self, said: Sequence[Message], question: int | None = None) -> None:
+    def _sent_off(self, said: Sequence[Message], question: int | None = None, *, flush: bool = False) -> None:
         own = self._own
-        if not own.rounds:
+        if not own.sent:
             self._pgconn.enter_pipeline_mode()
         for number, message in enumerate(said):
             self._send(message, own)
             if number == question:
-                self._pgconn.send_flush_request()  # the server would keep answers until it has them all
                 own.asked = own.sent
+                if flush:
+                    self._pgconn.send_flush_request()  # the server would keep answers until it has them all
         # Each time, for a server that waits for more without one does not count as idle, and is not cut off as such.
         self._pgconn.pipeline_sync()
         own.rounds += 1
@@ -214,8 +216,8 @@ class _Own:
         self.sent = 0
         #: How often the server was told that it may answer, and has not said that this was all.
         self.rounds = 0
-        #: How many answers there are once there is the one that is not waited with; and those that are there.
-        self.asked: int | None = None
+        #: How many answers there are once there is the one that was asked for; and those that are there.
+        self.asked = 0
         self.heard: list[PGresult] = []
         self.kept: dict[int, tuple[bytes, tuple[int, ...]]] = {}
         self.forgotten: set[int] = set()

@@ -105,7 +105,8 @@ class Wire:
     def end_with_next(self, words: Callable[[], Words | None]) -> None:
         """Send the COMMIT along with the next question, and tell who listens these words; not before its instant.
 
-        Of a transaction that writes the question is answered as soon as that can be, and `commit` waits for the end.
+        Of a transaction that writes the question is answered as soon as that can be, and `commit` waits for the end;
+        with the end where what it queues may be handed to somebody.
         """
         if self._at is None:
             self._ending = words
@@ -178,8 +179,9 @@ class Wire:
         self._put_end(words)
         said, self._waiting, connection = self._waiting, [], self.connected()
         try:
-            # Said once: nobody would know whether it was done.
-            answer = self._pipeline.ask(said, question)
+            # Said once: nobody would know whether it was done. Whoever may be handed something comes first: we would
+            # look at our answer on the processor on which the server goes on to its commit.
+            answer = self._pipeline.ask(said, question, ahead=not self.fills)
         except psycopg.Error as error:
             raise as_sqlalchemy(error, "", connection) from error
         self._under_way += said
