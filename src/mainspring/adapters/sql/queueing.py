@@ -1,19 +1,20 @@
-"""New executions that are queued at once, in one statement that is all there is to its transaction, on PostgreSQL.
+"""New executions that are queued at once, in one statement that is all there is to its transaction.
 
-It asks for limits itself, and makes ids and instants of the clock that is read in front of it: nothing has to be known
-before it is sent.
+It asks for limits itself. On PostgreSQL it makes ids and instants of the clock that is read in front of it, too:
+nothing has to be known before it is sent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
 
-from mainspring.adapters.sql.batches import Field, Packed, cells, pack
+from mainspring.adapters.sql.batches import Field, Packed, cells, pack, pack_values
 from mainspring.adapters.sql.dialect import Dialect
 from mainspring.adapters.sql.moves import MoveTable
 from mainspring.adapters.sql.tables import executions, limits, queued
@@ -38,6 +39,21 @@ class QueueingTable(MoveTable):
 
     def queue(self, new: Sequence[Execution], ids: Ids) -> list[Execution]:
         """Add executions of one platform; return them as stored. None, and nothing is done, where it has a limit."""
+        stored = self._queue_in_file(new, ids) if self._dialect.one_writer else self._queue(new, ids)
+        if self._session.record_transitions and stored:
+            self._record_new(stored)
+        return stored
+
+    def _queue_in_file(self, new: Sequence[Execution], ids: Ids) -> list[Execution]:
+        """Do it where the clock was read as the transaction began."""
+        now = self._session.now
+        made = ids.several(now, len(new))
+        stored = [_stored(execution, made_id, now) for execution, made_id in zip(new, made, strict=True)]
+        packed = pack_values(EXECUTION, stored, leave_out_null=True)
+        statement = _queue_in_file(self._dialect, packed.shared, packed.varying)
+        return stored if self._run(statement, packed.parameters).rowcount else []
+
+    def _queue(self, new: Sequence[Execution], ids: Ids) -> list[Execution]:
         floor, tails = ids.tails(len(new))
         rows = [(tail, floor, *_values(execution)) for tail, execution in zip(tails, new, strict=True)]
         packed = pack((_TAIL, _FLOOR, *_GIVEN), rows, leave_out_null=True)
@@ -45,22 +61,26 @@ class QueueingTable(MoveTable):
             made = self._handed_on(packed)
         else:
             made = self._all(_queue(self._dialect, packed.shared, packed.varying), **packed.parameters)
-        if not made:
-            return []
         # They begin alike and ascend as their tails do; in which order a database returns them it does not say.
-        stored = [
-            execution.changed(**dict.fromkeys(_ID, made_id), **dict.fromkeys(_NOW, now))
-            for execution, (made_id, now) in zip(new, sorted(made), strict=True)
-        ]
-        ids.made(stored[-1].id)
-        if self._session.record_transitions:
-            self._record_new(stored)
+        stored = [_stored(execution, *one) for execution, one in zip(new if made else (), sorted(made), strict=True)]
+        if stored:
+            ids.made(stored[-1].id)
         return stored
 
     def _handed_on(self, packed: Packed) -> Sequence[tuple[Any, ...]]:
         """Add one, claimed for a worker at rest where one lends a slot (see `vacancies`)."""
         made = self._session.hand_on(_queue_for(self._dialect, packed.shared), packed.parameters).rows
         return [row[:2] for row in made if row[0] is not None]
+
+
+def _stored(execution: Execution, made_id: str, now: datetime) -> Execution:
+    return execution.changed(**dict.fromkeys(_ID, made_id), **dict.fromkeys(_NOW, now))
+
+
+@lru_cache(64)
+def _queue_in_file(dialect: Dialect, shared: tuple[Field, ...], varying: tuple[Field, ...]) -> Any:
+    values = cells(dialect, Packed(shared, varying, {}))
+    return executions.insert().from_select(list(values), sa.select(*values.values()).where(~_limited(values)))
 
 
 @lru_cache(64)
@@ -109,5 +129,9 @@ def _made(
     second = sa.func.right(clock.c.digits, word("4"), type_=sa.Text)
     dash = word("'-'", sa.Text)
     values = dict.fromkeys(_ID, first + dash + second + dash + tail) | dict.fromkeys(_NOW, clock.c.now) | given
-    limited = sa.select(limits.c.name).where(limits.c.platform_id == given[_e.platform_id.name])
-    return values, clock, limited.exists()
+    return values, clock, _limited(given)
+
+
+def _limited(values: Mapping[str, Any]) -> sa.ColumnElement[bool]:
+    """Return the condition that the platform of the rows has a limit."""
+    return sa.select(limits.c.name).where(limits.c.platform_id == values[_e.platform_id.name]).exists()

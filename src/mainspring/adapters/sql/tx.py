@@ -134,7 +134,7 @@ class SqlTx:
         self._session.end_with_next(self.aftermath)
 
     def queue_at_once(self, executions: Iterable[Execution]) -> list[Execution]:
-        if self._session.dialect.one_writer or isinstance(self._ids, Numbers):
+        if isinstance(self._ids, Numbers):
             return []
         new = list(executions)
         # Whom to tell along with the commit is asked before there are ids.

@@ -79,9 +79,9 @@ class Tx(Protocol):
     def queue_at_once(self, executions: Iterable[Execution]) -> list[Execution]:
         """Add queued executions of one platform, and announce them; return them, in their order, as stored.
 
-        For a transaction of nothing else, whose end goes along: all is said in one round trip. Their ids and instants,
-        which is ``now``, are the store's to make. None, and nothing is done, where the platform has any limit, which
-        has to be looked at, and where there are no round trips to spare.
+        For a transaction of nothing else, whose end goes along: all is said in one statement and one round trip. Their
+        ids and instants, which is ``now``, are the store's to make. None, and nothing is done, where the platform has
+        any limit, which has to be looked at, and where there is nothing to spare.
         """
 
     def keep(self) -> None:
