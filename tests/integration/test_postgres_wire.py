@@ -133,9 +133,9 @@ async def test_only_what_may_be_handed_to_nobody_is_looked_at_before_its_end(
         rounds.append(self._own.rounds)
         return answer
 
+    monkeypatch.setattr(telegraph, "GATHER", 0.0)  # nobody is handed anything within it
     async with of_one_connection(url) as store:
         await store.write(lambda tx: enqueue_at_once(tx, requests))
-        monkeypatch.setattr(telegraph, "GATHER", 0.0)
         monkeypatch.setattr(Pipeline, "ask", looked)
         made = await store.write(lambda tx: enqueue_at_once(tx, requests))
         stored = await store.read(lambda tx: tx.executions.find(ExecutionQuery(handler="work")))
