@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from random import Random
@@ -16,6 +16,7 @@ from mainspring.adapters.sql import postgres_pipeline as module
 from mainspring.adapters.sql import postgres_wire, telegraph
 from mainspring.adapters.sql.postgres import PostgresSettings, PostgresStore
 from mainspring.adapters.sql.postgres_pipeline import Pipeline
+from mainspring.adapters.sql.telegraph import Telegraph
 from mainspring.app.enqueuing import Enqueues
 from mainspring.control.scheduler import SchedulerService
 from mainspring.engine.lookout import look
@@ -142,6 +143,24 @@ async def test_only_what_may_be_handed_to_nobody_is_looked_at_before_its_end(
     assert len(made) == len(requests)
     assert len(stored) == 2 * len(requests)
     assert rounds[0] == ahead, "0: all of it has been heard"
+
+
+async def test_words_that_nobody_will_say_are_not_asked_for(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They count as told, and those that were kept back would be told a while later than that."""
+    asked: list[str | None] = []
+    words = Telegraph.words
+
+    def counted(self: Telegraph, topics: Sequence[str]) -> str | None:
+        asked.append(words(self, topics))
+        return asked[-1]
+
+    async with of_one_connection(url) as store:
+        await store.write(at_once)
+        monkeypatch.setattr(Telegraph, "words", counted)
+        await store.write(at_once)
+        assert len(asked) == 1, "with its question"
+        await store.write(lambda tx: enqueue(tx, ONE))
+        assert len(asked) == 2, "with its end"
 
 
 async def test_an_enqueue_at_once_of_a_connection_that_was_lost_is_said_on_another_one(url: str) -> None:

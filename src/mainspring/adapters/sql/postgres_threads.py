@@ -106,7 +106,7 @@ class PostgresThread(LineThread):
         self._wire.wait(partial(self._rouse, aftermath))
         if call.at is not None and call.future.cancelled():
             raise TooEarlyError("nobody waits for it any more")
-        told = self._wire.commit(self._words(aftermath))
+        told = self._wire.commit(partial(self._words, aftermath))
         if self._wire.filled and aftermath.queues_one is not None:  # else work went on, and queued more
             aftermath.begun()
         call.aftermath = aftermath

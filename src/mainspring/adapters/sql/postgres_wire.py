@@ -217,9 +217,10 @@ class Wire:
             self._say()
         return self.connected()
 
-    def commit(self, words: Words | None = None) -> bool:
+    def commit(self, words: Callable[[], Words | None]) -> bool:
         """End the transaction, and tell who listens these words. Raises `StoreError` where the server had given it up.
 
+        They are asked for only if there is something left to end: for a while after that nobody is told anything else.
         Returns whether they were told: that may fail, and changes nothing about what was committed.
         """
         self._hear_end()
@@ -227,7 +228,7 @@ class Wire:
             return self._told
         if not self._begun:  # what may be said again, on another connection, ends nothing
             self._say()
-        self._end(words)
+        self._end(words())
         return self._told
 
     def _put_end(self, words: Words | None) -> None:
