@@ -160,7 +160,7 @@ async def test_who_announces_knows_whether_others_were_told_with_the_commit(make
     assert store._telegraph is not None
     await store.write(enqueue_one)
     await auntil("it is announced", lambda: Announcing.told == [True])
-    store._telegraph._free_at += 60.0  # it is not quiet
+    store._telegraph._taken_until += 60.0  # it is not quiet
     await store.write(enqueue_one)
     await auntil("it is announced", lambda: Announcing.told == [True, False])
 

@@ -1,5 +1,6 @@
 """NOTIFY and LISTEN between processes: a hint that is late costs a poll, so none may get lost on the way."""
 
+import os
 import select
 import threading
 from collections.abc import Callable
@@ -40,6 +41,24 @@ class Ears:
 
     def when_heard(self, then: Callable[[], None]) -> None:
         then()
+
+
+def test_a_few_are_told_at_once_after_a_pause_and_200_a_second_in_the_long_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(module, "_time", lambda: now)
+    telegraph = Telegraph("postgresql://", Ears().notify)
+    assert [telegraph.words(["queued"]) is not None for _ in range(5)] == [True, True, True, False, False]
+    now += module.GATHER
+    assert [telegraph.words(["queued"]) is not None for _ in range(2)] == [True, False]
+    told, second = 0, 1000
+    for _ in range(second):
+        now += 1.0 / second
+        told += telegraph.words(["queued"]) is not None
+    assert told == pytest.approx(200, abs=3)
+    now += module.ASLEEP  # however long it was quiet, it is not saved up
+    assert [telegraph.words(["queued"]) is not None for _ in range(4)] == [True, True, True, False]
+    os.close(telegraph._ear)
+    os.close(telegraph._bell)
 
 
 @pytest.mark.servers

@@ -2,8 +2,8 @@
 
 One thread and one connection of a process do both. It hears only once somebody in the process listens: of many that do
 nothing but enqueue none is woken for what the others tell. Where it was quiet, a commit takes the notification along.
-While it is not quiet topics are gathered, so that a busy process takes the server's one notification lock at most 200
-times a second and not once a commit.
+While it is not quiet topics are gathered, so that a busy process takes the server's one notification lock 200 times a
+second and not once a commit.
 """
 
 from __future__ import annotations
@@ -40,8 +40,9 @@ SELECT set_config('synchronous_commit', 'off', true),
 """  # noqa: S608 - ours
 #: Seconds after the last notification in which nobody need be roused.
 ASLEEP = 0.2
-#: Seconds over which topics are gathered into one notification.
-GATHER = 0.005
+#: Seconds that each notification takes on average: meanwhile topics are gathered into the next. By so many seconds a
+#: process may be ahead of that after a pause: who does three things one after the other is not yet busy.
+GATHER, AHEAD = 0.005, 0.012
 #: What somebody may wait for who runs no role: a result, or what streams of the API show.
 WAITED_FOR = ("ended", "outbox", "pending")
 #: Seconds before a lost connection is made again.
@@ -69,7 +70,8 @@ class Telegraph:
         self.address = f"{address}_{secrets.token_hex(16)}"
         self._topics: set[str] = set()
         self._hears = False
-        self._free_at = 0.0
+        # When the time is over that those take which were told.
+        self._taken_until = 0.0
         self._rousing: str | None = None
         # Also told, by which a process knows its own words; to others it is a topic that nobody listens to.
         self._mark = f"from:{secrets.token_hex(6)}"
@@ -101,7 +103,7 @@ class Telegraph:
     @property
     def quiet(self) -> bool:
         """Whether what is told now may go along with the commit that it is of."""
-        return not self._topics and _time() >= self._free_at
+        return not self._topics and self._rests_for() <= 0.0
 
     def words(self, topics: Sequence[str]) -> str | None:
         """Return what to tell the others of these topics, along with the commit that wakes them.
@@ -111,7 +113,7 @@ class Telegraph:
         with self._lock:
             if not self.quiet:
                 return None
-            self._free_at = _time() + GATHER
+            self._take()
         return self.told(topics)
 
     def rouse(self, topic: str) -> bool:
@@ -120,7 +122,7 @@ class Telegraph:
         What has slept is slow to begin, and so is the server's disk: this one notification waits for it.
         """
         with self._lock:
-            if self._topics or _time() < self._free_at + ASLEEP:
+            if self._topics or _time() < self._taken_until + ASLEEP:
                 return False
             self._rousing = self.told([topic])
         self._ring()
@@ -137,6 +139,13 @@ class Telegraph:
         self._thread.join()
         os.close(self._ear)
         os.close(self._bell)
+
+    def _rests_for(self) -> float:
+        """Return the seconds until it may tell something again, none or less for now."""
+        return self._taken_until - _time() - AHEAD
+
+    def _take(self) -> None:
+        self._taken_until = max(self._taken_until, _time()) + GATHER
 
     def _ring(self) -> None:
         try:
@@ -175,13 +184,13 @@ class Telegraph:
             vouched = vouched or (listens and self._vouch(connection))
             otherwise = AGAIN if listens and not vouched else None
             # It goes on hearing while it gathers: what others tell is not to wait for what there is to tell them.
-            self._wait([connection.fileno()], max(self._free_at - _time(), 0.0) if self._topics else otherwise)
+            self._wait([connection.fileno()], max(self._rests_for(), 0.0) if self._topics else otherwise)
             connection.pgconn.consume_input()
             self._hear(connection)
             self._rouse(connection)
             closed = self._closed  # asked once: what is still to be told is told in the last round
-            if (closed or _time() >= self._free_at) and self.tell(connection):
-                self._free_at = _time() + GATHER
+            if (closed or self._rests_for() <= 0.0) and self.tell(connection):
+                self._take()
             if closed:
                 return
 
