@@ -61,10 +61,11 @@ class QueueingTable(MoveTable):
             made = self._handed_on(packed)
         else:
             made = self._all(_queue(self._dialect, packed.shared, packed.varying), **packed.parameters)
+        if not made:
+            return []
         # They begin alike and ascend as their tails do; in which order a database returns them it does not say.
-        stored = [_stored(execution, *one) for execution, one in zip(new if made else (), sorted(made), strict=True)]
-        if stored:
-            ids.made(stored[-1].id)
+        stored = [_stored(execution, *one) for execution, one in zip(new, sorted(made), strict=True)]
+        ids.made(stored[-1].id)
         return stored
 
     def _handed_on(self, packed: Packed) -> Sequence[tuple[Any, ...]]:

@@ -137,8 +137,9 @@ class SqlTx:
         if isinstance(self._ids, Numbers):
             return []
         new = list(executions)
-        # Whom to tell along with the commit is asked before there are ids.
-        self._session.end_with_next(Aftermath(announcements=list(map(dispatch_of, new))))
+        if not self._session.dialect.one_writer:
+            # Whom to tell along with the commit is asked before there are ids.
+            self._session.end_with_next(Aftermath(announcements=list(map(dispatch_of, new))))
         stored = QueueingTable(self._session).queue(new, self._ids)
         self.announce(sorted(map(dispatch_of, stored), key=attrgetter("priority"), reverse=True))
         return stored
