@@ -186,12 +186,14 @@ def enqueue_one(tx: Tx) -> list[Execution]:
 
 
 async def claiming(make: Make) -> PostgresStore:
-    """Return a store whose connections have said before what they will say."""
+    """Return a store whose connections have said before what they will say, and told of it."""
     store = make()
     await store.open()
     for _ in range(12):
         await store.write(enqueue_one)
         assert len(await store.write(claim_alone)) == 1
+    # Who waits for a commit goes on before others are told of it.
+    await auntil("all of it has been told", lambda: store._calls.idle == store._calls.connections)
     return store
 
 
